@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+# Language level, warnings and sanitizers; every module links `tercet_options`.
+include_guard(GLOBAL)
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "" FORCE)
+endif()
+
+find_program(TERCET_CCACHE ccache)
+if(TERCET_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${TERCET_CCACHE})
+endif()
+
+set(TERCET_SANITIZE "" CACHE STRING "Comma-separated sanitizers, e.g. address,undefined")
+
+add_library(tercet_options INTERFACE)
+# -ffp-contract=off: the same source gives the same floating-point result whether or not the
+# compiler may use FMA, which the parity promise between CPUs rests on.
+target_compile_options(tercet_options INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor
+  -Wold-style-cast -Wcast-qual -Wconversion -Wno-sign-conversion -ffp-contract=off)
+if(TERCET_WERROR)
+  target_compile_options(tercet_options INTERFACE -Werror)
+endif()
+if(TERCET_SANITIZE)
+  target_compile_options(tercet_options INTERFACE -fsanitize=${TERCET_SANITIZE}
+    -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(tercet_options INTERFACE -fsanitize=${TERCET_SANITIZE})
+endif()

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace tercet {
+
+// What the machine is, read once from the operating system and the CPU itself.
+struct CpuInfo {
+  std::string model;                  // marketing name, or "unknown"
+  int logical_cores = 1;              // usable by this process (affinity respected)
+  int physical_cores = 1;             // usable cores without their hyper-threads
+  uint64_t memory_bytes = 0;          // installed
+  std::vector<std::string> features;  // lower-case names: "avx2", "avx512f", "avx512_vnni", ...
+  bool has(const std::string& feature) const;
+};
+
+CpuInfo read_cpu_info();
+
+// Peak resident set of this process in bytes.
+uint64_t peak_rss_bytes();
+
+}  // namespace tercet

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "core/file.h"
+#include "formats/tensor.h"
+
+namespace tercet {
+
+// A metadata value of a GGUF file. Integers of all widths are held as int64/uint64; `type` keeps the
+// width for printing and for writing back.
+struct GgufValue {
+  enum class Type : uint32_t {
+    kU8, kI8, kU16, kI16, kU32, kI32, kF32, kBool, kString, kArray, kU64, kI64, kF64
+  };
+  using Array = std::variant<std::vector<int64_t>, std::vector<uint64_t>, std::vector<double>,
+                             std::vector<bool>, std::vector<std::string>>;
+  Type type = Type::kU32;
+  Type element_type = Type::kU32;  // of arrays
+  std::variant<int64_t, uint64_t, double, bool, std::string, Array> value;
+
+  static GgufValue u32(uint32_t v);
+  static GgufValue u64(uint64_t v);
+  static GgufValue i32(int32_t v);
+  static GgufValue f32(float v);
+  static GgufValue boolean(bool v);
+  static GgufValue string(std::string v);
+  static GgufValue strings(std::vector<std::string> v);
+  static GgufValue f32s(const std::vector<float>& v);
+  static GgufValue i32s(const std::vector<int32_t>& v);
+};
+
+// A GGUF file, v2 or v3, little-endian, mapped into memory. Everything is checked on opening: every
+// count, length, type, offset, alignment, overlap and size, before anything is allocated for it.
+class GgufFile {
+ public:
+  // Throws kIo when unreadable; kBadInput naming file and field when damaged or cut; kUnsupported
+  // for a version or tensor type this program does not read.
+  explicit GgufFile(const std::filesystem::path& path);
+
+  const std::filesystem::path& path() const { return file_.path(); }
+  uint32_t version() const { return version_; }
+  uint64_t file_bytes() const { return file_.bytes().size(); }
+
+  // In file order.
+  const std::vector<std::pair<std::string, GgufValue>>& metadata() const { return metadata_; }
+  const std::vector<TensorView>& tensors() const { return tensors_; }
+
+  // nullptr when absent.
+  const GgufValue* find(const std::string& key) const;
+  const TensorView* find_tensor(const std::string& name) const;
+
+  // Typed access. The required forms throw kBadInput naming file and key when the key is absent or
+  // has another type or does not fit; the optional forms only for a wrong type.
+  int64_t integer(const std::string& key) const;
+  int64_t integer_or(const std::string& key, int64_t fallback) const;
+  double real(const std::string& key) const;
+  double real_or(const std::string& key, double fallback) const;
+  bool boolean_or(const std::string& key, bool fallback) const;
+  const std::string& string(const std::string& key) const;
+  std::string string_or(const std::string& key, const std::string& fallback) const;
+  // Arrays; throw when absent.
+  const std::vector<std::string>& strings(const std::string& key) const;
+  std::vector<double> reals(const std::string& key) const;
+  std::vector<int64_t> integers(const std::string& key) const;
+  // The tensor, or kBadInput naming file and tensor.
+  const TensorView& tensor(const std::string& name) const;
+
+ private:
+  MappedFile file_;
+  uint32_t version_ = 0;
+  std::vector<std::pair<std::string, GgufValue>> metadata_;
+  std::vector<TensorView> tensors_;
+  std::map<std::string, size_t> metadata_index_;
+  std::map<std::string, size_t> tensor_index_;
+};
+
+// Writes a GGUF v3 file, tensor by tensor: declare everything, then deliver each tensor's bytes in
+// order of declaration; memory use is that of the largest tensor. Nothing appears under the target
+// name before finish().
+class GgufWriter {
+ public:
+  explicit GgufWriter(const std::filesystem::path& target);
+  ~GgufWriter();
+
+  void set(const std::string& key, GgufValue value);
+  // shape outermost first. Declares a tensor of row_bytes(...) bytes.
+  void declare(const std::string& name, DType type, const std::vector<int64_t>& shape);
+  // The bytes of the next declared tensor. Throws kInternal when the size differs.
+  void write_next(std::span<const uint8_t> bytes);
+  // Flushes and renames; throws kInternal when tensors are missing.
+  void finish();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace tercet

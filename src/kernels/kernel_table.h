@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tercet {
+
+// What one instruction set offers. Integer kernels give the same bits on every ISA; float kernels
+// may sum in another order. Pointers need no alignment. No kernel allocates or throws.
+struct KernelTable {
+  const char* name;
+
+  // Per-token activation quantizer of BitNet b1.58: s = 127 / max(absmax(x), 1e-5),
+  // q = clamp(round_half_even(x * s), -128, 127). Returns s. x: [n] f32, q: [n].
+  float (*quantize_absmax_i8)(const float* x, int64_t n, int8_t* q);
+
+  // Integer products of ternary rows with one int8 vector, exact in int32:
+  // out[r] = sum_c code[r][c] * q[c] for r in [0, rows).
+  // trit4: four codes a byte, trit5: five codes a byte (packing/ternary.h), rows `row_stride` bytes
+  // apart, the row being one run of cols codes starting on a byte. cols <= 2^24.
+  void (*trit4_dot_i32)(const uint8_t* codes, int64_t row_stride, int64_t rows, int64_t cols,
+                        const int8_t* q, int32_t* out);
+  void (*trit5_dot_i32)(const uint8_t* codes, int64_t row_stride, int64_t rows, int64_t cols,
+                        const int8_t* q, int32_t* out);
+  // llama.cpp blocks of 256 codes (the block scale is ignored): cols a multiple of 256.
+  void (*tq1_0_dot_i32)(const uint8_t* blocks, int64_t rows, int64_t cols, const int8_t* q,
+                        int32_t* out);
+  void (*tq2_0_dot_i32)(const uint8_t* blocks, int64_t rows, int64_t cols, const int8_t* q,
+                        int32_t* out);
+
+  // Float dot products of stored rows with one f32 vector, accumulated in f32: out[r] = sum w x.
+  void (*dot_f32)(const float* w, int64_t rows, int64_t cols, const float* x, float* out);
+  void (*dot_f16)(const uint16_t* w, int64_t rows, int64_t cols, const float* x, float* out);
+  void (*dot_bf16)(const uint16_t* w, int64_t rows, int64_t cols, const float* x, float* out);
+  // q8_0: blocks of 32 int8 with an f16 scale in front (34 bytes); cols a multiple of 32.
+  void (*dot_q8_0)(const uint8_t* w, int64_t rows, int64_t cols, const float* x, float* out);
+};
+
+// All ISAs compiled into this program, best first; `usable` says whether this CPU can run it.
+struct IsaEntry {
+  const KernelTable* table;
+  bool usable;
+};
+std::vector<IsaEntry> available_isas();
+
+// The best usable table, or the one named by `forced` (the TERCET_ISA environment variable, read by
+// the command line). Throws kUsage for an unknown name, kUnsupported when this CPU lacks it.
+const KernelTable& select_kernels(std::string_view forced);
+
+}  // namespace tercet

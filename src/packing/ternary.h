@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace tercet::packing {
+
+// How far one scale reaches.
+enum class ScaleScope : uint8_t { kTensor = 0, kRow = 1, kGroup = 2 };
+
+// A ternary matrix in the clear. W[r][c] = codes[r * cols + c] * scale(r, c).
+struct TernaryMatrix {
+  int64_t rows = 0;
+  int64_t cols = 0;
+  std::vector<int8_t> codes;  // [rows, cols], each -1, 0 or 1
+  ScaleScope scope = ScaleScope::kTensor;
+  int64_t group_size = 0;     // columns per scale for kGroup; a last short group is allowed
+  std::vector<float> scales;  // 1, rows, or rows * ceil(cols / group_size)
+};
+
+// mean(|w|) over all elements, summed in double so that every caller gets the same f32, and not
+// below 1e-5: the gamma of BitNet b1.58 (methods.md 2.1).
+float absmean_scale(std::span<const float> weights);
+
+// BitNet b1.58 weight quantizer, per tensor: code = clamp(round_half_even(w * (1 / gamma)), -1, 1).
+TernaryMatrix quantize_absmean(std::span<const float> weights, int64_t rows, int64_t cols);
+
+// Layouts of the codes alone or with scales, as files hold them (docs/formats/low_bit.md).
+enum class Layout : uint8_t {
+  kTq1_0 = 0,  // llama.cpp: 256 codes in 54 bytes with an f16 scale, 1.6875 bits/weight
+  kTq2_0 = 1,  // llama.cpp: 256 codes in 66 bytes with an f16 scale, 2.0625 bits/weight
+  kTrit5 = 2,  // ours: five codes a byte, any row length
+  kTrit4 = 3,  // ours: four codes a byte, any row length
+};
+const char* to_string(Layout layout);  // "tq1_0", "tq2_0", "trit5", "trit4"
+
+// llama.cpp block layouts. cols must be a multiple of 256 (throws kUnsupported naming `origin`).
+// The blocks' f16 scale is written as 1.0; the matrix' own f32 scale travels beside the blocks
+// (in GGUF: `<name>.scale`), because f16 would round it. Only ScaleScope::kTensor.
+std::vector<uint8_t> encode_tq1_0(const TernaryMatrix& matrix, const std::string& origin);
+std::vector<uint8_t> encode_tq2_0(const TernaryMatrix& matrix, const std::string& origin);
+
+// The inverse. When all blocks share one f16 scale the result has ScaleScope::kTensor with that
+// scale, otherwise kGroup of 256. Throws kBadInput naming `origin` when bytes do not fit the shape
+// or hold impossible codes.
+TernaryMatrix decode_tq1_0(std::span<const uint8_t> bytes, int64_t rows, int64_t cols,
+                           const std::string& origin);
+TernaryMatrix decode_tq2_0(std::span<const uint8_t> bytes, int64_t rows, int64_t cols,
+                           const std::string& origin);
+
+// Tercet's own layouts: a 64-byte header (magic, version, layout, scope, rows, cols, group size),
+// the codes row by row (each group of a row starts on a byte), then the f32 scales, each part
+// padded to 64 bytes. Self-describing: decode needs no shape from outside.
+std::vector<uint8_t> encode_own(Layout layout, const TernaryMatrix& matrix);
+
+// A checked view of such bytes; nothing is copied. Throws kBadInput naming `origin`.
+struct OwnView {
+  Layout layout = Layout::kTrit5;
+  ScaleScope scope = ScaleScope::kTensor;
+  int64_t rows = 0;
+  int64_t cols = 0;
+  int64_t group_size = 0;       // cols for kTensor and kRow
+  int64_t row_stride = 0;       // bytes per row of codes
+  std::span<const uint8_t> codes;
+  std::span<const float> scales;
+};
+OwnView view_own(std::span<const uint8_t> bytes, const std::string& origin);
+TernaryMatrix decode_own(const OwnView& view);
+
+// Everything stored, scales and padding included, over rows * cols.
+double bits_per_weight(uint64_t bytes, int64_t rows, int64_t cols);
+
+}  // namespace tercet::packing

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace tercet {
+
+class GgufFile;
+class GgufWriter;
+
+enum class PieceType : uint8_t { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5, kByte = 6 };
+
+struct Piece {
+  std::string text;  // UTF-8; "▁" (U+2581) stands for a space, "<0xAB>" for a byte piece
+  float score = 0;
+  PieceType type = PieceType::kNormal;
+};
+
+// SentencePiece-style BPE with byte fallback, from a `tokenizer.model` or from GGUF metadata
+// (tokenizer.ggml.model = "llama"). Immutable after loading; safe to share between threads.
+class Tokenizer {
+ public:
+  // A `tokenizer.model` file, or a directory that holds one. Throws kIo, kBadInput, kUnsupported
+  // (e.g. a unigram model, or a normalizer other than identity) naming file and reason.
+  static Tokenizer load(const std::filesystem::path& path);
+  static Tokenizer from_gguf(const GgufFile& file);
+  // Sets the tokenizer.ggml.* keys.
+  void write_gguf(GgufWriter& writer) const;
+
+  int32_t vocab_size() const;
+  const Piece& piece(int32_t id) const;  // throws kBadInput outside [0, vocab_size)
+  int32_t bos_id() const;                // -1 when the model has none
+  int32_t eos_id() const;
+  int32_t unknown_id() const;
+  bool add_bos() const;                  // whether prompts start with BOS
+
+  // Ids of `text`, without BOS/EOS. Control pieces in the text are not recognised: text is text.
+  // Invalid UTF-8 is encoded by byte pieces; encoding is total.
+  std::vector<int32_t> encode(std::string_view text) const;
+  // encode() with BOS in front when add_bos().
+  std::vector<int32_t> encode_prompt(std::string_view text) const;
+
+  // The text of `ids`; control pieces give nothing. The space that stands for the beginning of a
+  // text is removed when ids start it.
+  std::string decode(std::span<const int32_t> ids) const;
+
+  Tokenizer(Tokenizer&&) noexcept;
+  Tokenizer& operator=(Tokenizer&&) noexcept;
+  ~Tokenizer();
+
+ private:
+  struct Data;
+  explicit Tokenizer(std::unique_ptr<const Data> data);
+  std::unique_ptr<const Data> data_;
+};
+
+// Decodes a stream of ids and never emits half a UTF-8 character: push() returns the text that is
+// complete so far, finish() what remains (broken bytes as U+FFFD).
+class StreamDecoder {
+ public:
+  explicit StreamDecoder(const Tokenizer& tokenizer, bool at_text_start);
+  std::string push(int32_t id);
+  std::string finish();
+
+ private:
+  const Tokenizer* tokenizer_;
+  bool at_text_start_;
+  std::string pending_;
+};
+
+}  // namespace tercet
