@@ -28,8 +28,8 @@ struct TensorView {
   int64_t elements() const;
 };
 
-// The values as f32, whatever the stored type: f32, f16, bf16, q8_0, tq1_0, tq2_0. Throws
-// kUnsupported naming the tensor for other types.
+// The values as f32 of a tensor stored as f32, f16, bf16 or q8_0. Throws kUnsupported naming the
+// tensor for other types (ternary blocks are packing's).
 std::vector<float> to_f32(const TensorView& tensor);
 
 // f32 values encoded as `type` (f32, f16, bf16, q8_0); `cols` is the row length, which q8_0 needs to
