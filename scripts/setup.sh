@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Installs what building Tercet needs from Debian's own packages (Debian 12 or newer, or a
+# derivative). Safe to repeat: when nothing is missing it does nothing and needs no rights.
+set -euo pipefail
+
+usage() {
+  cat <<'TEXT'
+usage: scripts/setup.sh [--runtime-only]
+
+Installs the Debian packages that Tercet is built with, as root or through sudo.
+  --runtime-only   only what `tercet run` and its tests need: no libtorch, no training
+TEXT
+}
+
+runtime_packages=(
+  build-essential cmake ninja-build ccache pkg-config git python3
+  libfmt-dev libcli11-dev nlohmann-json3-dev libsentencepiece-dev zlib1g-dev libzstd-dev
+  libgtest-dev libbenchmark-dev gnuplot-nox
+)
+# libopenblas-dev: Debian's libtorch takes its f32 matrix products from the system's BLAS, and the
+# reference one it would otherwise get is 25 times slower.
+learning_packages=(libtorch-dev libgloo-dev libopenblas-dev)
+
+packages=("${runtime_packages[@]}" "${learning_packages[@]}")
+for argument in "$@"; do
+  case "$argument" in
+    --runtime-only) packages=("${runtime_packages[@]}") ;;
+    -h | --help) usage; exit 0 ;;
+    *) usage >&2; exit 2 ;;
+  esac
+done
+
+if ! command -v dpkg-query > /dev/null || ! command -v apt-get > /dev/null; then
+  {
+    echo "setup: this system has no apt, so nothing was installed."
+    echo "setup: install the equivalents of these Debian packages yourself, then run"
+    echo "setup: 'cmake --preset release && cmake --build --preset release':"
+    echo "  ${packages[*]}"
+  } >&2
+  exit 1
+fi
+
+installed=$(dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' "${packages[@]}" 2> /dev/null |
+  sed -n 's/^ii  *//p' || true)
+missing=()
+for package in "${packages[@]}"; do
+  grep -qx -- "$package" <<< "$installed" || missing+=("$package")
+done
+if [ ${#missing[@]} -eq 0 ]; then
+  echo "setup: all ${#packages[@]} packages are installed"
+  exit 0
+fi
+
+echo "setup: installing from Debian's packages: ${missing[*]}"
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+  if ! command -v sudo > /dev/null; then
+    {
+      echo "setup: installing system packages needs root, and sudo is not here; run as root:"
+      echo "  apt-get update && apt-get install --no-install-recommends ${missing[*]}"
+    } >&2
+    exit 1
+  fi
+  echo "setup: installing system packages needs root; sudo may ask for your password"
+  as_root=(sudo)
+fi
+
+"${as_root[@]}" apt-get update -q
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+  apt-get install -q -y --no-install-recommends "${missing[@]}"
+echo "setup: done"
