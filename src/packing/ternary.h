@@ -21,12 +21,15 @@ struct TernaryMatrix {
   std::vector<float> scales;  // 1, rows, or rows * ceil(cols / group_size)
 };
 
-// mean(|w|) over all elements, summed in double so that every caller gets the same f32, and not
-// below 1e-5: the gamma of BitNet b1.58 (methods.md 2.1).
+// mean(|w|) over all elements, summed in double one after the other so that every caller gets the
+// same f32, and not below 1e-5: the gamma of BitNet b1.58 (methods.md 2.1). NaN or infinite when a
+// weight is; 1e-5 when there are none.
 float absmean_scale(std::span<const float> weights);
 
-// BitNet b1.58 weight quantizer, per tensor: code = clamp(round_half_even(w * (1 / gamma)), -1, 1).
-TernaryMatrix quantize_absmean(std::span<const float> weights, int64_t rows, int64_t cols);
+// BitNet b1.58 weight quantizer, per tensor: code = clamp(round_half_even(w * (1 / gamma)), -1, 1),
+// all in f32. weights: [rows, cols]. Throws kBadInput naming `origin` for NaN or infinite weights.
+TernaryMatrix quantize_absmean(std::span<const float> weights, int64_t rows, int64_t cols,
+                               const std::string& origin = "weights");
 
 // Layouts of the codes alone or with scales, as files hold them (docs/formats/low_bit.md).
 enum class Layout : uint8_t {
@@ -53,24 +56,28 @@ TernaryMatrix decode_tq2_0(std::span<const uint8_t> bytes, int64_t rows, int64_t
 
 // Tercet's own layouts: a 64-byte header (magic, version, layout, scope, rows, cols, group size),
 // the codes row by row (each group of a row starts on a byte), then the f32 scales, each part
-// padded to 64 bytes. Self-describing: decode needs no shape from outside.
+// padded to 64 bytes. Self-describing: decode needs no shape from outside. A group_size above cols
+// is stored as cols. Throws kInternal for a matrix that is empty or inconsistent.
 std::vector<uint8_t> encode_own(Layout layout, const TernaryMatrix& matrix);
 
-// A checked view of such bytes; nothing is copied. Throws kBadInput naming `origin`.
+// A checked view of such bytes; nothing is copied. All of them are read once: header, sizes,
+// padding, every code and scale hold what encode_own() can write. `bytes` must be exactly one
+// encoding and start at a multiple of 4 in memory (an mmap of a GGUF file does: its alignment is
+// 32). Throws kBadInput naming `origin`, kUnsupported for a later version.
 struct OwnView {
   Layout layout = Layout::kTrit5;
   ScaleScope scope = ScaleScope::kTensor;
   int64_t rows = 0;
   int64_t cols = 0;
-  int64_t group_size = 0;       // cols for kTensor and kRow
-  int64_t row_stride = 0;       // bytes per row of codes
+  int64_t group_size = 0;  // cols for kTensor and kRow
+  int64_t row_stride = 0;  // bytes per row of codes, the bytes of all its groups
   std::span<const uint8_t> codes;
   std::span<const float> scales;
 };
 OwnView view_own(std::span<const uint8_t> bytes, const std::string& origin);
 TernaryMatrix decode_own(const OwnView& view);
 
-// Everything stored, scales and padding included, over rows * cols.
+// Bits stored, scales and padding included, over rows * cols; 0 for an empty matrix.
 double bits_per_weight(uint64_t bytes, int64_t rows, int64_t cols);
 
 }  // namespace tercet::packing

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+#include "packing/ternary.h"
+
+namespace tercet::packing {
+
+float absmean_scale(std::span<const float> weights) {
+  constexpr float kSmallest = 1e-5f;
+  if (weights.empty()) return kSmallest;
+  double sum = 0.0;
+  for (const float weight : weights) sum += std::fabs(static_cast<double>(weight));
+  const float mean = static_cast<float>(sum / static_cast<double>(weights.size()));
+  return mean < kSmallest ? kSmallest : mean;  // written so that a NaN stays one
+}
+
+TernaryMatrix quantize_absmean(std::span<const float> weights, int64_t rows, int64_t cols,
+                               const std::string& origin) {
+  if (rows < 0 || cols < 0 ||
+      static_cast<uint64_t>(rows) * static_cast<uint64_t>(cols) !=
+          static_cast<uint64_t>(weights.size())) {
+    fail(ErrorCode::kInternal, "{}: {} weights given for a matrix of {} x {}", origin,
+         weights.size(), rows, cols);
+  }
+  const float gamma = absmean_scale(weights);
+  if (!std::isfinite(gamma)) {
+    fail(ErrorCode::kBadInput,
+         "{}: a weight is NaN or infinite, so it has no ternary form; the training that made it "
+         "diverged or the file is damaged",
+         origin);
+  }
+  TernaryMatrix matrix;
+  matrix.rows = rows;
+  matrix.cols = cols;
+  matrix.scales = {gamma};
+  matrix.codes.resize(weights.size());
+  const float inverse = 1.0f / gamma;
+  std::transform(weights.begin(), weights.end(), matrix.codes.begin(), [inverse](float weight) {
+    return static_cast<int8_t>(std::clamp(std::nearbyint(weight * inverse), -1.0f, 1.0f));
+  });
+  return matrix;
+}
+
+double bits_per_weight(uint64_t bytes, int64_t rows, int64_t cols) {
+  if (rows <= 0 || cols <= 0) return 0.0;
+  return 8.0 * static_cast<double>(bytes) / (static_cast<double>(rows) * static_cast<double>(cols));
+}
+
+const char* to_string(Layout layout) {
+  switch (layout) {
+    case Layout::kTq1_0:
+      return "tq1_0";
+    case Layout::kTq2_0:
+      return "tq2_0";
+    case Layout::kTrit5:
+      return "trit5";
+    case Layout::kTrit4:
+      return "trit4";
+  }
+  return "unknown";
+}
+
+}  // namespace tercet::packing

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "packing/own_codes.h"
+
+#include <algorithm>
+#include <array>
+
+namespace tercet::packing {
+namespace {
+
+// The places of a byte and what each is worth. The last weight of trit5 is 84 and not 81, so that
+// byte / 4 alone tells the last trit: a 64-entry byte table, which is one instruction where CPUs
+// have it.
+struct Trit5 {
+  static constexpr std::array<int, 5> kWeights = {1, 3, 9, 27, 84};
+};
+struct Trit4 {
+  static constexpr std::array<int, 4> kWeights = {1, 4, 16, 64};
+};
+
+// One entry per byte value: its codes, and whether pack() can yield it.
+template <class Format>
+struct ByteTable {
+  static constexpr size_t kPlaces = Format::kWeights.size();
+  std::array<std::array<int8_t, kPlaces>, 256> codes = {};
+  std::array<bool, 256> valid = {};
+};
+
+template <class Format>
+constexpr ByteTable<Format> make_table() {
+  ByteTable<Format> table;
+  constexpr size_t kPlaces = ByteTable<Format>::kPlaces;
+  int combinations = 1;
+  for (size_t i = 0; i < kPlaces; ++i) combinations *= 3;
+  for (int combination = 0; combination < combinations; ++combination) {
+    std::array<int8_t, kPlaces> codes = {};
+    int rest = combination;
+    int byte = 0;
+    for (size_t i = 0; i < kPlaces; ++i) {
+      codes[i] = static_cast<int8_t>(rest % 3 - 1);
+      byte += rest % 3 * Format::kWeights[i];
+      rest /= 3;
+    }
+    table.codes[byte] = codes;
+    table.valid[byte] = true;
+  }
+  return table;
+}
+
+template <class Format>
+inline constexpr ByteTable<Format> kTable = make_table<Format>();
+
+static_assert(!kTable<Trit5>.valid[81] && kTable<Trit5>.valid[84] && kTable<Trit5>.valid[248] &&
+              !kTable<Trit5>.valid[249]);
+static_assert(kTable<Trit4>.valid[0xAA] && !kTable<Trit4>.valid[3] && !kTable<Trit4>.valid[0xC0]);
+
+template <class Format>
+uint8_t pack_byte(std::span<const int8_t> codes) {
+  int byte = 0;
+  for (size_t i = 0; i < Format::kWeights.size(); ++i) {
+    byte += Format::kWeights[i] * (i < codes.size() ? codes[i] + 1 : 1);
+  }
+  return static_cast<uint8_t>(byte);
+}
+
+template <class Format>
+void pack(std::span<const int8_t> codes, uint8_t* bytes) {
+  while (!codes.empty()) {
+    const auto places = codes.first(std::min(codes.size(), Format::kWeights.size()));
+    *bytes++ = pack_byte<Format>(places);
+    codes = codes.subspan(places.size());
+  }
+}
+
+template <class Format>
+void unpack(const uint8_t* bytes, std::span<int8_t> codes) {
+  while (!codes.empty()) {
+    const auto& places = kTable<Format>.codes[*bytes++];
+    const size_t used = std::min(codes.size(), places.size());
+    std::copy_n(places.begin(), used, codes.begin());
+    codes = codes.subspan(used);
+  }
+}
+
+template <class Format>
+bool is_valid(const uint8_t* bytes, int64_t count) {
+  constexpr int64_t kPlaces = Format::kWeights.size();
+  const int64_t size = (count + kPlaces - 1) / kPlaces;
+  bool valid = true;
+  for (int64_t i = 0; i < size; ++i) valid &= kTable<Format>.valid[bytes[i]];
+  const auto& last = kTable<Format>.codes[bytes[size - 1]];
+  for (int64_t i = count - (size - 1) * kPlaces; i < kPlaces; ++i) valid &= last[i] == 0;
+  return valid;
+}
+
+}  // namespace
+
+int64_t codes_per_byte(Layout layout) { return layout == Layout::kTrit5 ? 5 : 4; }
+
+int64_t row_bytes(Layout layout, int64_t cols, int64_t group) {
+  const int64_t places = codes_per_byte(layout);
+  const auto bytes = [places](int64_t count) { return count / places + (count % places != 0); };
+  return cols / group * bytes(group) + bytes(cols % group);
+}
+
+void pack_group(Layout layout, std::span<const int8_t> codes, uint8_t* bytes) {
+  layout == Layout::kTrit5 ? pack<Trit5>(codes, bytes) : pack<Trit4>(codes, bytes);
+}
+
+void unpack_group(Layout layout, const uint8_t* bytes, std::span<int8_t> codes) {
+  layout == Layout::kTrit5 ? unpack<Trit5>(bytes, codes) : unpack<Trit4>(bytes, codes);
+}
+
+bool group_is_valid(Layout layout, const uint8_t* bytes, int64_t count) {
+  return layout == Layout::kTrit5 ? is_valid<Trit5>(bytes, count) : is_valid<Trit4>(bytes, count);
+}
+
+}  // namespace tercet::packing

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstddef>
+#include <cstring>
+#include <optional>
+
+#include "core/checked.h"
+#include "core/error.h"
+#include "packing/matrix_check.h"
+#include "packing/own_codes.h"
+#include "packing/ternary.h"
+
+namespace tercet::packing {
+namespace {
+
+// Files are little-endian, and OwnView hands out their scales as they lie.
+static_assert(std::endian::native == std::endian::little, "byte swapping is not written yet");
+
+constexpr uint64_t kPart = 64;  // header, codes and scales are padded to multiples of this
+constexpr uint16_t kVersion = 1;
+constexpr char kMagic[4] = {'T', 'C', 'T', 'L'};
+
+struct Header {
+  char magic[4];
+  uint16_t version;
+  uint8_t layout;
+  uint8_t scope;
+  int64_t rows;
+  int64_t cols;
+  int64_t group_size;
+  uint64_t scales_offset;
+  uint8_t padding[24];
+};
+static_assert(sizeof(Header) == kPart);
+static_assert(offsetof(Header, rows) == 8 && offsetof(Header, scales_offset) == 32);
+
+// Sizes that follow from a shape, all in bytes.
+struct Extent {
+  uint64_t row_stride;
+  uint64_t codes;
+  uint64_t scales_offset;
+  uint64_t scales;
+  uint64_t total;
+};
+
+std::optional<uint64_t> padded(std::optional<uint64_t> size) {
+  const auto raised = size ? checked_add(*size, kPart - 1) : size;
+  return raised ? std::optional(*raised / kPart * kPart) : raised;
+}
+
+Extent extent_of(const Header& header, const std::string& origin) {
+  Extent extent = {};
+  extent.row_stride = static_cast<uint64_t>(
+      row_bytes(static_cast<Layout>(header.layout), header.cols, header.group_size));
+  const auto codes = checked_mul(static_cast<uint64_t>(header.rows), extent.row_stride);
+  const auto padded_codes = padded(codes);
+  const auto offset = padded_codes ? checked_add(kPart, *padded_codes) : padded_codes;
+  const auto scales = checked_mul(scale_count(static_cast<ScaleScope>(header.scope), header.rows,
+                                              header.cols, header.group_size, origin),
+                                  sizeof(float));
+  const auto padded_scales = padded(scales);
+  const auto total = offset && padded_scales ? checked_add(*offset, *padded_scales) : std::nullopt;
+  if (!total) {
+    fail(ErrorCode::kBadInput, "{}: a packed matrix of {} x {} does not fit into 64 bits", origin,
+         header.rows, header.cols);
+  }
+  extent.codes = *codes;
+  extent.scales_offset = *offset;
+  extent.scales = *scales;
+  extent.total = *total;
+  return extent;
+}
+
+// Everything that the header alone can tell.
+Header read_header(std::span<const uint8_t> bytes, const std::string& origin) {
+  Header header = {};
+  if (bytes.size() < sizeof(header)) {
+    fail(ErrorCode::kBadInput, "{}: {} bytes are too few for a packed matrix", origin,
+         bytes.size());
+  }
+  std::memcpy(&header, bytes.data(), sizeof(header));
+  if (std::memcmp(header.magic, kMagic, sizeof(kMagic)) != 0) {
+    fail(ErrorCode::kBadInput, "{}: the magic of a packed matrix is missing", origin);
+  }
+  if (header.version != kVersion) {
+    fail(ErrorCode::kUnsupported, "{}: packed matrix version {}, this program reads version {}",
+         origin, header.version, kVersion);
+  }
+  if (header.layout != static_cast<uint8_t>(Layout::kTrit5) &&
+      header.layout != static_cast<uint8_t>(Layout::kTrit4)) {
+    fail(ErrorCode::kBadInput, "{}: packed matrix layout {} is unknown", origin, header.layout);
+  }
+  if (header.scope > static_cast<uint8_t>(ScaleScope::kGroup)) {
+    fail(ErrorCode::kBadInput, "{}: scale scope {} is unknown", origin, header.scope);
+  }
+  if (header.rows < 1 || header.cols < 1) {
+    fail(ErrorCode::kBadInput, "{}: a packed matrix of {} x {} is empty or damaged", origin,
+         header.rows, header.cols);
+  }
+  const bool grouped = header.scope == static_cast<uint8_t>(ScaleScope::kGroup);
+  if (header.group_size < 1 || header.group_size > header.cols ||
+      (!grouped && header.group_size != header.cols)) {
+    fail(ErrorCode::kBadInput, "{}: group size {} does not fit {} columns", origin,
+         header.group_size, header.cols);
+  }
+  return header;
+}
+
+void check_zero(std::span<const uint8_t> bytes, const char* place, const std::string& origin) {
+  if (std::any_of(bytes.begin(), bytes.end(), [](uint8_t byte) { return byte != 0; })) {
+    fail(ErrorCode::kBadInput, "{}: the padding after the {} is not zero, the file is damaged",
+         origin, place);
+  }
+}
+
+// Calls visit(group's first byte of codes, its first element, its length) in storage order.
+template <class Visit>
+void for_each_group(Layout layout, int64_t rows, int64_t cols, int64_t group, Visit visit) {
+  int64_t byte = 0;
+  for (int64_t row = 0; row < rows; ++row) {
+    for (int64_t column = 0; column < cols; column += group) {
+      const int64_t count = std::min(group, cols - column);
+      visit(byte, row * cols + column, count);
+      byte += row_bytes(layout, count, count);
+    }
+  }
+}
+
+void check_codes(const OwnView& view, const std::string& origin) {
+  for_each_group(view.layout, view.rows, view.cols, view.group_size,
+                 [&](int64_t byte, int64_t element, int64_t count) {
+                   if (group_is_valid(view.layout, &view.codes[byte], count)) return;
+                   fail(ErrorCode::kBadInput,
+                        "{}: row {} holds a byte that stands for no ternary codes, the file is "
+                        "damaged",
+                        origin, element / view.cols);
+                 });
+}
+
+void check_scales(const OwnView& view, const std::string& origin) {
+  for (size_t index = 0; index < view.scales.size(); ++index) {
+    if (!std::isfinite(view.scales[index])) {
+      fail(ErrorCode::kBadInput, "{}: scale {} is NaN or infinite, the file is damaged", origin,
+           index);
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<uint8_t> encode_own(Layout layout, const TernaryMatrix& matrix) {
+  const std::string origin = to_string(layout);
+  if (layout != Layout::kTrit5 && layout != Layout::kTrit4) {
+    fail(ErrorCode::kInternal, "{} is not one of Tercet's own layouts", origin);
+  }
+  check_matrix(matrix, origin);
+  Header header = {};
+  std::memcpy(header.magic, kMagic, sizeof(kMagic));
+  header.version = kVersion;
+  header.layout = static_cast<uint8_t>(layout);
+  header.scope = static_cast<uint8_t>(matrix.scope);
+  header.rows = matrix.rows;
+  header.cols = matrix.cols;
+  header.group_size = columns_per_scale(matrix);
+  const Extent extent = extent_of(header, origin);
+  header.scales_offset = extent.scales_offset;
+
+  std::vector<uint8_t> bytes(extent.total);
+  std::memcpy(bytes.data(), &header, sizeof(header));
+  uint8_t* codes = bytes.data() + kPart;
+  for_each_group(
+      layout, matrix.rows, matrix.cols, header.group_size,
+      [&](int64_t byte, int64_t element, int64_t count) {
+        pack_group(layout, {&matrix.codes[element], static_cast<size_t>(count)}, codes + byte);
+      });
+  std::memcpy(bytes.data() + extent.scales_offset, matrix.scales.data(), extent.scales);
+  return bytes;
+}
+
+OwnView view_own(std::span<const uint8_t> bytes, const std::string& origin) {
+  const Header header = read_header(bytes, origin);
+  const Extent extent = extent_of(header, origin);
+  if (header.scales_offset != extent.scales_offset || bytes.size() != extent.total) {
+    fail(ErrorCode::kBadInput,
+         "{}: a packed matrix of {} x {} takes {} bytes with scales at {}, found {} bytes with "
+         "scales at {}",
+         origin, header.rows, header.cols, extent.total, extent.scales_offset, bytes.size(),
+         header.scales_offset);
+  }
+  const uint8_t* scales = bytes.data() + extent.scales_offset;
+  if (reinterpret_cast<uintptr_t>(scales) % alignof(float) != 0) {
+    fail(ErrorCode::kBadInput,
+         "{}: a packed matrix must start at a multiple of 4 bytes in memory; write the file with "
+         "an alignment of 32",
+         origin);
+  }
+  OwnView view;
+  view.layout = static_cast<Layout>(header.layout);
+  view.scope = static_cast<ScaleScope>(header.scope);
+  view.rows = header.rows;
+  view.cols = header.cols;
+  view.group_size = header.group_size;
+  view.row_stride = static_cast<int64_t>(extent.row_stride);
+  view.codes = bytes.subspan(kPart, extent.codes);
+  view.scales = {reinterpret_cast<const float*>(scales), extent.scales / sizeof(float)};
+
+  const uint64_t codes_end = kPart + extent.codes;
+  check_zero(header.padding, "header", origin);
+  check_zero(bytes.subspan(codes_end, extent.scales_offset - codes_end), "codes", origin);
+  check_zero(bytes.subspan(extent.scales_offset + extent.scales), "scales", origin);
+  check_scales(view, origin);
+  check_codes(view, origin);
+  return view;
+}
+
+TernaryMatrix decode_own(const OwnView& view) {
+  TernaryMatrix matrix;
+  matrix.rows = view.rows;
+  matrix.cols = view.cols;
+  matrix.scope = view.scope;
+  matrix.group_size = view.scope == ScaleScope::kGroup ? view.group_size : 0;
+  matrix.scales.assign(view.scales.begin(), view.scales.end());
+  matrix.codes.resize(static_cast<size_t>(view.rows) * static_cast<size_t>(view.cols));
+  for_each_group(view.layout, view.rows, view.cols, view.group_size,
+                 [&](int64_t byte, int64_t element, int64_t count) {
+                   unpack_group(view.layout, &view.codes[byte],
+                                {&matrix.codes[element], static_cast<size_t>(count)});
+                 });
+  return matrix;
+}
+
+}  // namespace tercet::packing
