@@ -16,11 +16,23 @@
 
 namespace tercet {
 
-// A metadata value of a GGUF file. Integers of all widths are held as int64/uint64; `type` keeps the
-// width for printing and for writing back.
+// A metadata value of a GGUF file. Integers of all widths are held as int64/uint64; `type` keeps
+// the width for printing and for writing back.
 struct GgufValue {
   enum class Type : uint32_t {
-    kU8, kI8, kU16, kI16, kU32, kI32, kF32, kBool, kString, kArray, kU64, kI64, kF64
+    kU8,
+    kI8,
+    kU16,
+    kI16,
+    kU32,
+    kI32,
+    kF32,
+    kBool,
+    kString,
+    kArray,
+    kU64,
+    kI64,
+    kF64
   };
   using Array = std::variant<std::vector<int64_t>, std::vector<uint64_t>, std::vector<double>,
                              std::vector<bool>, std::vector<std::string>>;

@@ -12,10 +12,10 @@
 
 namespace tercet {
 
-// config.json of an HF model directory <-> ModelConfig. Reads `llama` and `bitnet`. A `bitnet` model,
-// or a `llama` one with quantization_config {quant_method: bitnet, linear_class: autobitlinear,
-// quantization_mode: online}, has LinearKind::kB158; with use_rms_norm NormPlacement::kInside.
-// Throws kBadInput / kUnsupported naming `origin` and the field.
+// config.json of an HF model directory <-> ModelConfig. Reads `llama` and `bitnet`. A `bitnet`
+// model, or a `llama` one with quantization_config {quant_method: bitnet, linear_class:
+// autobitlinear, quantization_mode: online}, has LinearKind::kB158; with use_rms_norm
+// NormPlacement::kInside. Throws kBadInput / kUnsupported naming `origin` and the field.
 ModelConfig model_config_from_json(const Json& json, const std::string& origin);
 
 // The config.json to write so that transformers loads the directory: `llama` for kDense + kPre,
@@ -24,9 +24,9 @@ ModelConfig model_config_from_json(const Json& json, const std::string& origin);
 // "tercet", which it refuses by name.
 Json model_config_to_json(const ModelConfig& config);
 
-// An HF model directory: config.json and one model.safetensors (or model.safetensors.index.json with
-// its shards, whose names must be plain file names in the directory). Tensors are views into mapped
-// files; shapes of all tensors of the architecture are checked against the config.
+// An HF model directory: config.json and one model.safetensors (or model.safetensors.index.json
+// with its shards, whose names must be plain file names in the directory). Tensors are views into
+// mapped files; shapes of all tensors of the architecture are checked against the config.
 class HfModel {
  public:
   explicit HfModel(const std::filesystem::path& directory);

@@ -9,12 +9,26 @@
 namespace tercet {
 
 // Element types that files hold. Numbers are ours; each format maps its own ids to them.
-enum class DType { kF32, kF16, kBF16, kF64, kI8, kU8, kI16, kI32, kI64, kBool, kQ8_0, kTq1_0, kTq2_0 };
+enum class DType {
+  kF32,
+  kF16,
+  kBF16,
+  kF64,
+  kI8,
+  kU8,
+  kI16,
+  kI32,
+  kI64,
+  kBool,
+  kQ8_0,
+  kTq1_0,
+  kTq2_0
+};
 
 const char* to_string(DType type);
 
-// Bytes of `elements` consecutive elements of one row. Block types need elements to be a multiple of
-// their block; throws kBadInput naming `origin` otherwise, and on overflow.
+// Bytes of `elements` consecutive elements of one row. Block types need elements to be a multiple
+// of their block; throws kBadInput naming `origin` otherwise, and on overflow.
 uint64_t row_bytes(DType type, uint64_t elements, const std::string& origin);
 
 // A named array in a file or in memory. Does not own its bytes. `shape` is outermost first (as in
@@ -32,8 +46,8 @@ struct TensorView {
 // tensor for other types (ternary blocks are packing's).
 std::vector<float> to_f32(const TensorView& tensor);
 
-// f32 values encoded as `type` (f32, f16, bf16, q8_0); `cols` is the row length, which q8_0 needs to
-// be a multiple of 32. Throws kUnsupported naming `origin` otherwise.
+// f32 values encoded as `type` (f32, f16, bf16, q8_0); `cols` is the row length, which q8_0 needs
+// to be a multiple of 32. Throws kUnsupported naming `origin` otherwise.
 std::vector<uint8_t> from_f32(std::span<const float> values, DType type, int64_t cols,
                               const std::string& origin);
 

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "formats/tensor.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "core/checked.h"
+#include "core/error.h"
+#include "core/half.h"
+#include "formats/printable.h"
+
+namespace tercet {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "all file formats are little-endian");
+
+// `elements` consecutive elements take `bytes` bytes.
+struct Block {
+  uint64_t elements;
+  uint64_t bytes;
+};
+
+constexpr size_t kQ8Elements = 32;
+constexpr size_t kQ8Bytes = 2 + kQ8Elements;  // f16 scale, then int8 values
+
+Block block_of(DType type) {
+  switch (type) {
+    case DType::kF32:
+    case DType::kI32:
+      return {1, 4};
+    case DType::kF16:
+    case DType::kBF16:
+    case DType::kI16:
+      return {1, 2};
+    case DType::kF64:
+    case DType::kI64:
+      return {1, 8};
+    case DType::kI8:
+    case DType::kU8:
+    case DType::kBool:
+      return {1, 1};
+    case DType::kQ8_0:
+      return {kQ8Elements, kQ8Bytes};
+    case DType::kTq1_0:
+      return {256, 54};
+    case DType::kTq2_0:
+      return {256, 66};
+  }
+  fail(ErrorCode::kInternal, "element type {} has no size", static_cast<int>(type));
+}
+
+template <typename T>
+T load(const uint8_t* bytes) {
+  T value;
+  std::memcpy(&value, bytes, sizeof(T));
+  return value;
+}
+
+void append_u16(std::vector<uint8_t>& out, uint16_t value) {
+  out.push_back(static_cast<uint8_t>(value & 0xFFu));
+  out.push_back(static_cast<uint8_t>(value >> 8));
+}
+
+void decode_q8_0(std::span<const uint8_t> bytes, std::vector<float>& out) {
+  for (size_t at = 0; at + kQ8Bytes <= bytes.size(); at += kQ8Bytes) {
+    const float scale = f16_to_f32(load<uint16_t>(bytes.data() + at));
+    for (size_t i = 0; i < kQ8Elements; ++i) {
+      out.push_back(scale * static_cast<float>(load<int8_t>(bytes.data() + at + 2 + i)));
+    }
+  }
+}
+
+// The scale is rounded to f16 only for storage; values are divided by the unrounded one, as the
+// format's reference encoder does.
+void encode_q8_0_block(std::span<const float> values, std::vector<uint8_t>& out) {
+  float absmax = 0.0f;
+  for (const float value : values) absmax = std::max(absmax, std::fabs(value));
+  const float scale = absmax / 127.0f;
+  const float inverse = scale != 0.0f ? 1.0f / scale : 0.0f;
+  append_u16(out, f32_to_f16(scale));
+  for (const float value : values) {
+    // Clamped because a subnormal scale has an infinite inverse; a NaN would make the cast
+    // undefined.
+    const float rounded = std::clamp(std::round(value * inverse), -127.0f, 127.0f);
+    out.push_back(static_cast<uint8_t>(std::isnan(rounded) ? 0 : static_cast<int8_t>(rounded)));
+  }
+}
+
+}  // namespace
+
+const char* to_string(DType type) {
+  switch (type) {
+    case DType::kF32:
+      return "f32";
+    case DType::kF16:
+      return "f16";
+    case DType::kBF16:
+      return "bf16";
+    case DType::kF64:
+      return "f64";
+    case DType::kI8:
+      return "i8";
+    case DType::kU8:
+      return "u8";
+    case DType::kI16:
+      return "i16";
+    case DType::kI32:
+      return "i32";
+    case DType::kI64:
+      return "i64";
+    case DType::kBool:
+      return "bool";
+    case DType::kQ8_0:
+      return "q8_0";
+    case DType::kTq1_0:
+      return "tq1_0";
+    case DType::kTq2_0:
+      return "tq2_0";
+  }
+  return "unknown";
+}
+
+uint64_t row_bytes(DType type, uint64_t elements, const std::string& origin) {
+  const Block block = block_of(type);
+  if (elements % block.elements != 0) {
+    fail(ErrorCode::kBadInput,
+         "{}: rows of {} elements cannot be {}, which needs a multiple of {}; choose another type",
+         origin, elements, to_string(type), block.elements);
+  }
+  const auto bytes = checked_mul(elements / block.elements, block.bytes);
+  if (!bytes) fail(ErrorCode::kBadInput, "{}: {} elements overflow a size", origin, elements);
+  return *bytes;
+}
+
+int64_t TensorView::elements() const {
+  int64_t count = 1;
+  for (const int64_t extent : shape) count *= extent;
+  return count;
+}
+
+std::vector<float> to_f32(const TensorView& tensor) {
+  const uint64_t count = static_cast<uint64_t>(tensor.elements());
+  const uint8_t* bytes = tensor.bytes.data();
+  if (tensor.bytes.size() != row_bytes(tensor.type, count, tensor.name)) {
+    fail(ErrorCode::kInternal, "tensor '{}' has {} bytes for {} elements of {}", tensor.name,
+         tensor.bytes.size(), count, to_string(tensor.type));
+  }
+  std::vector<float> out;
+  out.reserve(count);
+  switch (tensor.type) {
+    case DType::kF32:
+      out.resize(count);
+      if (count != 0) std::memcpy(out.data(), bytes, tensor.bytes.size());
+      return out;
+    case DType::kF16:
+      for (size_t i = 0; i < count; ++i) out.push_back(f16_to_f32(load<uint16_t>(bytes + 2 * i)));
+      return out;
+    case DType::kBF16:
+      for (size_t i = 0; i < count; ++i) out.push_back(bf16_to_f32(load<uint16_t>(bytes + 2 * i)));
+      return out;
+    case DType::kQ8_0:
+      decode_q8_0(tensor.bytes, out);
+      return out;
+    default:
+      fail(ErrorCode::kUnsupported, "tensor '{}' is {}; f32, f16, bf16 or q8_0 is needed here",
+           printable(tensor.name), to_string(tensor.type));
+  }
+}
+
+std::vector<uint8_t> from_f32(std::span<const float> values, DType type, int64_t cols,
+                              const std::string& origin) {
+  if (cols <= 0 || values.size() % static_cast<size_t>(cols) != 0) {
+    fail(ErrorCode::kInternal, "{}: {} values are no whole rows of {}", origin, values.size(),
+         cols);
+  }
+  const uint64_t row = row_bytes(type, static_cast<uint64_t>(cols), origin);
+  std::vector<uint8_t> out;
+  out.reserve(row * (values.size() / static_cast<size_t>(cols)));
+  switch (type) {
+    case DType::kF32:
+      out.resize(values.size_bytes());
+      if (!values.empty()) std::memcpy(out.data(), values.data(), values.size_bytes());
+      return out;
+    case DType::kF16:
+      for (const float value : values) append_u16(out, f32_to_f16(value));
+      return out;
+    case DType::kBF16:
+      for (const float value : values) append_u16(out, f32_to_bf16(value));
+      return out;
+    case DType::kQ8_0:
+      for (size_t at = 0; at < values.size(); at += kQ8Elements) {
+        encode_q8_0_block(values.subspan(at, kQ8Elements), out);
+      }
+      return out;
+    default:
+      fail(ErrorCode::kUnsupported, "{}: cannot write {}; choose f32, f16, bf16 or q8_0", origin,
+           to_string(type));
+  }
+}
+
+}  // namespace tercet
