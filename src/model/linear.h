@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "core/thread_pool.h"
+#include "kernels/kernel_table.h"
+#include "model/weights.h"
+
+namespace tercet {
+
+// A batch of input vectors as linear maps take them. Dense maps read `x`; ternary maps read `q`,
+// which is x * scale[token] rounded to int8 over the whole row (BitNet b1.58, methods.md 2.1).
+struct LinearInput {
+  const float* x = nullptr;      // [tokens, cols]
+  const int8_t* q = nullptr;     // [tokens, cols]
+  const float* scale = nullptr;  // [tokens]
+};
+
+// One product out[t][r] = sum_c W[r][c] * input[t][c]; out: [tokens, weights->rows].
+struct LinearJob {
+  const LinearWeights* weights = nullptr;
+  LinearInput input;
+  float* out = nullptr;
+};
+
+// Runs `jobs` on `tokens` vectors each, their rows shared out over the pool. Ternary products are
+// exact in int32 (per group of columns where scales are per group), then
+// y = product * (weight scale / activation scale) in f32. The result of a row depends neither on
+// the number of threads nor on the other tokens of the batch. Does not allocate.
+void run_linear(std::span<const LinearJob> jobs, int64_t tokens, const KernelTable& kernels,
+                ThreadPool& pool);
+
+// Row `row` of a dense matrix as f32; out: [cols]. Throws kInternal for a ternary one.
+void decode_dense_row(const LinearWeights& weights, int64_t row, float* out);
+
+// The codes of a ternary matrix and the scales they have in effect. Throws kBadInput naming the
+// tensor when the bytes hold impossible codes.
+packing::TernaryMatrix decode_ternary(const LinearWeights& weights);
+
+// The number of scales that `weights` of this shape needs.
+int64_t scale_count(packing::ScaleScope scope, int64_t rows, int64_t cols, int64_t group_size);
+
+}  // namespace tercet

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/model.h"
+
+#include <utility>
+
+namespace tercet {
+
+Model::Model(std::unique_ptr<WeightSource> source) : source_(std::move(source)) {
+  weights_.layers.resize(static_cast<size_t>(config().num_hidden_layers));
+  for (const TensorSpec& spec : tensor_specs(config())) {
+    const WeightSlot slot = find_slot(weights_, spec.gguf_name);
+    if (slot.vector != nullptr) {
+      *slot.vector = source_->vector(spec);
+    } else {
+      // An input norm, listed before its matrix, is there already.
+      std::vector<float> input_norm = std::move(slot.matrix->input_norm);
+      *slot.matrix = source_->matrix(spec, storage_);
+      slot.matrix->input_norm = std::move(input_norm);
+    }
+  }
+  if (config().tie_word_embeddings) weights_.head = weights_.embedding;
+  tokenizer_ = source_->load_tokenizer(tokenizer_note_);
+}
+
+Model Model::load(const std::filesystem::path& path) { return Model(WeightSource::open(path)); }
+
+}  // namespace tercet

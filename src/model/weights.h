@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "formats/model_config.h"
+#include "model/stored_type.h"
+#include "packing/ternary.h"
+
+namespace tercet {
+
+// Owns what weights view that does not lie in a mapped file. Grows without moving what it holds.
+struct WeightStorage {
+  std::deque<std::vector<uint8_t>> bytes;
+  std::deque<std::vector<float>> floats;
+};
+
+// A weight matrix [rows, cols] in its stored form: a view into a mapped file or a WeightStorage;
+// nothing is unpacked or copied but the scales of llama.cpp's blocks.
+struct LinearWeights {
+  std::string name;  // as the file calls it
+  StoredType type = StoredType::kF32;
+  int64_t rows = 0;
+  int64_t cols = 0;
+  std::span<const uint8_t> data;  // row-major rows of `row_stride` bytes (codes only if ternary)
+  int64_t row_stride = 0;
+  uint64_t stored_bytes = 0;  // all of it: codes, scales, headers, padding, sidecar
+
+  // Ternary types only. W[r][c] = code[r][c] * scale; see packing::TernaryMatrix for their order.
+  packing::ScaleScope scope = packing::ScaleScope::kTensor;
+  int64_t group_size = 0;  // columns per scale (cols unless kGroup)
+  std::span<const float> scales;
+
+  // The RMS norm at the input, [cols] (NormPlacement::kInside); empty when there is none.
+  std::vector<float> input_norm;
+};
+
+// One decoder layer. Norm vectors are empty where the architecture has none.
+struct LayerWeights {
+  std::vector<float> attention_norm;  // [hidden]
+  LinearWeights q;                    // [n_heads * head_dim, hidden]
+  LinearWeights k;                    // [n_kv_heads * head_dim, hidden]
+  LinearWeights v;
+  std::vector<float> attention_sub_norm;  // [n_heads * head_dim]
+  LinearWeights o;                        // [hidden, n_heads * head_dim]
+  std::vector<float> ffn_norm;            // [hidden]
+  LinearWeights gate;                     // [intermediate, hidden]
+  LinearWeights up;
+  std::vector<float> ffn_sub_norm;  // [intermediate]
+  LinearWeights down;               // [hidden, intermediate]
+};
+
+struct ModelWeights {
+  LinearWeights embedding;  // [vocab, hidden], dense
+  std::vector<LayerWeights> layers;
+  std::vector<float> final_norm;  // [hidden]
+  LinearWeights head;             // [vocab, hidden], dense; views the embedding when tied
+};
+
+// Where a tensor belongs: exactly one of the two is set.
+struct WeightSlot {
+  LinearWeights* matrix = nullptr;
+  std::vector<float>* vector = nullptr;
+};
+
+// The place in `weights` (whose layers are already counted) of the tensor `gguf_name`, one of those
+// that tensor_specs() lists. Throws kInternal for any other name.
+WeightSlot find_slot(ModelWeights& weights, const std::string& gguf_name);
+
+}  // namespace tercet
