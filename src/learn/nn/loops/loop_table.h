@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+namespace tercet::learn {
+
+// Fused element-wise loops of the CPU path, one table per instruction set. Matrix products are
+// libtorch's; these loops replace chains of small tensor operations, each of which would cross
+// memory once. All matrices are row-major and contiguous. `Store` is float or bf16 bits (uint16_t).
+// No loop allocates, throws or starts threads: the caller splits rows.
+template <typename Store>
+struct TypedLoops {
+  // y[i] = x[i].
+  void (*convert)(const float* x, int64_t n, Store* y);
+  void (*widen)(const Store* x, int64_t n, float* y);
+
+  // Per-token absmax int8 codes (BitNet b1.58): codes [rows, n] hold integers in [-127, 127];
+  // inverse[r] = absmax / 127, so that x ~ codes * inverse.
+  void (*quantize_rows)(const float* x, int64_t rows, int64_t n, Store* codes, float* inverse);
+
+  // codes[i] = clamp(round_half_even(w[i] * inverse_gamma), -1, 1).
+  void (*ternarize)(const float* w, int64_t n, float inverse_gamma, Store* codes);
+
+  // y[r, c] = acc[r, c] * row_scale[r] * col_scale[c]; acc and y are [rows, n].
+  void (*scale_output)(const Store* acc, const float* row_scale, const float* col_scale,
+                       int64_t rows, int64_t n, float* y);
+
+  // The two gradients that the products of a ternary layer take:
+  // by_col[r, c] = dy[r, c] * col_scale[c], by_row[r, c] = dy[r, c] * row_scale[r].
+  void (*scale_gradient)(const float* dy, const float* row_scale, const float* col_scale,
+                         int64_t rows, int64_t n, Store* by_col, Store* by_row);
+
+  // Splits projections [rows, (heads + 2 kv) * dim] of one sequence into rotated queries
+  // [heads, rows, dim], rotated keys [kv, rows, dim] and values [kv, rows, dim].
+  // cosine, sine: [rows, dim / 2]; the first half of a head pairs with the second (HF convention).
+  void (*split_rotate)(const float* projections, const float* cosine, const float* sine,
+                       int64_t rows, int64_t heads, int64_t kv_heads, int64_t dim, Store* q,
+                       Store* k, Store* v);
+  // The transpose of split_rotate, for gradients.
+  void (*merge_rotate)(const Store* dq, const Store* dk, const Store* dv, const float* cosine,
+                       const float* sine, int64_t rows, int64_t heads, int64_t kv_heads,
+                       int64_t dim, float* dprojections);
+  // [heads, rows, dim] -> [rows, heads * dim] and back.
+  void (*merge_heads)(const Store* x, int64_t rows, int64_t heads, int64_t dim, float* y);
+  void (*split_heads)(const float* y, int64_t rows, int64_t heads, int64_t dim, Store* x);
+
+  // Causal softmax in place over rows of `scores` [count, rows, rows]: row t sees columns 0..t, the
+  // rest becomes 0. The scores are multiplied by `scale` first.
+  void (*causal_softmax)(Store* scores, int64_t count, int64_t rows, float scale);
+  // dscores = scale * p * (dp - sum(dp * p)), in place in dp; shapes as above.
+  void (*causal_softmax_backward)(const Store* p, Store* dp, int64_t count, int64_t rows,
+                                  float scale);
+
+  // Cross entropy over rows of logits [rows, vocab]. Returns the summed loss and replaces logits by
+  // (softmax - one_hot(target)) * gradient_scale. Targets below 0 give loss 0 and gradient 0.
+  double (*cross_entropy)(Store* logits, const int64_t* targets, int64_t rows, int64_t vocab,
+                          float gradient_scale);
+};
+
+struct LoopTable {
+  const char* name;
+  TypedLoops<float> f32;
+  TypedLoops<uint16_t> bf16;
+
+  // y = x / rms(x) * w; inverse[r] = 1 / sqrt(mean(x^2) + eps). x, y: [rows, n].
+  void (*rms_norm)(const float* x, const float* w, float eps, int64_t rows, int64_t n, float* y,
+                   float* inverse);
+  // dx, and dw summed over the rows (dw is added to).
+  void (*rms_norm_backward)(const float* x, const float* w, const float* inverse, const float* dy,
+                            int64_t rows, int64_t n, float* dx, float* dw);
+
+  // y[r] = act(gate) * up for gate_up [rows, 2 n] (gate first), y [rows, n].
+  void (*glu_silu)(const float* gate_up, int64_t rows, int64_t n, float* y);
+  void (*glu_relu2)(const float* gate_up, int64_t rows, int64_t n, float* y);
+  void (*glu_silu_backward)(const float* gate_up, const float* dy, int64_t rows, int64_t n,
+                            float* dgate_up);
+  void (*glu_relu2_backward)(const float* gate_up, const float* dy, int64_t rows, int64_t n,
+                             float* dgate_up);
+
+  template <typename Store>
+  const TypedLoops<Store>& typed() const {
+    if constexpr (sizeof(Store) == sizeof(float)) {
+      return f32;
+    } else {
+      return bf16;
+    }
+  }
+};
+
+// The best table that this CPU can run.
+const LoopTable& loops();
+
+}  // namespace tercet::learn

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// The loops themselves, compiled once per instruction set. Everything has internal linkage, so that
+// no code compiled for a newer CPU can be picked by the linker for the baseline.
+#pragma once
+
+#include "learn/nn/loops/attention.inl.h"
+#include "learn/nn/loops/cross_entropy.inl.h"
+#include "learn/nn/loops/glu.inl.h"
+#include "learn/nn/loops/loop_table.h"
+#include "learn/nn/loops/quantize.inl.h"
+#include "learn/nn/loops/rms_norm.inl.h"
+
+namespace tercet::learn {
+namespace {
+
+template <typename Store>
+constexpr TypedLoops<Store> make_typed_loops() {
+  return {.convert = convert<Store>,
+          .widen = widen<Store>,
+          .quantize_rows = quantize_rows<Store>,
+          .ternarize = ternarize<Store>,
+          .scale_output = scale_output<Store>,
+          .scale_gradient = scale_gradient<Store>,
+          .split_rotate = split_rotate<Store>,
+          .merge_rotate = merge_rotate<Store>,
+          .merge_heads = merge_heads<Store>,
+          .split_heads = split_heads<Store>,
+          .causal_softmax = causal_softmax<Store>,
+          .causal_softmax_backward = causal_softmax_backward<Store>,
+          .cross_entropy = cross_entropy<Store>};
+}
+
+constexpr LoopTable make_loop_table(const char* name) {
+  return {.name = name,
+          .f32 = make_typed_loops<float>(),
+          .bf16 = make_typed_loops<uint16_t>(),
+          .rms_norm = rms_norm,
+          .rms_norm_backward = rms_norm_backward,
+          .glu_silu = glu<Silu>,
+          .glu_relu2 = glu<Relu2>,
+          .glu_silu_backward = glu_backward<Silu>,
+          .glu_relu2_backward = glu_backward<Relu2>};
+}
+
+}  // namespace
+}  // namespace tercet::learn

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+#include "formats/model_config.h"
+
+namespace tercet::learn {
+
+// The differentiable pieces of the transformer. Activations between them are f32 and contiguous,
+// [tokens, features] with tokens = batch * sequence. `compute` (kFloat or kBFloat16) is the type in
+// which matrix products are taken; everything else is f32. On the CPU they are fused loops around
+// libtorch's products; on other devices they are the compositions of reference_ops.h.
+
+// x / sqrt(mean(x^2) + eps) * weight over the last dimension. x: [tokens, n], weight: [n].
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);
+
+// x W^T for several weights that share an input, side by side: x [tokens, in], weights [out_i, in],
+// result [tokens, sum out_i].
+at::Tensor dense_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
+                        at::ScalarType compute);
+
+// BitNet b1.58 (methods.md 2.1): the same product with ternary weights, clamp(round(w / gamma), -1,
+// 1) * gamma with gamma = mean |w| per weight, and x rounded to int8 by its absmax per token.
+// Gradients go straight through both roundings. The product runs on the integer codes, which f32 and
+// bf16 hold exactly: in f32 it equals the runtime's int32 product while in < 2^17.
+at::Tensor ternary_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
+                          at::ScalarType compute);
+
+// Angles of rotary embedding: cos and sin, each [length, head_dim / 2] f32, computed in f64.
+struct RotaryTable {
+  at::Tensor cosine;
+  at::Tensor sine;
+};
+RotaryTable rotary_table(int64_t length, int64_t head_dim, double theta, at::Device device);
+
+// Causal self-attention with grouped queries over projections [batch * length, (heads + 2 kv_heads)
+// * head_dim] (queries, keys, values side by side): rotates queries and keys, scales by
+// 1 / sqrt(head_dim). Result [batch * length, heads * head_dim].
+struct AttentionShape {
+  int64_t batch = 0;
+  int64_t length = 0;
+  int64_t heads = 0;
+  int64_t kv_heads = 0;
+  int64_t head_dim = 0;
+};
+at::Tensor attention(const at::Tensor& projections, const RotaryTable& rotary,
+                     const AttentionShape& shape, at::ScalarType compute);
+
+// act(gate) * up. gate_up: [tokens, 2 n], gate first. Result [tokens, n].
+at::Tensor glu(const at::Tensor& gate_up, Activation activation);
+
+// Mean cross entropy (nats) of hidden W^T against targets [tokens] (int64; below 0 = not counted; at
+// least one must count). hidden: [tokens, d], weight: [vocab, d]. The logits exist only a block of
+// rows at a time; gradients are computed in the forward pass.
+at::Tensor head_loss(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
+                     at::ScalarType compute);
+
+}  // namespace tercet::learn

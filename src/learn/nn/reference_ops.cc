@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "learn/nn/reference_ops.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+#include <limits>
+
+namespace tercet::learn::reference {
+namespace {
+
+at::Tensor product(const at::Tensor& x, const at::Tensor& weight, at::ScalarType compute) {
+  return at::matmul(x.to(compute), weight.to(compute).t()).to(at::kFloat);
+}
+
+// x: [batch, heads, length, dim]; the first half of dim pairs with the second.
+at::Tensor rotate(const at::Tensor& x, const RotaryTable& rotary) {
+  const int64_t length = x.size(2);
+  const at::Tensor cosine = rotary.cosine.narrow(0, 0, length);
+  const at::Tensor sine = rotary.sine.narrow(0, 0, length);
+  const std::vector<at::Tensor> halves = x.chunk(2, -1);
+  return at::cat({halves[0] * cosine - halves[1] * sine, halves[1] * cosine + halves[0] * sine},
+                 -1);
+}
+
+at::Tensor straight_through(const at::Tensor& latent, const at::Tensor& quantized) {
+  return latent + (quantized - latent).detach();
+}
+
+}  // namespace
+
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
+  return x * at::rsqrt(x.square().mean(-1, true) + eps) * weight;
+}
+
+at::Tensor dense_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
+                        at::ScalarType compute) {
+  return product(x, at::cat(weights, 0), compute);
+}
+
+at::Tensor ternary_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
+                          at::ScalarType compute) {
+  const at::Tensor absmax = std::get<0>(x.detach().abs().max(-1, true)).clamp_min(1e-5);
+  const at::Tensor scale = 127.0 / absmax;
+  const at::Tensor rounded = (x * scale).round().clamp(-128, 127) / scale;
+  std::vector<at::Tensor> quantized;
+  for (const at::Tensor& weight : weights) {
+    const double mean = weight.detach().abs().mean(at::kDouble).item<double>();
+    const float gamma = std::max(static_cast<float>(mean), 1e-5f);
+    const at::Tensor codes = (weight * (1.0f / gamma)).round().clamp(-1, 1);
+    quantized.push_back(straight_through(weight, codes * gamma));
+  }
+  return product(straight_through(x, rounded), at::cat(quantized, 0), compute);
+}
+
+at::Tensor attention(const at::Tensor& projections, const RotaryTable& rotary,
+                     const AttentionShape& shape, at::ScalarType compute) {
+  const int64_t dim = shape.head_dim;
+  const at::Tensor heads =
+      projections.view({shape.batch, shape.length, shape.heads + 2 * shape.kv_heads, dim})
+          .transpose(1, 2);
+  const at::Tensor q = rotate(heads.narrow(1, 0, shape.heads), rotary);
+  at::Tensor k = rotate(heads.narrow(1, shape.heads, shape.kv_heads), rotary);
+  at::Tensor v = heads.narrow(1, shape.heads + shape.kv_heads, shape.kv_heads);
+  k = k.repeat_interleave(shape.heads / shape.kv_heads, 1);
+  v = v.repeat_interleave(shape.heads / shape.kv_heads, 1);
+  const at::Tensor scores =
+      at::matmul(q.to(compute), k.to(compute).transpose(-1, -2)).to(at::kFloat) /
+      std::sqrt(static_cast<double>(dim));
+  const at::Tensor hidden =
+      at::ones({shape.length, shape.length}, projections.options().dtype(at::kBool)).triu(1);
+  const at::Tensor p =
+      scores.masked_fill(hidden, -std::numeric_limits<float>::infinity()).softmax(-1);
+  const at::Tensor mixed = at::matmul(p.to(compute), v.to(compute)).to(at::kFloat);
+  return mixed.transpose(1, 2).reshape({shape.batch * shape.length, shape.heads * dim});
+}
+
+at::Tensor glu(const at::Tensor& gate_up, Activation activation) {
+  const std::vector<at::Tensor> halves = gate_up.chunk(2, -1);
+  if (activation == Activation::kSilu) return at::silu(halves[0]) * halves[1];
+  return at::relu(halves[0]).square() * halves[1];
+}
+
+at::Tensor head_loss(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
+                     at::ScalarType compute) {
+  const at::Tensor logits = product(hidden, weight, compute);
+  const at::Tensor ignored = at::full_like(targets, -100);
+  return at::cross_entropy_loss(logits, at::where(targets < 0, ignored, targets));
+}
+
+}  // namespace tercet::learn::reference

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "learn/nn/ops.h"
+
+// The functions of ops.h written as plain tensor algebra with libtorch's own gradients: the path for
+// devices other than the CPU, and what the fused loops are tested against.
+namespace tercet::learn::reference {
+
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);
+at::Tensor dense_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
+                        at::ScalarType compute);
+at::Tensor ternary_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
+                          at::ScalarType compute);
+at::Tensor attention(const at::Tensor& projections, const RotaryTable& rotary,
+                     const AttentionShape& shape, at::ScalarType compute);
+at::Tensor glu(const at::Tensor& gate_up, Activation activation);
+at::Tensor head_loss(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
+                     at::ScalarType compute);
+
+}  // namespace tercet::learn::reference

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "learn/nn/cpu_dispatch.h"
+#include "learn/nn/reference_ops.h"
+
+namespace tercet::learn {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+// The weight gradient is summed in this many fixed shares, so that it does not depend on the number
+// of threads.
+constexpr int64_t kShares = 16;
+
+class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
+ public:
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
+                            double eps) {
+    const int64_t rows = x.size(0);
+    const int64_t n = x.size(1);
+    const at::Tensor y = at::empty_like(x);
+    const at::Tensor inverse = at::empty({rows}, x.options());
+    for_rows(rows, n, [&](int64_t begin, int64_t end) {
+      loops().rms_norm(x.data_ptr<float>() + begin * n, weight.data_ptr<float>(),
+                       static_cast<float>(eps), end - begin, n, y.data_ptr<float>() + begin * n,
+                       inverse.data_ptr<float>() + begin);
+    });
+    context->save_for_backward({x, weight, inverse});
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const variable_list saved = context->get_saved_variables();
+    const at::Tensor& x = saved[0];
+    const at::Tensor& weight = saved[1];
+    const at::Tensor dy = gradients[0].contiguous();
+    const int64_t rows = x.size(0);
+    const int64_t n = x.size(1);
+    const at::Tensor dx = at::empty_like(x);
+    const at::Tensor shares = at::zeros({kShares, n}, x.options());
+    const int64_t per_share = (rows + kShares - 1) / kShares;
+    at::parallel_for(0, kShares, 1, [&](int64_t first, int64_t last) {
+      for (int64_t share = first; share < last; ++share) {
+        const int64_t begin = std::min(rows, share * per_share);
+        const int64_t end = std::min(rows, begin + per_share);
+        loops().rms_norm_backward(
+            x.data_ptr<float>() + begin * n, weight.data_ptr<float>(),
+            saved[2].data_ptr<float>() + begin, dy.data_ptr<float>() + begin * n, end - begin, n,
+            dx.data_ptr<float>() + begin * n, shares.data_ptr<float>() + share * n);
+      }
+    });
+    return {dx, shares.sum(0), at::Tensor()};
+  }
+};
+
+}  // namespace
+
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
+  if (!x.is_cpu()) return reference::rms_norm(x, weight, eps);
+  return RmsNormFunction::apply(x.contiguous(), weight, eps);
+}
+
+}  // namespace tercet::learn

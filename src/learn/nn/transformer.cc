@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "learn/nn/transformer.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+#include <numbers>
+
+#include "core/error.h"
+#include "core/rng.h"
+
+namespace tercet::learn {
+namespace {
+
+bool ends_with(const std::string& text, const std::string& suffix) {
+  return text.size() >= suffix.size() &&
+         text.compare(text.size() - suffix.size(), suffix.size(), suffix) == 0;
+}
+
+// Normal numbers by Box and Muller from our own generator, so that a seed means the same weights on
+// every machine, device and libtorch version.
+at::Tensor normal_tensor(Rng& rng, int64_t rows, int64_t cols, double deviation) {
+  const at::Tensor out = at::empty({rows, cols}, at::kFloat);
+  float* values = out.data_ptr<float>();
+  for (int64_t i = 0; i < rows * cols; ++i) {
+    const double radius = std::sqrt(-2.0 * std::log(1.0 - rng.uniform()));
+    const double angle = 2.0 * std::numbers::pi * rng.uniform();
+    values[i] = static_cast<float>(deviation * radius * std::cos(angle));
+  }
+  return out;
+}
+
+}  // namespace
+
+Transformer::Transformer(const ModelConfig& config, uint64_t seed, at::Device device)
+    : config_(config), device_(device) {
+  config.validate("model");
+  Rng rng(seed);
+  const double residual = 0.02 / std::sqrt(2.0 * static_cast<double>(config.num_hidden_layers));
+  for (const TensorSpec& spec : tensor_specs(config)) {
+    const bool vector = spec.rows == 0;
+    const bool writes_residual =
+        ends_with(spec.hf_name, "o_proj.weight") || ends_with(spec.hf_name, "down_proj.weight");
+    const at::Tensor value =
+        vector ? at::ones({spec.cols}, at::kFloat)
+               : normal_tensor(rng, spec.rows, spec.cols, writes_residual ? residual : 0.02);
+    index_[spec.hf_name] = parameters_.size();
+    parameters_.push_back({spec.hf_name, value.to(device).set_requires_grad(true), !vector});
+  }
+  bind_layers();
+  rotary_ = rotary_table(config.max_position_embeddings, config.head_dim, config.rope_theta, device);
+}
+
+const at::Tensor& Transformer::parameter(const std::string& name) const {
+  const auto found = index_.find(name);
+  if (found == index_.end()) fail(ErrorCode::kInternal, "the model has no tensor '{}'", name);
+  return parameters_[found->second].value;
+}
+
+void Transformer::bind_layers() {
+  const auto optional = [this](const std::string& name) {
+    return index_.count(name) != 0 ? parameter(name) : at::Tensor();
+  };
+  for (int64_t i = 0; i < config_.num_hidden_layers; ++i) {
+    const std::string base = "model.layers." + std::to_string(i) + ".";
+    const std::string attn = base + "self_attn.";
+    const std::string mlp = base + "mlp.";
+    Layer layer;
+    layer.q = parameter(attn + "q_proj.weight");
+    layer.k = parameter(attn + "k_proj.weight");
+    layer.v = parameter(attn + "v_proj.weight");
+    layer.o = parameter(attn + "o_proj.weight");
+    layer.gate = parameter(mlp + "gate_proj.weight");
+    layer.up = parameter(mlp + "up_proj.weight");
+    layer.down = parameter(mlp + "down_proj.weight");
+    layer.input_norm = optional(base + "input_layernorm.weight");
+    layer.attention_sub_norm = optional(attn + "attn_sub_norm.weight");
+    layer.post_attention_norm = optional(base + "post_attention_layernorm.weight");
+    layer.ffn_sub_norm = optional(mlp + "ffn_sub_norm.weight");
+    layer.q_norm = optional(attn + "q_proj.rms_norm.weight");
+    layer.k_norm = optional(attn + "k_proj.rms_norm.weight");
+    layer.v_norm = optional(attn + "v_proj.rms_norm.weight");
+    layer.o_norm = optional(attn + "o_proj.rms_norm.weight");
+    layer.gate_norm = optional(mlp + "gate_proj.rms_norm.weight");
+    layer.up_norm = optional(mlp + "up_proj.rms_norm.weight");
+    layer.down_norm = optional(mlp + "down_proj.rms_norm.weight");
+    layers_.push_back(std::move(layer));
+  }
+}
+
+at::Tensor Transformer::norm(const at::Tensor& x, const at::Tensor& weight) const {
+  if (!weight.defined()) return x;
+  return rms_norm(x, weight, static_cast<double>(config_.rms_norm_eps));
+}
+
+at::Tensor Transformer::linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
+                               at::ScalarType compute) const {
+  return config_.linear == LinearKind::kB158 ? ternary_linear(x, weights, compute)
+                                             : dense_linear(x, weights, compute);
+}
+
+at::Tensor Transformer::project(const at::Tensor& x, const std::vector<at::Tensor>& weights,
+                                const std::vector<at::Tensor>& norms,
+                                at::ScalarType compute) const {
+  if (config_.norm != NormPlacement::kInside) return linear(x, weights, compute);
+  std::vector<at::Tensor> parts;
+  for (size_t i = 0; i < weights.size(); ++i) {
+    parts.push_back(linear(norm(x, norms[i]), {weights[i]}, compute));
+  }
+  return parts.size() == 1 ? parts[0] : at::cat(parts, 1);
+}
+
+at::Tensor Transformer::block(const Layer& layer, at::Tensor x, const AttentionShape& shape,
+                              at::ScalarType compute) const {
+  const at::Tensor qkv = project(norm(x, layer.input_norm), {layer.q, layer.k, layer.v},
+                                 {layer.q_norm, layer.k_norm, layer.v_norm}, compute);
+  const at::Tensor mixed =
+      norm(attention(qkv, rotary_, shape, compute), layer.attention_sub_norm);
+  x = x + project(mixed, {layer.o}, {layer.o_norm}, compute);
+  const at::Tensor gate_up = project(norm(x, layer.post_attention_norm), {layer.gate, layer.up},
+                                     {layer.gate_norm, layer.up_norm}, compute);
+  const at::Tensor gated = norm(glu(gate_up, config_.hidden_act), layer.ffn_sub_norm);
+  return x + project(gated, {layer.down}, {layer.down_norm}, compute);
+}
+
+at::Tensor Transformer::hidden(const at::Tensor& tokens, at::ScalarType compute) const {
+  const AttentionShape shape{tokens.size(0), tokens.size(1), config_.num_attention_heads,
+                             config_.num_key_value_heads, config_.head_dim};
+  if (shape.length > config_.max_position_embeddings) {
+    fail(ErrorCode::kUsage, "{} tokens exceed the model's context of {}", shape.length,
+         config_.max_position_embeddings);
+  }
+  at::Tensor x = at::embedding(parameter("model.embed_tokens.weight"), tokens.reshape({-1}));
+  for (const Layer& layer : layers_) x = block(layer, x, shape, compute);
+  return norm(x, parameter("model.norm.weight"));
+}
+
+at::Tensor Transformer::logits(const at::Tensor& tokens, at::ScalarType compute) const {
+  const std::string head =
+      config_.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight";
+  return dense_linear(hidden(tokens, compute), {parameter(head)}, compute);
+}
+
+at::Tensor Transformer::loss(const at::Tensor& windows, at::ScalarType compute) const {
+  const int64_t length = windows.size(1) - 1;
+  const std::string head =
+      config_.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight";
+  return head_loss(hidden(windows.narrow(1, 0, length), compute), parameter(head),
+                   windows.narrow(1, 1, length).reshape({-1}), compute);
+}
+
+}  // namespace tercet::learn

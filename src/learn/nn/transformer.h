@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "formats/model_config.h"
+#include "learn/nn/ops.h"
+
+namespace tercet::learn {
+
+// A weight with the name it has in an HF directory. f32, requires a gradient.
+struct Parameter {
+  std::string name;
+  at::Tensor value;
+  bool decays = true;  // weight decay applies: matrices, not norm gains
+};
+
+// A LLaMA-style decoder: RMSNorm, rotary embedding, grouped-query attention, gated feed-forward, with
+// full-precision or BitNet b1.58 linear maps and the norm placements of ModelConfig. Move-only.
+class Transformer {
+ public:
+  // Fresh weights: normal, standard deviation 0.02, the maps that write to the residual stream
+  // scaled by 1 / sqrt(2 layers); norm gains 1. The same seed gives the same weights everywhere.
+  Transformer(const ModelConfig& config, uint64_t seed, at::Device device);
+
+  const ModelConfig& config() const { return config_; }
+  at::Device device() const { return device_; }
+  std::vector<Parameter>& parameters() { return parameters_; }
+  const std::vector<Parameter>& parameters() const { return parameters_; }
+
+  // Final hidden states after the last norm: [batch * length, hidden_size] f32.
+  // tokens: [batch, length] int64; length at most max_position_embeddings.
+  at::Tensor hidden(const at::Tensor& tokens, at::ScalarType compute) const;
+  // Logits of every position: [batch * length, vocab_size] f32.
+  at::Tensor logits(const at::Tensor& tokens, at::ScalarType compute) const;
+  // Mean cross entropy in nats of predicting window[:, 1:] from window[:, :-1].
+  // windows: [batch, length + 1] int64.
+  at::Tensor loss(const at::Tensor& windows, at::ScalarType compute) const;
+
+  // The parameter of that name; throws kInternal when there is none.
+  const at::Tensor& parameter(const std::string& name) const;
+
+ private:
+  // The tensors of one layer; undefined where the architecture has none.
+  struct Layer {
+    at::Tensor q, k, v, o, gate, up, down;
+    at::Tensor input_norm, attention_sub_norm, post_attention_norm, ffn_sub_norm;
+    at::Tensor q_norm, k_norm, v_norm, o_norm, gate_norm, up_norm, down_norm;
+  };
+
+  void bind_layers();
+  at::Tensor norm(const at::Tensor& x, const at::Tensor& weight) const;
+  at::Tensor linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
+                    at::ScalarType compute) const;
+  // Several maps of the same input, each behind its own norm when norms are inside.
+  at::Tensor project(const at::Tensor& x, const std::vector<at::Tensor>& weights,
+                     const std::vector<at::Tensor>& norms, at::ScalarType compute) const;
+  at::Tensor block(const Layer& layer, at::Tensor x, const AttentionShape& shape,
+                   at::ScalarType compute) const;
+
+  ModelConfig config_;
+  at::Device device_;
+  std::vector<Parameter> parameters_;
+  std::map<std::string, size_t> index_;
+  std::vector<Layer> layers_;
+  RotaryTable rotary_;
+};
+
+}  // namespace tercet::learn

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+// The fused CPU operations against plain tensor algebra with libtorch's own gradients.
+#include "learn/nn/ops.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <functional>
+#include <vector>
+
+#include "learn/nn/reference_ops.h"
+
+namespace tercet::learn {
+namespace {
+
+using Inputs = std::vector<at::Tensor>;
+using Op = std::function<at::Tensor(const Inputs&)>;
+
+at::Tensor random(at::IntArrayRef shape, double deviation = 1.0) {
+  return at::randn(shape) * deviation;
+}
+
+double relative_error(const at::Tensor& a, const at::Tensor& b) {
+  return ((a - b).norm() / (b.norm() + 1e-20)).item<double>();
+}
+
+// Outputs and all input gradients of `fused` and `plain` agree within `tolerance` relative RMS.
+void expect_same(const Op& fused, const Op& plain, const Inputs& inputs, double tolerance) {
+  Inputs left, right;
+  for (const at::Tensor& input : inputs) {
+    left.push_back(input.clone().set_requires_grad(true));
+    right.push_back(input.clone().set_requires_grad(true));
+  }
+  const at::Tensor y = fused(left);
+  const at::Tensor expected = plain(right);
+  ASSERT_EQ(y.sizes(), expected.sizes());
+  EXPECT_LT(relative_error(y, expected), tolerance);
+  const at::Tensor weights = at::randn(y.sizes());
+  torch::autograd::backward({(y * weights).sum()}, {});
+  torch::autograd::backward({(expected * weights).sum()}, {});
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    ASSERT_TRUE(left[i].grad().defined()) << "input " << i;
+    EXPECT_LT(relative_error(left[i].grad(), right[i].grad()), tolerance) << "input " << i;
+  }
+}
+
+// f32, and bf16 where both sides round to 8 bits at different places.
+struct Case {
+  at::ScalarType compute;
+  double tolerance;
+};
+const Case kCases[] = {{at::kFloat, 2e-6}, {at::kBFloat16, 2e-2}};
+
+TEST(Ops, RmsNorm) {
+  for (const int64_t n : {5, 64, 172}) {
+    expect_same([](const Inputs& in) { return rms_norm(in[0], in[1], 1e-5); },
+                [](const Inputs& in) { return reference::rms_norm(in[0], in[1], 1e-5); },
+                {random({37, n}, 3.0), random({n})}, 2e-6);
+  }
+}
+
+TEST(Ops, Glu) {
+  for (const Activation act : {Activation::kSilu, Activation::kRelu2}) {
+    for (const int64_t n : {1, 19, 172}) {
+      expect_same([act](const Inputs& in) { return glu(in[0], act); },
+                  [act](const Inputs& in) { return reference::glu(in[0], act); },
+                  {random({23, 2 * n}, 4.0)}, 2e-6);
+    }
+  }
+}
+
+TEST(Ops, DenseLinear) {
+  for (const Case& c : kCases) {
+    expect_same(
+        [&](const Inputs& in) { return dense_linear(in[0], {in[1], in[2]}, c.compute); },
+        [&](const Inputs& in) { return reference::dense_linear(in[0], {in[1], in[2]}, c.compute); },
+        {random({29, 43}), random({17, 43}), random({5, 43})}, c.tolerance);
+  }
+}
+
+TEST(Ops, TernaryLinear) {
+  for (const Case& c : kCases) {
+    expect_same(
+        [&](const Inputs& in) { return ternary_linear(in[0], {in[1], in[2]}, c.compute); },
+        [&](const Inputs& in) {
+          return reference::ternary_linear(in[0], {in[1], in[2]}, c.compute);
+        },
+        {random({29, 43}), random({17, 43}, 0.02), random({5, 43}, 3.0)}, c.tolerance);
+  }
+}
+
+TEST(Ops, TernaryLinearOfZerosIsZero) {
+  const at::Tensor y = ternary_linear(at::zeros({3, 8}), {at::zeros({4, 8})}, at::kFloat);
+  EXPECT_EQ(y.abs().max().item<float>(), 0.0f);
+}
+
+TEST(Ops, Attention) {
+  const RotaryTable rotary = rotary_table(40, 16, 10000.0, at::kCPU);
+  for (const Case& c : kCases) {
+    for (const int64_t kv_heads : {1, 2, 4}) {
+      const AttentionShape shape{3, 33, 4, kv_heads, 16};
+      expect_same([&](const Inputs& in) { return attention(in[0], rotary, shape, c.compute); },
+                  [&](const Inputs& in) {
+                    return reference::attention(in[0], rotary, shape, c.compute);
+                  },
+                  {random({3 * 33, (4 + 2 * kv_heads) * 16})}, c.tolerance);
+    }
+  }
+}
+
+TEST(Ops, AttentionSeesNoFuture) {
+  const RotaryTable rotary = rotary_table(9, 8, 10000.0, at::kCPU);
+  const AttentionShape shape{1, 9, 2, 1, 8};
+  const at::Tensor x = random({9, 32});
+  at::Tensor changed = x.clone();
+  changed.narrow(0, 6, 3).mul_(-2.0);
+  const at::Tensor a = attention(x, rotary, shape, at::kFloat).narrow(0, 0, 6);
+  const at::Tensor b = attention(changed, rotary, shape, at::kFloat).narrow(0, 0, 6);
+  EXPECT_TRUE(at::equal(a, b));
+}
+
+TEST(Ops, HeadLoss) {
+  at::Tensor targets = at::randint(0, 101, {1500}, at::kLong);
+  targets[3] = -1;
+  for (const Case& c : kCases) {
+    expect_same(
+        [&](const Inputs& in) { return head_loss(in[0], in[1], targets, c.compute); },
+        [&](const Inputs& in) { return reference::head_loss(in[0], in[1], targets, c.compute); },
+        {random({1500, 24}), random({101, 24})}, c.tolerance);
+  }
+}
+
+TEST(Ops, HeadLossWithHugeLogitsIsFinite) {
+  const at::Tensor hidden = random({4, 8}, 1e4).set_requires_grad(true);
+  const at::Tensor loss =
+      head_loss(hidden, random({11, 8}, 1e3), at::zeros({4}, at::kLong), at::kFloat);
+  torch::autograd::backward({loss}, {});
+  EXPECT_TRUE(at::isfinite(loss).item<bool>());
+  EXPECT_TRUE(at::isfinite(hidden.grad()).all().item<bool>());
+}
+
+}  // namespace
+}  // namespace tercet::learn
