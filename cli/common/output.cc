@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/common/output.h"
+
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cmath>
+#include <cstdio>
+
+#include "cli/common/signals.h"
+#include "core/error.h"
+
+namespace tercet::cli {
+namespace {
+
+[[noreturn]] void fail_output() {
+  const int number = errno;
+  fail(ErrorCode::kIo, "cannot write to standard output: {}", errno_text(number));
+}
+
+}  // namespace
+
+void write_output(std::string_view text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) fail_output();
+}
+
+void flush_output() {
+  if (std::fflush(stdout) != 0) fail_output();
+}
+
+void print_json(const Json& document) {
+  write_output(document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+}
+
+Json finite_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
+
+std::string read_standard_input(size_t max_bytes) {
+  std::string text;
+  std::array<char, 65536> block;
+  while (true) {
+    const ssize_t count = ::read(STDIN_FILENO, block.data(), block.size());
+    if (count == 0) return text;
+    if (count < 0) {
+      const int number = errno;
+      throw_if_stopped();
+      if (number == EINTR) continue;
+      fail(ErrorCode::kIo, "cannot read standard input: {}", errno_text(number));
+    }
+    text.append(block.data(), static_cast<size_t>(count));
+    if (text.size() > max_bytes) {
+      fail(ErrorCode::kBadInput, "standard input holds more than {} bytes; give a smaller text",
+           max_bytes);
+    }
+  }
+}
+
+}  // namespace tercet::cli

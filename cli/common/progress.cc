@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/common/progress.h"
+
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
+
+#include "cli/common/numbers.h"
+
+namespace tercet::cli {
+namespace {
+
+constexpr int kBarWidth = 24;
+
+int terminal_columns() {
+  winsize size = {};
+  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20) return size.ws_col;
+  return 80;
+}
+
+// ASCII only: it has to be readable on any terminal and its width is its length.
+std::string bar(int64_t done, int64_t total) {
+  const int filled = static_cast<int>(static_cast<double>(kBarWidth) * static_cast<double>(done) /
+                                      static_cast<double>(total));
+  return fmt::format("[{:#<{}}{:.<{}}]", "", filled, "", kBarWidth - filled);
+}
+
+}  // namespace
+
+TerminalStyle stderr_style() {
+  const char* term = std::getenv("TERM");
+  const char* no_color = std::getenv("NO_COLOR");
+  TerminalStyle style;
+  style.interactive =
+      ::isatty(STDERR_FILENO) == 1 && term != nullptr && std::string_view(term) != "dumb";
+  style.colour = style.interactive && (no_color == nullptr || *no_color == '\0');
+  return style;
+}
+
+Progress::Progress(std::string label, int64_t total, bool quiet)
+    : label_(std::move(label)),
+      total_(total),
+      quiet_(quiet),
+      style_(stderr_style()),
+      start_(Clock::now()),
+      next_draw_(start_ + std::chrono::milliseconds(style_.interactive ? 200 : 10000)) {}
+
+Progress::~Progress() { clear(); }
+
+std::string Progress::line_for(int64_t done, std::string_view note) const {
+  const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
+  std::string line = label_;
+  if (total_ > 0) {
+    done = std::clamp<int64_t>(done, 0, total_);
+    if (style_.interactive) line += " " + bar(done, total_);
+    line += fmt::format(" {}/{} ({:.0f} %)", done, total_,
+                        100.0 * static_cast<double>(done) / static_cast<double>(total_));
+  } else {
+    line += fmt::format(" {}", done);
+  }
+  if (done > 0 && seconds > 0.0) {
+    line += fmt::format(", {:.1f}/s", static_cast<double>(done) / seconds);
+    if (total_ > 0) {
+      const double left = static_cast<double>(total_ - done) / static_cast<double>(done);
+      line += ", " + format_seconds(seconds * left) + " left";
+    }
+  }
+  if (!note.empty()) line += fmt::format(", {}", note);
+  return line;
+}
+
+void Progress::update(int64_t done, std::string_view note) {
+  if (quiet_ || Clock::now() < next_draw_) return;
+  const std::string line = line_for(done, note);
+  if (style_.interactive) {
+    const auto width = static_cast<size_t>(terminal_columns() - 1);
+    fmt::print(stderr, "\r\x1b[K{}", std::string_view(line).substr(0, width));
+    drawn_ = true;
+  } else {
+    fmt::print(stderr, "{}\n", line);
+  }
+  std::fflush(stderr);
+  next_draw_ = Clock::now() + std::chrono::milliseconds(style_.interactive ? 100 : 10000);
+}
+
+void Progress::message(std::string_view line) {
+  if (quiet_) return;
+  clear();
+  fmt::print(stderr, "{}\n", line);
+}
+
+void Progress::clear() {
+  if (!drawn_) return;
+  fmt::print(stderr, "\r\x1b[K");
+  std::fflush(stderr);
+  drawn_ = false;
+}
+
+}  // namespace tercet::cli

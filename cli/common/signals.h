@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+
+namespace tercet::cli {
+
+// After this the first Ctrl-C (or SIGTERM) only sets the flag below, so that a command can end
+// cleanly with its state saved; the second one kills the process. A reader that has gone away
+// (SIGPIPE) ends the process without a word, as it does other Unix filters.
+void install_signal_handlers();
+
+// Set once the user asked to stop. Commands hand it to the library, which polls it.
+const std::atomic<bool>& stop_requested();
+
+// Throws kInterrupted when the flag is set.
+void throw_if_stopped();
+
+}  // namespace tercet::cli

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "core/thread_pool.h"
+#include "kernels/kernel_table.h"
+#include "model/forward.h"
+#include "model/kv_cache.h"
+#include "model/model.h"
+#include "runtime/sampler.h"
+
+namespace tercet {
+
+struct EngineOptions {
+  int threads = 1;
+  int64_t context = 0;  // most tokens of prompt and answer together; 0: what the model was made for
+};
+
+struct GenerateOptions {
+  int64_t max_tokens = 0;  // generate at most this many, 1 or more
+  SamplerOptions sampler;
+  std::vector<int32_t> stop_ids;            // tokens that end the text, e.g. EOS
+  const std::atomic<bool>* stop = nullptr;  // polled between tokens and chunks of the prompt
+};
+
+enum class StopReason { kMaxTokens, kStopToken, kCallback, kInterrupted };
+const char* to_string(StopReason reason);  // "max_tokens", "stop_token", "callback", "interrupted"
+
+struct GenerateStats {
+  StopReason reason = StopReason::kMaxTokens;
+  int64_t prompt_tokens = 0;
+  int64_t generated_tokens = 0;    // handed to the callback; a stop token is not counted
+  double prompt_seconds = 0;       // reading the prompt
+  double first_token_seconds = 0;  // from the call to the first token; 0 when there was none
+  double generation_seconds = 0;   // from the end of the prompt to the last token
+  double prompt_tokens_per_s() const;
+  double generated_tokens_per_s() const;
+};
+
+// Runs one sequence of one model. The model and the kernel table must outlive it; several engines
+// may share them. Results do not depend on the number of threads.
+class Engine {
+ public:
+  // Throws kUsage when the thread count or the context are out of range.
+  Engine(const Model& model, const KernelTable& kernels, const EngineOptions& options);
+
+  const Model& model() const { return model_; }
+  const char* isa() const { return kernels_.name; }
+  int threads() const { return pool_.size(); }
+  int64_t context() const { return cache_.max_tokens(); }
+  // Key-value cache and scratch memory, when all of the context is used.
+  uint64_t working_bytes() const { return cache_.bytes() + forward_.scratch_bytes(); }
+
+  // Reads `prompt` (at least one token) from an empty context and generates until max_tokens, a
+  // stop token, `on_token` returns false, or the stop flag. Throws kUsage, before any work, when
+  // prompt and max_tokens together exceed the context, and like SamplerOptions::validate; kBadInput
+  // for ids outside the vocabulary.
+  GenerateStats generate(std::span<const int32_t> prompt, const GenerateOptions& options,
+                         const std::function<bool(int32_t token)>& on_token);
+
+  // Forgets all tokens.
+  void reset() { cache_.truncate(0); }
+  // Appends tokens and returns their logits, [vocab_size] (kLast) or [tokens, vocab_size] (kAll),
+  // valid until the next call. Throws like Forward::run.
+  std::span<const float> advance(std::span<const int32_t> tokens, LogitsFor which);
+
+ private:
+  bool read_prompt(std::span<const int32_t> prompt, const std::atomic<bool>* stop);
+
+  const Model& model_;
+  const KernelTable& kernels_;
+  ThreadPool pool_;
+  KvCache cache_;
+  Forward forward_;
+  std::vector<float> logits_;
+};
+
+}  // namespace tercet
