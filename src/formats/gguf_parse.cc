@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "formats/gguf_parse.h"
+
+#include <algorithm>
+#include <bit>
+#include <numeric>
+#include <string_view>
+
+#include "core/checked.h"
+#include "formats/gguf_cursor.h"
+#include "formats/gguf_types.h"
+#include "formats/gguf_value_reader.h"
+
+namespace tercet {
+namespace {
+
+constexpr uint64_t kMinAlignment = 8;
+constexpr uint64_t kMaxAlignment = 1u << 20;
+constexpr uint64_t kMaxNameBytes = 65535;
+constexpr uint64_t kMinKeyValueBytes = 8 + 4 + 1;        // length of the key, type, value
+constexpr uint64_t kMinTensorInfoBytes = 8 + 4 + 4 + 8;  // length of the name, dims, type, offset
+
+// A tensor as described before the data section, whose start is not known yet.
+struct TensorInfo {
+  TensorView view;
+  uint64_t offset = 0;
+  uint64_t bytes = 0;
+};
+
+[[noreturn]] void fail_magic(std::span<const uint8_t> bytes, const std::string& origin) {
+  const std::string_view head(reinterpret_cast<const char*>(bytes.data()),
+                              std::min<size_t>(bytes.size(), 64));
+  const char* guess = "";
+  if (head.empty()) {
+    guess = "; it is empty";
+  } else if (head.find("git-lfs") != std::string_view::npos) {
+    guess = "; it is a git-lfs pointer, fetch the file it stands for";
+  } else if (head.front() == '<') {
+    guess = "; it looks like an HTML page, the download has failed";
+  } else if (head.size() > 8 && head[8] == '{') {
+    guess = "; it looks like a safetensors file, give its directory instead";
+  } else if (head.starts_with("FUGG")) {
+    guess = "; it may be big-endian, which is not supported";
+  }
+  fail(ErrorCode::kBadInput, "{}: not a GGUF file{}", origin, guess);
+}
+
+uint32_t read_version(GgufCursor& cursor, std::span<const uint8_t> bytes) {
+  if (bytes.size() < 4 || cursor.read<uint32_t>("magic") != kGgufMagic) {
+    fail_magic(bytes, cursor.origin());
+  }
+  const uint32_t version = cursor.read<uint32_t>("version");
+  if (version == 2 || version == 3) return version;
+  if (version != 0 && (version & 0xFFFFu) == 0) {
+    fail(ErrorCode::kUnsupported, "{}: big-endian GGUF is not supported", cursor.origin());
+  }
+  fail(ErrorCode::kUnsupported, "{}: GGUF version {} is not supported; versions 2 and 3 are",
+       cursor.origin(), version);
+}
+
+std::string read_name(GgufCursor& cursor, const std::string& what) {
+  std::string name = cursor.read_string(what);
+  if (name.empty() || name.size() > kMaxNameBytes) {
+    fail(ErrorCode::kBadInput, "{}: {} before byte {} has {} bytes; 1 to {} are allowed",
+         cursor.origin(), what, cursor.position(), name.size(), kMaxNameBytes);
+  }
+  return name;
+}
+
+void read_metadata(GgufCursor& cursor, uint64_t count, GgufContents& out) {
+  cursor.require(count, kMinKeyValueBytes, "the list of metadata");
+  for (uint64_t i = 0; i < count; ++i) {
+    std::string key = read_name(cursor, "a metadata key");
+    GgufValue value = read_gguf_value(cursor, key);
+    if (!out.metadata_index.emplace(key, out.metadata.size()).second) {
+      fail(ErrorCode::kBadInput, "{}: metadata key '{}' appears twice", cursor.origin(),
+           printable(key));
+    }
+    out.metadata.emplace_back(std::move(key), std::move(value));
+  }
+}
+
+uint64_t read_alignment(const GgufContents& contents, const std::string& origin) {
+  const auto position = contents.metadata_index.find(kGgufAlignmentKey);
+  if (position == contents.metadata_index.end()) return kGgufDefaultAlignment;
+  const GgufValue& value = contents.metadata[position->second].second;
+  if (value.type != GgufValue::Type::kU32) {
+    fail(ErrorCode::kBadInput, "{}: {} must be a u32", origin, kGgufAlignmentKey);
+  }
+  const uint64_t alignment = std::get<uint64_t>(value.value);
+  if (!std::has_single_bit(alignment) || alignment < kMinAlignment || alignment > kMaxAlignment) {
+    fail(ErrorCode::kBadInput, "{}: {} is {}; a power of two from {} to {} is expected", origin,
+         kGgufAlignmentKey, alignment, kMinAlignment, kMaxAlignment);
+  }
+  return alignment;
+}
+
+// Reads the extents (innermost first in the file) and returns the tensor's size in bytes, which
+// also proves that their product does not overflow.
+void read_extents(GgufCursor& cursor, const std::string& where, TensorInfo& info) {
+  const uint32_t dims = cursor.read<uint32_t>(where);
+  if (dims > kGgufMaxDims) {
+    fail(ErrorCode::kBadInput, "{}: {} has {} dimensions; at most {} are allowed", cursor.origin(),
+         where, dims, kGgufMaxDims);
+  }
+  constexpr uint64_t kMaxElements = uint64_t{1} << 62;
+  uint64_t product = 1;
+  for (uint32_t i = 0; i < dims; ++i) {
+    const uint64_t extent = cursor.read<uint64_t>(where);
+    const auto next = checked_mul(product, extent);
+    if (extent > kMaxElements || !next || *next > kMaxElements) {
+      fail(ErrorCode::kBadInput, "{}: {} has too many elements", cursor.origin(), where);
+    }
+    product = *next;
+    info.view.shape.push_back(static_cast<int64_t>(extent));
+  }
+  std::reverse(info.view.shape.begin(), info.view.shape.end());
+}
+
+TensorInfo read_tensor_info(GgufCursor& cursor) {
+  TensorInfo info;
+  info.view.name = read_name(cursor, "a tensor name");
+  const std::string where = "tensor '" + printable(info.view.name) + "'";
+  read_extents(cursor, where, info);
+  const uint32_t id = cursor.read<uint32_t>(where);
+  const auto type = gguf_dtype(id);
+  if (!type) {
+    fail(ErrorCode::kUnsupported, "{}: {} has type id {}, which is not supported", cursor.origin(),
+         where, id);
+  }
+  info.view.type = *type;
+  const uint64_t cols = info.view.shape.empty() ? 1 : static_cast<uint64_t>(info.view.shape.back());
+  const uint64_t rows = cols == 0 ? 0 : static_cast<uint64_t>(info.view.elements()) / cols;
+  const auto bytes = checked_mul(rows, row_bytes(*type, cols, cursor.origin() + ": " + where));
+  if (!bytes) fail(ErrorCode::kBadInput, "{}: {} is too large", cursor.origin(), where);
+  info.bytes = *bytes;
+  info.offset = cursor.read<uint64_t>(where);
+  return info;
+}
+
+std::vector<TensorInfo> read_tensor_infos(GgufCursor& cursor, uint64_t count, GgufContents& out) {
+  cursor.require(count, kMinTensorInfoBytes, "the list of tensors");
+  std::vector<TensorInfo> infos;
+  for (uint64_t i = 0; i < count; ++i) {
+    TensorInfo info = read_tensor_info(cursor);
+    if (!out.tensor_index.emplace(info.view.name, i).second) {
+      fail(ErrorCode::kBadInput, "{}: tensor '{}' appears twice", cursor.origin(),
+           printable(info.view.name));
+    }
+    infos.push_back(std::move(info));
+  }
+  return infos;
+}
+
+// Cuts the tensor's bytes out of the data section.
+void place(TensorInfo& info, std::span<const uint8_t> data, uint64_t alignment,
+           const std::string& origin) {
+  const auto end = checked_add(info.offset, info.bytes);
+  if (!end || *end > data.size()) {
+    fail(ErrorCode::kBadInput,
+         "{}: tensor '{}' has {} bytes at offset {} of {} data bytes; the file is cut or damaged",
+         origin, printable(info.view.name), info.bytes, info.offset, data.size());
+  }
+  if (info.offset % alignment != 0) {
+    fail(ErrorCode::kBadInput, "{}: tensor '{}' lies at offset {}, no multiple of the alignment {}",
+         origin, printable(info.view.name), info.offset, alignment);
+  }
+  info.view.bytes = data.subspan(info.offset, info.bytes);
+}
+
+void check_overlap(const std::vector<TensorInfo>& infos, const std::string& origin) {
+  std::vector<size_t> order(infos.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return std::pair(infos[a].offset, infos[a].bytes) < std::pair(infos[b].offset, infos[b].bytes);
+  });
+  for (size_t i = 1; i < order.size(); ++i) {
+    const TensorInfo& before = infos[order[i - 1]];
+    const TensorInfo& after = infos[order[i]];
+    if (before.offset + before.bytes <= after.offset) continue;
+    fail(ErrorCode::kBadInput, "{}: tensors '{}' and '{}' overlap; the file is damaged", origin,
+         printable(before.view.name), printable(after.view.name));
+  }
+}
+
+}  // namespace
+
+GgufContents parse_gguf(std::span<const uint8_t> bytes, const std::string& origin) {
+  GgufCursor cursor(bytes, origin);
+  GgufContents out;
+  out.version = read_version(cursor, bytes);
+  const uint64_t tensor_count = cursor.read<uint64_t>("the tensor count");
+  const uint64_t metadata_count = cursor.read<uint64_t>("the metadata count");
+  read_metadata(cursor, metadata_count, out);
+  const uint64_t alignment = read_alignment(out, origin);
+  std::vector<TensorInfo> infos = read_tensor_infos(cursor, tensor_count, out);
+
+  const uint64_t data_start = (cursor.position() + alignment - 1) / alignment * alignment;
+  const auto data = bytes.subspan(std::min<uint64_t>(data_start, bytes.size()));
+  for (TensorInfo& info : infos) place(info, data, alignment, origin);
+  check_overlap(infos, origin);
+  for (TensorInfo& info : infos) out.tensors.push_back(std::move(info.view));
+  return out;
+}
+
+}  // namespace tercet
