@@ -93,10 +93,11 @@ void Forward::check(std::span<const int32_t> tokens, const KvCache& cache,
          config_.vocab_size);
   }
   if (count > cache.max_tokens() - cache.length()) {
-    fail(ErrorCode::kUsage,
-         "{} tokens do not fit in the context of {} ({} taken); shorten the text or choose a longer "
-         "context",
-         cache.length() + count, cache.max_tokens(), cache.length());
+    fail(
+        ErrorCode::kUsage,
+        "{} tokens do not fit in the context of {} ({} taken); shorten the text or choose a longer "
+        "context",
+        cache.length() + count, cache.max_tokens(), cache.length());
   }
   const int64_t rows = which == LogitsFor::kAll ? count : 1;
   if (static_cast<int64_t>(logits.size()) != rows * config_.vocab_size) {
@@ -196,7 +197,7 @@ void Forward::attend_all(int64_t layer, int64_t tokens, KvCache& cache) {
   const int64_t dim = config_.head_dim;
   const int64_t heads = config_.num_attention_heads;
   const int64_t heads_per_kv = heads / config_.num_key_value_heads;
-  // Token-major, so that a share of the work holds early (cheap) and late tokens of all heads.
+  // Head-major, so that a contiguous share of the work holds early (cheap) and late tokens alike.
   const auto body = [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item) {
       const int64_t head = item / tokens;
@@ -236,10 +237,10 @@ void Forward::project(std::initializer_list<Projection> projections, const float
   for (const Projection& projection : projections) {
     const LinearWeights& weights = *projection.weights;
     // Maps without a norm of their own read the same input: what the first prepared serves all.
-    const LinearInput input = count > 0 && weights.input_norm.empty()
-                                  ? jobs[0].input
-                                  : prepare(prepared_[weights.input_norm.empty() ? 0 : count],
-                                            weights, x, tokens);
+    const LinearInput input =
+        count > 0 && weights.input_norm.empty()
+            ? jobs[0].input
+            : prepare(prepared_[weights.input_norm.empty() ? 0 : count], weights, x, tokens);
     jobs[count++] = {&weights, input, projection.out};
   }
   run_linear(std::span(jobs).first(count), tokens, kernels_, pool_);

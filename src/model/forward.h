@@ -41,9 +41,9 @@ class Forward {
  private:
   // The input of a linear map, normed and quantized as that map needs it.
   struct Prepared {
-    std::vector<float> normed;     // [chunk, widest input]
+    std::vector<float> normed;      // [chunk, widest input]
     std::vector<int8_t> quantized;  // [chunk, widest input]
-    std::vector<float> scales;     // [chunk]
+    std::vector<float> scales;      // [chunk]
   };
   struct Projection {
     const LinearWeights* weights;
@@ -77,17 +77,17 @@ class Forward {
   Rope rope_;
   int64_t chunk_;
 
-  std::vector<Prepared> prepared_;   // as many as linear maps with norms of their own share an input
-  std::vector<float> residual_;      // [chunk, hidden]
-  std::vector<float> hidden_;        // [chunk, hidden]: normed residual, or a block's output
-  std::vector<float> query_;         // [chunk, n_heads * head_dim]
-  std::vector<float> key_;           // [chunk, n_kv_heads * head_dim]
-  std::vector<float> value_;         // [chunk, n_kv_heads * head_dim]
-  std::vector<float> attended_;      // [chunk, n_heads * head_dim]
-  std::vector<float> gate_;          // [chunk, intermediate]
-  std::vector<float> up_;            // [chunk, intermediate]
-  std::vector<float> cosines_;       // [chunk, head_dim / 2]
-  std::vector<float> sines_;         // [chunk, head_dim / 2]
+  std::vector<Prepared> prepared_;  // as many as linear maps with norms of their own share an input
+  std::vector<float> residual_;     // [chunk, hidden]
+  std::vector<float> hidden_;       // [chunk, hidden]: normed residual, or a block's output
+  std::vector<float> query_;        // [chunk, n_heads * head_dim]
+  std::vector<float> key_;          // [chunk, n_kv_heads * head_dim]
+  std::vector<float> value_;        // [chunk, n_kv_heads * head_dim]
+  std::vector<float> attended_;     // [chunk, n_heads * head_dim]
+  std::vector<float> gate_;         // [chunk, intermediate]
+  std::vector<float> up_;           // [chunk, intermediate]
+  std::vector<float> cosines_;      // [chunk, head_dim / 2]
+  std::vector<float> sines_;        // [chunk, head_dim / 2]
 };
 
 }  // namespace tercet

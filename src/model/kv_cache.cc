@@ -11,7 +11,8 @@ namespace tercet {
 
 KvCache::KvCache(const ModelConfig& config, int64_t max_tokens)
     : config_(config), max_tokens_(max_tokens) {
-  if (max_tokens < 1) fail(ErrorCode::kUsage, "a context of {} tokens is too short; use 1 or more", max_tokens);
+  if (max_tokens < 1)
+    fail(ErrorCode::kUsage, "a context of {} tokens is too short; use 1 or more", max_tokens);
   if (max_tokens > config.max_position_embeddings) {
     fail(ErrorCode::kUsage, "a context of {} tokens exceeds the {} that the model was made for",
          max_tokens, config.max_position_embeddings);

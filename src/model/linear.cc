@@ -5,9 +5,8 @@
 #include <array>
 #include <functional>
 
-#include "core/error.h"
-#include "model/own_layout.h"
 #include "model/ternary_blocks.h"
+#include "packing/own_codes.h"
 
 namespace tercet {
 namespace {
@@ -72,7 +71,8 @@ void scaled_rows(const LinearWeights& w, RowRange rows, const int8_t* q, float a
   const bool per_row = w.scope == packing::ScaleScope::kRow;
   for (int64_t i = 0; i < rows.count; ++i) {
     const float weight_scale = w.scales[static_cast<size_t>(per_row ? rows.first + i : 0)];
-    out[i] = static_cast<float>(products[static_cast<size_t>(i)]) * (weight_scale / activation_scale);
+    out[i] =
+        static_cast<float>(products[static_cast<size_t>(i)]) * (weight_scale / activation_scale);
   }
 }
 
@@ -93,9 +93,9 @@ void group_products(const LinearWeights& w, int64_t rows, const uint8_t* data, i
 void grouped_rows(const LinearWeights& w, RowRange rows, const int8_t* q, float activation_scale,
                   const KernelTable& kernels, float* out) {
   const int64_t groups = (w.cols + w.group_size - 1) / w.group_size;
-  const int64_t group_bytes = is_own(w.type)
-                                  ? own_run_bytes(w.type, w.group_size)
-                                  : w.row_stride / groups;  // a group is a block
+  const int64_t group_bytes =
+      is_own(w.type) ? packing::row_bytes(layout_of(w.type), w.group_size, w.group_size)
+                     : ternary_block_bytes(w.type);
   const uint8_t* data = w.data.data() + rows.first * w.row_stride;
   std::array<int32_t, kRowBlock> products;
   std::array<float, kRowBlock> sums{};
@@ -153,18 +153,6 @@ void run_linear(std::span<const LinearJob> jobs, int64_t tokens, const KernelTab
   };
   if (work < kMinParallelWork) return body(0, blocks);
   pool.parallel_for(blocks, 1, std::ref(body));
-}
-
-int64_t scale_count(packing::ScaleScope scope, int64_t rows, int64_t cols, int64_t group_size) {
-  switch (scope) {
-    case packing::ScaleScope::kTensor:
-      return 1;
-    case packing::ScaleScope::kRow:
-      return rows;
-    case packing::ScaleScope::kGroup:
-      return rows * ((cols + group_size - 1) / group_size);
-  }
-  fail(ErrorCode::kInternal, "unknown scale scope {}", static_cast<int>(scope));
 }
 
 }  // namespace tercet

@@ -40,7 +40,4 @@ void decode_dense_row(const LinearWeights& weights, int64_t row, float* out);
 // tensor when the bytes hold impossible codes.
 packing::TernaryMatrix decode_ternary(const LinearWeights& weights);
 
-// The number of scales that `weights` of this shape needs.
-int64_t scale_count(packing::ScaleScope scope, int64_t rows, int64_t cols, int64_t group_size);
-
 }  // namespace tercet

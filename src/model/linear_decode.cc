@@ -58,10 +58,9 @@ void decode_dense_row(const LinearWeights& w, int64_t row, float* out) {
 
 packing::TernaryMatrix decode_ternary(const LinearWeights& w) {
   if (is_own(w.type)) return packing::decode_own(own_view(w));
-  packing::TernaryMatrix matrix =
-      w.type == StoredType::kTq1_0
-          ? packing::decode_tq1_0(w.data, w.rows, w.cols, w.name)
-          : packing::decode_tq2_0(w.data, w.rows, w.cols, w.name);
+  packing::TernaryMatrix matrix = w.type == StoredType::kTq1_0
+                                      ? packing::decode_tq1_0(w.data, w.rows, w.cols, w.name)
+                                      : packing::decode_tq2_0(w.data, w.rows, w.cols, w.name);
   matrix.scope = w.scope;
   matrix.group_size = w.group_size;
   matrix.scales.assign(w.scales.begin(), w.scales.end());

@@ -8,7 +8,8 @@ namespace tercet {
 Rope::Rope(RopeOrder order, int64_t head_dim, double theta) : order_(order) {
   frequencies_.resize(static_cast<size_t>(head_dim / 2));
   for (size_t i = 0; i < frequencies_.size(); ++i) {
-    frequencies_[i] = std::pow(theta, -2.0 * static_cast<double>(i) / static_cast<double>(head_dim));
+    frequencies_[i] =
+        std::pow(theta, -2.0 * static_cast<double>(i) / static_cast<double>(head_dim));
   }
 }
 

@@ -30,8 +30,8 @@ std::vector<float> ternary_block_scales(StoredType type, std::span<const uint8_t
   for (size_t i = 0; i < (uniform ? std::min<size_t>(count, 1) : count); ++i) {
     const float scale = f16_to_f32(scale_bits(i));
     if (!std::isfinite(scale)) {
-      fail(ErrorCode::kBadInput, "{}: the scale of block {} is not a finite number; the file is damaged",
-           origin, i);
+      fail(ErrorCode::kBadInput,
+           "{}: the scale of block {} is not a finite number; the file is damaged", origin, i);
     }
     scales.push_back(scale);
   }

@@ -17,6 +17,11 @@ namespace tercet {
 
 class GgufWriter;
 
+struct ScaleReach {
+  packing::ScaleScope scope = packing::ScaleScope::kTensor;
+  int64_t group_size = 0;  // columns per scale; all of them unless kGroup
+};
+
 // A model as files hold it, read tensor by tensor: what loading, conversion and inspection have in
 // common. Two forms, one interface.
 class WeightSource {
@@ -50,7 +55,7 @@ class WeightSource {
   virtual uint64_t stored_bytes(const TensorSpec& spec) const = 0;
   virtual std::string stored_type_name(const TensorSpec& spec) const = 0;
   // How far the scales of a low-bit matrix reach once it is ternary.
-  virtual packing::ScaleScope scale_scope(const TensorSpec& spec) const = 0;
+  virtual ScaleReach scale_reach(const TensorSpec& spec) const = 0;
 
   // Empty when there is none that this version reads; `note` then says why in a clause such as
   // "the directory holds no tokenizer.model". Throws kBadInput when it is damaged or larger than

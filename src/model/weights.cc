@@ -14,12 +14,12 @@ constexpr std::string_view kSuffix = ".weight";
 
 struct MatrixName {
   std::string_view name;
-  LinearWeights LayerWeights::* member;
+  LinearWeights LayerWeights::*member;
 };
 
 struct VectorName {
   std::string_view name;
-  std::vector<float> LayerWeights::* member;
+  std::vector<float> LayerWeights::*member;
 };
 
 constexpr std::array<MatrixName, 7> kMatrices = {{

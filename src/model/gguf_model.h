@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "formats/gguf.h"
+#include "formats/model_config.h"
+#include "model/rope.h"
+#include "model/stored_type.h"
+
+namespace tercet {
+
+// ModelConfig <-> GGUF metadata. Four architecture names are in use:
+//   llama         LLaMA as every reader knows it: dense, norms before the blocks, SiLU
+//   bitnet        b1.58 in TQ1_0/TQ2_0, sub-norms, SiLU, tied head, as llama.cpp reads it
+//   bitnet-b1.58  the same with squared ReLU (BitNet b1.58 2B4T), as bitnet.cpp reads it
+//   tercet        everything else; other readers refuse it by name
+inline constexpr const char* kArchTercet = "tercet";
+
+// Metadata: names of the I8 tensors whose payload is one of Tercet's own layouts.
+inline constexpr const char* kLowBitTensorsKey = "tercet.low_bit.tensors";
+
+// The architecture name under which a model with linear maps stored as `linear` is written.
+std::string gguf_architecture(const ModelConfig& config, StoredType linear);
+
+// How a file of that architecture orders the rows of q and k: adjacent for llama, whose readers
+// rotate neighbours, half-split for the others.
+RopeOrder rope_order_of(const std::string& architecture);
+
+// The configuration in a file's metadata, validated. Throws kBadInput / kUnsupported naming file
+// and key.
+ModelConfig config_from_gguf(const GgufFile& file);
+
+// Sets the keys that config_from_gguf() reads, but not kLowBitTensorsKey.
+void set_gguf_config(GgufWriter& writer, const ModelConfig& config,
+                     const std::string& architecture);
+
+// "blk.0.attn_q.weight" -> "blk.0.attn_q.scale": the f32 scale beside llama.cpp's ternary blocks.
+std::string scale_tensor_name(const std::string& weight_name);
+
+}  // namespace tercet

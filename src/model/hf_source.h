@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "formats/hf_model.h"
+#include "model/weight_source.h"
+
+namespace tercet {
+
+// An HF model directory. The matrices of a b1.58 model are latent weights there: matrix() quantizes
+// them (absmean per tensor) and packs them to trit4 in its storage.
+class HfSource final : public WeightSource {
+ public:
+  explicit HfSource(const std::filesystem::path& directory);
+
+  const char* format() const override { return "hf"; }
+  uint64_t file_bytes() const override { return model_.file_bytes(); }
+  std::string display_name() const override;
+  LinearWeights matrix(const TensorSpec& spec, WeightStorage& storage) const override;
+  std::vector<float> vector(const TensorSpec& spec) const override;
+  uint64_t stored_bytes(const TensorSpec& spec) const override;
+  std::string stored_type_name(const TensorSpec& spec) const override;
+  ScaleReach scale_reach(const TensorSpec& spec) const override;
+  std::optional<Tokenizer> load_tokenizer(std::string& note) const override;
+  bool write_tokenizer(GgufWriter& writer) const override;
+
+ private:
+  explicit HfSource(HfModel model);
+
+  HfModel model_;
+};
+
+}  // namespace tercet

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/verify.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "core/error.h"
+#include "core/rng.h"
+#include "model/forward.h"
+#include "model/linear.h"
+#include "model/tensor_encoder.h"
+
+namespace tercet {
+namespace {
+
+constexpr int64_t kPositions = 64;
+constexpr uint64_t kSeed = 20240227;
+
+std::vector<int32_t> probe_tokens(const ModelConfig& config) {
+  Rng rng(kSeed);
+  std::vector<int32_t> tokens(
+      static_cast<size_t>(std::min(kPositions, config.max_position_embeddings)));
+  for (int32_t& token : tokens) {
+    token = static_cast<int32_t>(rng.below(static_cast<uint64_t>(config.vocab_size)));
+  }
+  return tokens;
+}
+
+std::vector<float> all_logits(const Model& model, const std::vector<int32_t>& tokens,
+                              const KernelTable& kernels, ThreadPool& pool) {
+  KvCache cache(model.config(), static_cast<int64_t>(tokens.size()));
+  std::vector<float> logits(tokens.size() * static_cast<size_t>(model.config().vocab_size));
+  Forward(model, kernels, pool).run(tokens, cache, logits, LogitsFor::kAll);
+  return logits;
+}
+
+double relative_rms(std::span<const float> reference, std::span<const float> other) {
+  double difference = 0;
+  double magnitude = 0;
+  for (size_t i = 0; i < reference.size(); ++i) {
+    const double d = static_cast<double>(reference[i]) - static_cast<double>(other[i]);
+    difference += d * d;
+    magnitude += static_cast<double>(reference[i]) * static_cast<double>(reference[i]);
+  }
+  if (difference == 0) return 0;
+  return std::sqrt(difference / magnitude);
+}
+
+size_t top1(std::span<const float> logits) {
+  return static_cast<size_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+}
+
+void compare_logits(const std::vector<float>& reference, const std::vector<float>& other,
+                    size_t vocabulary, VerifyReport& report) {
+  const size_t positions = reference.size() / vocabulary;
+  std::vector<double> errors(positions);
+  size_t agreeing = 0;
+  for (size_t p = 0; p < positions; ++p) {
+    const auto a = std::span(reference).subspan(p * vocabulary, vocabulary);
+    const auto b = std::span(other).subspan(p * vocabulary, vocabulary);
+    errors[p] = relative_rms(a, b);
+    agreeing += top1(a) == top1(b) ? 1 : 0;
+  }
+  std::sort(errors.begin(), errors.end());
+  report.positions = static_cast<int64_t>(positions);
+  report.relative_rms_median = errors[positions / 2];
+  report.relative_rms_max = errors.back();
+  report.top1_agreement = static_cast<double>(agreeing) / static_cast<double>(positions);
+}
+
+// The matrix with its rows in half-split order, whatever the file's.
+packing::TernaryMatrix canonical(const Model& model, const LinearWeights& weights, int64_t heads) {
+  packing::TernaryMatrix matrix = decode_ternary(weights);
+  if (heads == 0 || model.rope_order() == RopeOrder::kHalfSplit) return matrix;
+  return reorder_rows(matrix, half_split_permutation(heads, model.config().head_dim));
+}
+
+bool same_ternary(const packing::TernaryMatrix& a, const packing::TernaryMatrix& b) {
+  if (a.codes != b.codes || a.scope != b.scope) return false;
+  const bool grouped = a.scope == packing::ScaleScope::kGroup;
+  return a.scales == b.scales && (!grouped || a.group_size == b.group_size);
+}
+
+void compare_weights(const Model& source, const Model& target, VerifyReport& report) {
+  const ModelConfig& config = source.config();
+  const auto compare = [&](const LinearWeights& a, const LinearWeights& b, int64_t heads) {
+    if (!is_ternary(a.type) || !is_ternary(b.type)) return;
+    ++report.ternary_tensors;
+    report.ternary_equal = report.ternary_equal &&
+                           same_ternary(canonical(source, a, heads), canonical(target, b, heads));
+  };
+  for (size_t i = 0; i < source.weights().layers.size(); ++i) {
+    const LayerWeights& a = source.weights().layers[i];
+    const LayerWeights& b = target.weights().layers[i];
+    compare(a.q, b.q, config.num_attention_heads);
+    compare(a.k, b.k, config.num_key_value_heads);
+    compare(a.v, b.v, 0);
+    compare(a.o, b.o, 0);
+    compare(a.gate, b.gate, 0);
+    compare(a.up, b.up, 0);
+    compare(a.down, b.down, 0);
+  }
+}
+
+void check_same_shape(const Model& source, const Model& target) {
+  ModelConfig wanted = source.config();
+  // Multiplying out and the tokenizer's ids may differ; everything else says it is another model.
+  wanted.linear = target.config().linear;
+  wanted.bos_token_id = target.config().bos_token_id;
+  wanted.eos_token_ids = target.config().eos_token_ids;
+  if (wanted == target.config()) return;
+  fail(ErrorCode::kBadInput, "'{}' and '{}' have different configurations; they are not one model",
+       source.path().string(), target.path().string());
+}
+
+}  // namespace
+
+VerifyReport verify(const Model& source, const Model& target, const KernelTable& kernels,
+                    ThreadPool& pool) {
+  check_same_shape(source, target);
+  const std::vector<int32_t> tokens = probe_tokens(source.config());
+  VerifyReport report;
+  compare_logits(all_logits(source, tokens, kernels, pool),
+                 all_logits(target, tokens, kernels, pool),
+                 static_cast<size_t>(source.config().vocab_size), report);
+  compare_weights(source, target, report);
+  return report;
+}
+
+VerifyReport verify(const std::filesystem::path& source, const std::filesystem::path& target,
+                    const KernelTable& kernels, ThreadPool& pool) {
+  return verify(Model::load(source), Model::load(target), kernels, pool);
+}
+
+}  // namespace tercet
