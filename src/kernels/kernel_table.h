@@ -8,19 +8,23 @@
 
 namespace tercet {
 
-// What one instruction set offers. Integer kernels give the same bits on every ISA; float kernels
-// may sum in another order. Pointers need no alignment. No kernel allocates or throws.
+// What one instruction set offers. Every kernel, float sums included, gives the same bits on every
+// ISA. Pointers to weights, q and x need no alignment beyond their type's. No kernel allocates or
+// throws. Bytes that stand for no codes give a wrong sum, never an access out of bounds.
 struct KernelTable {
   const char* name;
 
   // Per-token activation quantizer of BitNet b1.58: s = 127 / max(absmax(x), 1e-5),
-  // q = clamp(round_half_even(x * s), -128, 127). Returns s. x: [n] f32, q: [n].
+  // q = clamp(round_half_even(x * s), -128, 127). Returns s. x: [n] f32, q: [n]. When x holds a NaN
+  // or an infinity, s is NaN and every q is 0, so that what is scaled back by s becomes NaN as well
+  // and the fault shows. Expects the default rounding mode.
   float (*quantize_absmax_i8)(const float* x, int64_t n, int8_t* q);
 
   // Integer products of ternary rows with one int8 vector, exact in int32:
   // out[r] = sum_c code[r][c] * q[c] for r in [0, rows).
   // trit4: four codes a byte, trit5: five codes a byte (packing/ternary.h), rows `row_stride` bytes
-  // apart, the row being one run of cols codes starting on a byte. cols <= 2^24.
+  // apart, the row being one run of cols codes starting on a byte. cols < 2^24; q and out do not
+  // overlap.
   void (*trit4_dot_i32)(const uint8_t* codes, int64_t row_stride, int64_t rows, int64_t cols,
                         const int8_t* q, int32_t* out);
   void (*trit5_dot_i32)(const uint8_t* codes, int64_t row_stride, int64_t rows, int64_t cols,
@@ -31,7 +35,9 @@ struct KernelTable {
   void (*tq2_0_dot_i32)(const uint8_t* blocks, int64_t rows, int64_t cols, const int8_t* q,
                         int32_t* out);
 
-  // Float dot products of stored rows with one f32 vector, accumulated in f32: out[r] = sum w x.
+  // Float dot products of stored rows with one f32 vector: out[r] = sum w x, accumulated in f32 in
+  // 32 lanes (element i in lane i % 32), which are added pairwise: l and l + 16, l + 8, ... l + 1.
+  // w: [rows, cols] without gaps, halves as raw bits.
   void (*dot_f32)(const float* w, int64_t rows, int64_t cols, const float* x, float* out);
   void (*dot_f16)(const uint16_t* w, int64_t rows, int64_t cols, const float* x, float* out);
   void (*dot_bf16)(const uint16_t* w, int64_t rows, int64_t cols, const float* x, float* out);

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
+#include "core/error.h"
+#include "kernels/isa/tables.h"
+#include "kernels/kernel_table.h"
+
+namespace tercet {
+namespace {
+
+#ifdef TERCET_KERNELS_AVX2
+// __builtin_cpu_supports() also asks whether the operating system saves the registers.
+bool has_avx2() {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+         __builtin_cpu_supports("f16c");
+}
+#endif
+
+#ifdef TERCET_KERNELS_AVX512
+bool has_avx512() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512vnni");
+}
+#endif
+
+std::string names_of(const std::vector<IsaEntry>& isas) {
+  std::string names;
+  for (const IsaEntry& isa : isas) {
+    if (!names.empty()) names += ", ";
+    names += isa.table->name;
+  }
+  return names;
+}
+
+}  // namespace
+
+std::vector<IsaEntry> available_isas() {
+  std::vector<IsaEntry> isas;
+#ifdef TERCET_KERNELS_AVX512
+  isas.push_back({&kAvx512Kernels, has_avx512()});
+#endif
+#ifdef TERCET_KERNELS_AVX2
+  isas.push_back({&kAvx2Kernels, has_avx2()});
+#endif
+  isas.push_back({&kScalarKernels, true});
+  return isas;
+}
+
+const KernelTable& select_kernels(std::string_view forced) {
+  const std::vector<IsaEntry> isas = available_isas();
+  if (forced.empty()) {
+    return *std::find_if(isas.begin(), isas.end(), [](const IsaEntry& isa) {
+              return isa.usable;
+            })->table;
+  }
+  const auto found = std::find_if(isas.begin(), isas.end(), [forced](const IsaEntry& isa) {
+    return isa.table->name == forced;
+  });
+  if (found == isas.end()) {
+    fail(ErrorCode::kUsage, "TERCET_ISA is '{}', this program knows: {}", forced, names_of(isas));
+  }
+  if (!found->usable) {
+    fail(ErrorCode::kUnsupported,
+         "TERCET_ISA asks for {} and this CPU lacks it; unset it to choose the best by itself",
+         forced);
+  }
+  return *found->table;
+}
+
+}  // namespace tercet

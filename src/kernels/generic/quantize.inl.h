@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/generic/bits.inl.h"
+
+// The activation quantizer of BitNet b1.58. Anonymous namespace: see ternary_dot.inl.h.
+namespace tercet {
+namespace {
+
+// Rounds half to even: 1.5 * 2^23 has no room for a fraction, so the FPU rounds while adding.
+// |value| < 2^22.
+inline int32_t round_half_even(float value) {
+  constexpr float kShift = 0x1.8p23f;
+  return static_cast<int32_t>(bits_of_float(value + kShift)) - 0x4B400000;
+}
+
+template <class Isa>
+float quantize_absmax(const float* __restrict x, int64_t n, int8_t* __restrict q) {
+  // Magnitudes order like their bits, and NaN above infinity above all numbers.
+  int32_t largest = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    const int32_t magnitude = static_cast<int32_t>(bits_of_float(x[i]) & 0x7FFFFFFFu);
+    largest = magnitude > largest ? magnitude : largest;
+  }
+  if (largest >= 0x7F800000) {
+    for (int64_t i = 0; i < n; ++i) q[i] = 0;
+    return float_from_bits(0x7FC00000u);
+  }
+  const float absmax = float_from_bits(static_cast<uint32_t>(largest));
+  const float scale = 127.0f / (absmax > 1e-5f ? absmax : 1e-5f);
+  for (int64_t i = 0; i < n; ++i) {
+    const int32_t rounded = round_half_even(x[i] * scale);
+    const int32_t bounded = rounded > 127 ? 127 : rounded;
+    q[i] = static_cast<int8_t>(bounded < -128 ? -128 : bounded);
+  }
+  return scale;
+}
+
+}  // namespace
+}  // namespace tercet

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/generic/table.inl.h"
+#include "kernels/isa/tables.h"
+
+namespace tercet {
+namespace {
+
+struct Avx2 {
+  static constexpr int kFloats = 8;
+  // vpmaddwd adds products of 16-bit pairs into 32-bit sums.
+  using Tile = int16_t;
+};
+
+}  // namespace
+
+constinit const KernelTable kAvx2Kernels = make_table<Avx2>("avx2");
+
+}  // namespace tercet

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "kernels/kernel_table.h"
+
+// The one symbol that the objects of each ISA export (scripts/check_kernel_exports.py holds them to
+// it). Only those that TERCET_KERNELS_<ISA> announces are in the program.
+namespace tercet {
+
+extern const KernelTable kScalarKernels;
+extern const KernelTable kAvx2Kernels;
+extern const KernelTable kAvx512Kernels;
+
+}  // namespace tercet
