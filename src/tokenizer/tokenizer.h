@@ -16,7 +16,14 @@ namespace tercet {
 class GgufFile;
 class GgufWriter;
 
-enum class PieceType : uint8_t { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5, kByte = 6 };
+enum class PieceType : uint8_t {
+  kNormal = 1,
+  kUnknown = 2,
+  kControl = 3,
+  kUserDefined = 4,
+  kUnused = 5,
+  kByte = 6
+};
 
 struct Piece {
   std::string text;  // UTF-8; "▁" (U+2581) stands for a space, "<0xAB>" for a byte piece
@@ -40,16 +47,20 @@ class Tokenizer {
   int32_t bos_id() const;                // -1 when the model has none
   int32_t eos_id() const;
   int32_t unknown_id() const;
-  bool add_bos() const;                  // whether prompts start with BOS
+  bool add_bos() const;  // whether prompts start with BOS
 
   // Ids of `text`, without BOS/EOS. Control pieces in the text are not recognised: text is text.
   // Invalid UTF-8 is encoded by byte pieces; encoding is total.
   std::vector<int32_t> encode(std::string_view text) const;
+  // encode() of text that follows other text: without the space that stands for the beginning of a
+  // text. What precedes must end where a token ends: before white space or at a line end.
+  std::vector<int32_t> encode_continuation(std::string_view text) const;
   // encode() with BOS in front when add_bos().
   std::vector<int32_t> encode_prompt(std::string_view text) const;
 
-  // The text of `ids`; control pieces give nothing. The space that stands for the beginning of a
-  // text is removed when ids start it.
+  // The text of `ids`; control pieces give nothing, byte pieces their byte, so that the text may be
+  // invalid UTF-8 (StreamDecoder repairs it). The space that stands for the beginning of a text is
+  // removed: ids start the text. Throws kBadInput for an id outside [0, vocab_size).
   std::string decode(std::span<const int32_t> ids) const;
 
   Tokenizer(Tokenizer&&) noexcept;
@@ -58,7 +69,10 @@ class Tokenizer {
 
  private:
   struct Data;
+  friend class StreamDecoder;
   explicit Tokenizer(std::unique_ptr<const Data> data);
+  // Appends the bytes of one piece; the first that has any ends the text's start.
+  void append_text(int32_t id, bool& at_text_start, std::string& out) const;
   std::unique_ptr<const Data> data_;
 };
 
