@@ -65,7 +65,7 @@ std::optional<std::filesystem::path> find_learning_half() {
 void exec_learning_half(const std::vector<std::string>& arguments) {
   const std::optional<std::filesystem::path> program = find_learning_half();
   if (!program) {
-    fail(ErrorCode::kUnsupported,
+    fail(ErrorCode::kIo,
          "this build has no learning half, which '{}' needs: run scripts/setup.sh, then build with "
          "TERCET_LEARN=ON (cmake --preset release)",
          arguments.empty() ? "this command" : arguments.front());

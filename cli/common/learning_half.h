@@ -14,8 +14,8 @@ std::filesystem::path program_path();
 // The `tercet-learn` program: beside this one, or in ../libexec. Empty when this build has none.
 std::optional<std::filesystem::path> find_learning_half();
 
-// Replaces this process by `tercet-learn arguments...`. Throws kUnsupported when this build has no
-// learning half, kIo when it cannot be started.
+// Replaces this process by `tercet-learn arguments...`. Throws kIo when this build has no learning
+// half or it cannot be started.
 [[noreturn]] void exec_learning_half(const std::vector<std::string>& arguments);
 
 // Runs `program arguments...` to its end with its stdout captured (at most 16 MiB), stderr and

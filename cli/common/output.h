@@ -15,7 +15,7 @@ namespace tercet::cli {
 void write_output(std::string_view text);
 
 template <typename... Args>
-void print(fmt::format_string<Args...> format, Args&&... args) {
+void print_text(fmt::format_string<Args...> format, Args&&... args) {
   write_output(fmt::format(format, std::forward<Args>(args)...));
 }
 

@@ -67,22 +67,20 @@ void check_command_word(const CLI::App& app, int argc, char** argv) {
        app.get_name());
 }
 
-int parse_and_run(CLI::App& app, int argc, char** argv) {
+void parse(CLI::App& app, int argc, char** argv) {
   try {
     check_command_word(app, argc, argv);
     app.parse(argc, argv);
-  } catch (const CLI::Success& success) {  // --help, --version
-    return app.exit(success);
+  } catch (const CLI::Success& success) {
+    app.exit(success);  // prints the help or the version
   } catch (const CLI::ParseError& error) {
-    const std::string command = command_words(app);
-    fail(ErrorCode::kUsage, "{}; '{} --help' shows how it is used", error.what(), command);
+    fail(ErrorCode::kUsage, "{}; '{} --help' shows how it is used", error.what(),
+         command_words(app));
   }
-  flush_output();
-  return 0;
 }
 
-void report(const CLI::App& app, const char* kind, const char* message) {
-  fmt::print(stderr, "{}: {}{}\n", app.get_name(), kind, message);
+void report(const std::string& program, const char* kind, const char* message) {
+  fmt::print(stderr, "{}: {}{}\n", program, kind, message);
 }
 
 }  // namespace
@@ -101,21 +99,27 @@ std::vector<std::string> similar_commands(const CLI::App& app, const std::string
   return similar;
 }
 
-int run_program(CLI::App& app, int argc, char** argv) {
+int guarded(const std::string& program, const std::function<void()>& body) {
   install_signal_handlers();
   try {
-    return parse_and_run(app, argc, argv);
+    body();
+    flush_output();
+    return 0;
   } catch (const Error& error) {
-    report(app, error.code() == ErrorCode::kInterrupted ? "" : "error: ", error.what());
+    const bool interrupted = error.code() == ErrorCode::kInterrupted;
+    report(program, interrupted ? "" : "error: ", error.what());
     return exit_code(error.code());
   } catch (const std::bad_alloc&) {
-    report(app,
+    report(program,
            "error: ", "not enough memory; a smaller model or a shorter context (-c) needs less");
-    return exit_code(ErrorCode::kInternal);
   } catch (const std::exception& error) {
-    report(app, "internal error, please report it: ", error.what());
-    return exit_code(ErrorCode::kInternal);
+    report(program, "internal error, please report it: ", error.what());
   }
+  return exit_code(ErrorCode::kInternal);
+}
+
+int run_program(CLI::App& app, int argc, char** argv) {
+  return guarded(app.get_name(), [&] { parse(app, argc, argv); });
 }
 
 }  // namespace tercet::cli

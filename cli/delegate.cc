@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <array>
+
+#include "cli/commands.h"
+
+namespace tercet::cli {
+namespace {
+
+struct Delegated {
+  const char* name;
+  const char* description;
+};
+
+constexpr std::array<Delegated, 5> kDelegated = {{
+    {"tokenizer", "Train a tokenizer on a text (tokenizer train)"},
+    {"data", "Turn texts into token shards for training (data build)"},
+    {"pretrain", "Train a model from scratch, ternary or full precision"},
+    {"distill", "Distil a full-precision model into a one-bit one"},
+    {"quantize", "Quantize a trained model without training"},
+}};
+
+}  // namespace
+
+void add_delegated(CLI::App& app) {
+  for (const Delegated& command : kDelegated) {
+    app.add_subcommand(command.name, command.description)->group("Commands of the learning half");
+  }
+}
+
+bool is_delegated(std::string_view name) {
+  return std::any_of(kDelegated.begin(), kDelegated.end(),
+                     [&](const Delegated& command) { return name == command.name; });
+}
+
+}  // namespace tercet::cli

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/commands.h"
+#include "cli/common/learning_half.h"
+#include "cli/common/numbers.h"
+#include "cli/common/output.h"
+#include "cli/common/version.h"
+#include "cli/memory_speed.h"
+#include "core/cpu.h"
+#include "core/error.h"
+#include "kernels/kernel_table.h"
+
+namespace tercet::cli {
+namespace {
+
+// The word in brackets of the kernel's setting: "always", "madvise" or "never".
+std::string huge_page_setting() {
+  std::ifstream file("/sys/kernel/mm/transparent_hugepage/enabled");
+  std::string line;
+  std::getline(file, line);
+  const size_t open = line.find('[');
+  const size_t close = line.find(']');
+  if (open == std::string::npos || close == std::string::npos || close < open) return "unknown";
+  return line.substr(open + 1, close - open - 1);
+}
+
+// The kernels that would run, or why none would.
+struct Selection {
+  std::string isa;
+  std::string problem;
+};
+
+Selection select(const std::string& forced) {
+  try {
+    return {select_kernels(forced).name, ""};
+  } catch (const Error& error) {
+    return {"", error.what()};
+  }
+}
+
+Json isa_table(const std::string& chosen) {
+  Json table = Json::array();
+  for (const IsaEntry& entry : available_isas()) {
+    table.push_back({{"name", entry.table->name},
+                     {"usable", entry.usable},
+                     {"chosen", entry.table->name == chosen}});
+  }
+  return table;
+}
+
+// What `tercet-learn doctor --json` says; null without a learning half.
+Json ask_learning_half(Json& problems) {
+  const auto program = find_learning_half();
+  if (!program) return Json();
+  Json answer = {{"program", program->string()}};
+  try {
+    const ChildResult child = run_and_capture(*program, {"doctor", "--json"});
+    if (child.exit_status != 0) {
+      fail(ErrorCode::kInternal, "'{} doctor' ended with status {}", program->string(),
+           child.exit_status);
+    }
+    const Json said = parse_json(child.output, "the output of tercet-learn doctor");
+    if (said.is_object()) answer.update(said);
+  } catch (const Error& error) {
+    problems.push_back(error.what());
+  }
+  for (const Json& problem : answer.value("problems", Json::array())) problems.push_back(problem);
+  answer.erase("problems");
+  return answer;
+}
+
+Json examine() {
+  const CpuInfo cpu = read_cpu_info();
+  const char* environment = std::getenv("TERCET_ISA");
+  const std::string forced = environment == nullptr ? "" : environment;
+  const Selection selection = select(forced);
+  Json problems = Json::array();
+  if (!selection.problem.empty()) problems.push_back(selection.problem);
+  Json report = {{"version", version()},
+                 {"build", build_description()},
+                 {"cpu", cpu.model},
+                 {"physical_cores", cpu.physical_cores},
+                 {"logical_cores", cpu.logical_cores},
+                 {"cpu_features", cpu.features},
+                 {"memory_bytes", cpu.memory_bytes},
+                 {"memory_read_bytes_per_s", measure_memory_read_speed(cpu.physical_cores)},
+                 {"huge_pages", huge_page_setting()},
+                 {"isas", isa_table(selection.isa)},
+                 {"isa", selection.isa},
+                 {"TERCET_ISA", forced}};
+  report["learning_half"] = ask_learning_half(problems);
+  report["problems"] = problems;
+  return report;
+}
+
+void print_isas(const Json& report) {
+  print_text("kernels        ");
+  for (const Json& isa : report["isas"]) {
+    const bool chosen = isa["chosen"].get<bool>();
+    const char* state = chosen                      ? " (chosen)"
+                        : isa["usable"].get<bool>() ? ""
+                                                    : " (not on this CPU)";
+    print_text(" {}{}", isa["name"].get<std::string>(), state);
+  }
+  const std::string forced = report["TERCET_ISA"];
+  print_text("{}\n", forced.empty() ? "" : fmt::format(", TERCET_ISA={}", forced));
+}
+
+void print_learning_half(const Json& learning) {
+  if (learning.is_null()) {
+    return print_text("learning half   not built: train, distil and quantize are not available\n");
+  }
+  for (const auto& [key, value] : learning.items()) {
+    print_text("{:<15} {}\n", key == "program" ? "learning half" : "  " + key,
+               value.is_string() ? value.get<std::string>() : value.dump());
+  }
+}
+
+void print_report(const Json& report) {
+  print_text("tercet          {} ({})\n", report["version"].get<std::string>(),
+             report["build"].get<std::string>());
+  print_text("CPU             {}, {} cores, {} threads\n", report["cpu"].get<std::string>(),
+             report["physical_cores"].get<int>(), report["logical_cores"].get<int>());
+  print_text("memory          {}, read at {}/s by all cores\n",
+             format_bytes(report["memory_bytes"].get<uint64_t>()),
+             format_bytes(static_cast<uint64_t>(report["memory_read_bytes_per_s"].get<double>())));
+  print_text("huge pages      {}\n", report["huge_pages"].get<std::string>());
+  print_isas(report);
+  print_learning_half(report["learning_half"]);
+  for (const Json& problem : report["problems"]) {
+    print_text("PROBLEM         {}\n",
+               problem.is_string() ? problem.get<std::string>() : problem.dump());
+  }
+  if (report["problems"].empty()) print_text("no problems found\n");
+}
+
+}  // namespace
+
+void add_doctor(CLI::App& app) {
+  CLI::App* command =
+      app.add_subcommand("doctor", "Show what this build and machine can do, and what is wrong");
+  auto json = std::make_shared<bool>(false);
+  command->add_flag("--json", *json, "Print one JSON document on stdout and nothing else there");
+  command->footer("Example:\n  tercet doctor\n  TERCET_ISA=generic tercet doctor --json");
+  command->callback([json] {
+    const Json report = examine();
+    if (*json) {
+      print_json(report);
+    } else {
+      print_report(report);
+    }
+  });
+}
+
+}  // namespace tercet::cli

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "cli/commands.h"
+#include "cli/common/numbers.h"
+#include "cli/common/output.h"
+#include "cli/inspect_file.h"
+
+namespace tercet::cli {
+namespace {
+
+// A metadata value on one line.
+std::string one_line(const Json& value) {
+  constexpr size_t kWidth = 100;
+  std::string text = value.is_string() ? value.get<std::string>()
+                                       : value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = ' ';
+  }
+  if (text.size() > kWidth) text = text.substr(0, kWidth - 4) + " ...";
+  return text;
+}
+
+void print_model(const Json& model) {
+  const Json& config = model["config"];
+  print_text("{:<16} {}, {} parameters ({} in linear maps)\n", "model",
+             one_line(model["architecture"]), format_count(model["parameters"].get<uint64_t>()),
+             format_count(model["linear_parameters"].get<uint64_t>()));
+  print_text(
+      "{:<16} {} layers, hidden {}, feed-forward {}, {} heads of {} ({} for keys), "
+      "vocabulary {}, context {}\n",
+      "shape", config["num_hidden_layers"].dump(), config["hidden_size"].dump(),
+      config["intermediate_size"].dump(), config["num_attention_heads"].dump(),
+      config["head_dim"].dump(), config["num_key_value_heads"].dump(), config["vocab_size"].dump(),
+      config["max_position_embeddings"].dump());
+  print_text("{:<16} {} linear maps, {} norms, {}\n", "kind", one_line(config["linear"]),
+             one_line(config["norm"]), one_line(config["hidden_act"]));
+  print_text("{:<16} {:.4f} in linear maps, {:.3f} in all\n", "bits per weight",
+             model["linear_bits_per_weight"].get<double>(),
+             model["model_bits_per_weight"].get<double>());
+  print_text("{:<16} {} weights, {} keys and values at full context\n", "memory to run",
+             format_bytes(model["weight_bytes"].get<uint64_t>()),
+             format_bytes(model["kv_cache_bytes"].get<uint64_t>()));
+  const Json& note = model["tokenizer_note"];
+  print_text("{:<16} {}\n", "tokenizer",
+             note.is_null() ? model["tokenizer_pieces"].dump() + " pieces" : one_line(note));
+}
+
+void print_report(const Json& report) {
+  print_text("{:<16} {}\n", "file", one_line(report["path"]));
+  print_text("{:<16} {}, {}\n", "format", one_line(report["format"]),
+             format_bytes(report["file_bytes"].get<uint64_t>()));
+  if (report.contains("model")) print_model(report["model"]);
+  if (report.contains("model_error")) {
+    print_text("{:<16} {}\n", "cannot run", one_line(report["model_error"]));
+  }
+  if (!report["metadata"].empty()) print_text("\nmetadata\n");
+  for (const auto& [key, value] : report["metadata"].items()) {
+    print_text("  {:<44} {}\n", key, one_line(value));
+  }
+  print_text("\n{} tensors\n", report["tensors"].size());
+  for (const Json& tensor : report["tensors"]) {
+    print_text("  {:<44} {:<7} {:<18} {:>10}\n", one_line(tensor["name"]), one_line(tensor["type"]),
+               tensor["shape"].dump(), format_bytes(tensor["bytes"].get<uint64_t>()));
+  }
+}
+
+}  // namespace
+
+void add_inspect(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("inspect", "Show what a model file holds");
+  struct Arguments {
+    std::string path;
+    bool json = false;
+  };
+  auto arguments = std::make_shared<Arguments>();
+  command
+      ->add_option("FILE", arguments->path,
+                   "A GGUF file, an HF model directory or a .safetensors file")
+      ->required();
+  command->add_flag("--json", arguments->json,
+                    "Print one JSON document on stdout and nothing else there");
+  command->footer("Example:\n  tercet inspect models/novel-b158.gguf");
+  command->callback([arguments] {
+    const Json report = inspect_file(arguments->path);
+    if (arguments->json) {
+      print_json(report);
+    } else {
+      print_report(report);
+    }
+  });
+}
+
+}  // namespace tercet::cli

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/inspect_file.h"
+
+#include <algorithm>
+#include <string>
+#include <type_traits>
+#include <variant>
+
+#include "core/error.h"
+#include "formats/gguf.h"
+#include "formats/safetensors.h"
+#include "model/info.h"
+#include "model/model.h"
+
+namespace tercet::cli {
+namespace {
+
+constexpr size_t kMaxShown = 8;  // of a metadata array
+
+template <typename T>
+Json array_json(const std::vector<T>& values) {
+  Json shown = Json::array();
+  for (size_t i = 0; i < std::min(values.size(), kMaxShown); ++i) shown.push_back(T(values[i]));
+  if (values.size() > kMaxShown) {
+    shown.push_back(fmt::format("... {} in all", values.size()));
+  }
+  return shown;
+}
+
+Json to_json(const GgufValue& value) {
+  return std::visit(
+      [](const auto& held) -> Json {
+        using Held = std::decay_t<decltype(held)>;
+        if constexpr (std::is_same_v<Held, GgufValue::Array>) {
+          return std::visit([](const auto& array) { return array_json(array); }, held);
+        } else {
+          return Json(held);
+        }
+      },
+      value.value);
+}
+
+Json tensor_json(const std::string& name, const std::string& type,
+                 const std::vector<int64_t>& shape, uint64_t bytes) {
+  return {{"name", name}, {"type", type}, {"shape", shape}, {"bytes", bytes}};
+}
+
+Json to_json(const std::vector<TensorView>& tensors) {
+  Json list = Json::array();
+  for (const TensorView& tensor : tensors) {
+    list.push_back(
+        tensor_json(tensor.name, to_string(tensor.type), tensor.shape, tensor.bytes.size()));
+  }
+  return list;
+}
+
+Json to_json(const ModelConfig& config) {
+  return {{"vocab_size", config.vocab_size},
+          {"hidden_size", config.hidden_size},
+          {"intermediate_size", config.intermediate_size},
+          {"num_hidden_layers", config.num_hidden_layers},
+          {"num_attention_heads", config.num_attention_heads},
+          {"num_key_value_heads", config.num_key_value_heads},
+          {"head_dim", config.head_dim},
+          {"max_position_embeddings", config.max_position_embeddings},
+          {"rms_norm_eps", config.rms_norm_eps},
+          {"rope_theta", config.rope_theta},
+          {"hidden_act", to_string(config.hidden_act)},
+          {"linear", to_string(config.linear)},
+          {"norm", to_string(config.norm)},
+          {"tie_word_embeddings", config.tie_word_embeddings},
+          {"bos_token_id", config.bos_token_id},
+          {"eos_token_ids", config.eos_token_ids}};
+}
+
+Json to_json(const ModelInfo& info) {
+  Json model = {{"name", info.name},
+                {"architecture", info.architecture},
+                {"config", to_json(info.config)},
+                {"parameters", info.parameters},
+                {"linear_parameters", info.linear_parameters},
+                {"linear_bits_per_weight", info.linear_bits_per_weight},
+                {"model_bits_per_weight", info.model_bits_per_weight},
+                {"weight_bytes", info.weight_bytes},
+                {"kv_cache_bytes", info.kv_cache_bytes},
+                {"tokenizer_pieces", info.tokenizer_pieces},
+                {"tokenizer_note", Json()}};
+  if (!info.tokenizer_note.empty()) model["tokenizer_note"] = info.tokenizer_note;
+  return model;
+}
+
+// Adds the model, whose tensor list counts scales with their matrices and so replaces the plain
+// one.
+void add_model(Json& report, const ModelInfo& info) {
+  report["model"] = to_json(info);
+  report["tensors"] = Json::array();
+  for (const TensorInfo& tensor : info.tensors) {
+    report["tensors"].push_back(tensor_json(tensor.name, tensor.type, tensor.shape, tensor.bytes));
+  }
+}
+
+Json inspect_gguf(const std::filesystem::path& path) {
+  const GgufFile file(path);
+  Json report = {{"format", fmt::format("GGUF v{}", file.version())},
+                 {"path", path.string()},
+                 {"file_bytes", file.file_bytes()},
+                 {"metadata", Json::object()},
+                 {"tensors", to_json(file.tensors())}};
+  for (const auto& [key, value] : file.metadata()) report["metadata"][key] = to_json(value);
+  // A sound file may well hold a model that this version cannot run; what it holds is still shown.
+  try {
+    add_model(report, describe(Model::load(path)));
+  } catch (const Error& error) {
+    report["model_error"] = error.what();
+  }
+  return report;
+}
+
+Json inspect_directory(const std::filesystem::path& path) {
+  const ModelInfo info = describe(Model::load(path));
+  Json report = {{"format", "HF directory"},
+                 {"path", path.string()},
+                 {"file_bytes", info.file_bytes},
+                 {"metadata", Json::object()}};
+  add_model(report, info);
+  return report;
+}
+
+Json inspect_safetensors(const std::filesystem::path& path) {
+  const SafetensorsFile file(path);
+  Json report = {{"format", "safetensors"},
+                 {"path", path.string()},
+                 {"file_bytes", std::filesystem::file_size(path)},
+                 {"metadata", Json::object()},
+                 {"tensors", to_json(file.tensors())}};
+  for (const auto& [key, value] : file.metadata()) report["metadata"][key] = value;
+  return report;
+}
+
+}  // namespace
+
+Json inspect_file(const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) return inspect_directory(path);
+  const MappedFile file(path);  // says what is wrong with a file that cannot be read
+  const std::string_view magic = "GGUF";
+  const bool gguf = file.bytes().size() >= magic.size() &&
+                    std::equal(magic.begin(), magic.end(), file.bytes().begin());
+  if (gguf || path.extension() == ".gguf") return inspect_gguf(path);
+  if (path.extension() == ".safetensors") return inspect_safetensors(path);
+  fail(ErrorCode::kUnsupported,
+       "'{}' is neither a GGUF file, an HF model directory nor a .safetensors file", path.string());
+}
+
+}  // namespace tercet::cli

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/model_argument.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+
+#include "cli/common/learning_half.h"
+#include "core/cpu.h"
+#include "core/error.h"
+
+namespace tercet::cli {
+namespace {
+
+// The model that comes with the sources, seen from the working directory or from build/NAME/bin.
+std::optional<std::filesystem::path> embedded_model() {
+  const std::filesystem::path name = std::filesystem::path("models") / "novel-b158.gguf";
+  std::error_code ignored;
+  if (std::filesystem::exists(name, ignored)) return name;
+  const auto beside = (program_path().parent_path() / "../../.." / name).lexically_normal();
+  if (std::filesystem::exists(beside, ignored)) return beside;
+  return std::nullopt;
+}
+
+}  // namespace
+
+void ModelArguments::add_to(CLI::App& command) {
+  command.add_option("MODEL", model, "A GGUF file or an HF model directory");
+  command.add_option("-t,--threads", threads, "Threads (default: one per physical core)")
+      ->check(CLI::Range(1, 1024));
+  command.add_flag("--json", json, "Print one JSON document on stdout and nothing else there");
+}
+
+int ModelArguments::thread_count() const {
+  return threads > 0 ? threads : read_cpu_info().physical_cores;
+}
+
+Model load_model(const std::string& argument) {
+  if (!argument.empty()) return Model::load(argument);
+  const auto embedded = embedded_model();
+  if (embedded) {
+    fail(ErrorCode::kUsage, "no MODEL is given; '{}' comes with Tercet", embedded->string());
+  }
+  fail(ErrorCode::kUsage, "no MODEL is given; name a GGUF file or an HF model directory");
+}
+
+const Tokenizer& tokenizer_of(const Model& model) {
+  if (model.tokenizer() == nullptr) {
+    fail(ErrorCode::kUnsupported, "'{}' has no tokenizer that this version reads: {}",
+         model.path().string(), model.tokenizer_note());
+  }
+  return *model.tokenizer();
+}
+
+const KernelTable& chosen_kernels() {
+  const char* forced = std::getenv("TERCET_ISA");
+  return select_kernels(forced == nullptr ? "" : forced);
+}
+
+}  // namespace tercet::cli

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "kernels/kernel_table.h"
+#include "model/model.h"
+
+namespace tercet::cli {
+
+// The options that every command which runs a model has: MODEL, -t, --json.
+struct ModelArguments {
+  std::string model;
+  int threads = 0;  // 0: one per physical core
+  bool json = false;
+
+  void add_to(CLI::App& command);
+  int thread_count() const;
+};
+
+// Loads the MODEL argument: a GGUF file or an HF directory. An empty one is a usage error that
+// names the model that comes with Tercet, where there is one.
+Model load_model(const std::string& argument);
+
+// The model's tokenizer; kUnsupported with the reason when it has none.
+const Tokenizer& tokenizer_of(const Model& model);
+
+// The best kernels for this CPU, or those that the environment variable TERCET_ISA names.
+const KernelTable& chosen_kernels();
+
+}  // namespace tercet::cli
