@@ -190,20 +190,19 @@ void GgufWriter::declare(const std::string& name, DType type, const std::vector<
     fail(ErrorCode::kBadInput, "{}: GGUF allows 1 to {} dimensions, not {}", where, kGgufMaxDims,
          shape.size());
   }
-  if (!state.names.insert(name).second) fail(ErrorCode::kInternal, "{} declared twice", where);
 
   std::optional<uint64_t> bytes = row_bytes(type, static_cast<uint64_t>(shape.back()), where);
   for (size_t i = 0; i + 1 < shape.size() && bytes; ++i) {
     bytes = checked_mul(*bytes, static_cast<uint64_t>(shape[i]));
   }
   if (!bytes) fail(ErrorCode::kBadInput, "{} is too large", where);
+  if (!state.names.insert(name).second) fail(ErrorCode::kInternal, "{} declared twice", where);
   state.tensors.push_back({name, *type_id, shape, *bytes, state.data_bytes});
   state.data_bytes += align_up(*bytes);
 }
 
 void GgufWriter::write_next(std::span<const uint8_t> bytes) {
   State& state = *state_;
-  if (!state.header_written) state.write_header();
   if (state.next == state.tensors.size()) {
     fail(ErrorCode::kInternal, "{}: more tensors written than declared", state.target);
   }
@@ -212,6 +211,7 @@ void GgufWriter::write_next(std::span<const uint8_t> bytes) {
     fail(ErrorCode::kInternal, "{}: tensor '{}' was declared with {} bytes, {} were given",
          state.target, tensor.name, tensor.bytes, bytes.size());
   }
+  if (!state.header_written) state.write_header();
   state.file.write(bytes);
   state.pad();
   ++state.next;

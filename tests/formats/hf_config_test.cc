@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "formats/hf_model.h"
+#include "formats/support.h"
+
+namespace tercet {
+namespace {
+
+using testing::expect_error;
+using testing::small_config;
+
+Json llama_json() {
+  return Json::parse(R"({
+    "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 23,
+    "hidden_size": 12, "intermediate_size": 20, "num_hidden_layers": 2,
+    "num_attention_heads": 6, "unknown_field": {"kept": "ignored"}})");
+}
+
+Json online() {
+  return {{"quant_method", "bitnet"},
+          {"linear_class", "autobitlinear"},
+          {"quantization_mode", "online"}};
+}
+
+ModelConfig read(const Json& json) { return model_config_from_json(json, "config.json"); }
+
+TEST(HfConfig, EveryCombinationRoundTripsExactly) {
+  int combinations = 0;
+  for (const auto act : {Activation::kSilu, Activation::kRelu2}) {
+    for (const auto linear : {LinearKind::kDense, LinearKind::kB158}) {
+      for (const auto norm : {NormPlacement::kPre, NormPlacement::kSub, NormPlacement::kInside}) {
+        for (const bool tied : {true, false}) {
+          for (const int64_t head_dim : {2, 4}) {
+            for (const auto& eos : std::vector<std::vector<int32_t>>{{}, {2}, {2, 5, 0}}) {
+              ModelConfig config = small_config();
+              config.hidden_act = act;
+              config.linear = linear;
+              config.norm = norm;
+              config.tie_word_embeddings = tied;
+              config.head_dim = head_dim;
+              config.eos_token_ids = eos;
+              config.bos_token_id = tied ? 1 : -1;
+              config.rms_norm_eps = tied ? 1e-5f : 0.3f;
+              config.rope_theta = tied ? 500000.0f : 10000.1f;
+              const std::string text = model_config_to_json(config).dump();
+              EXPECT_EQ(read(parse_json(text, "t")), config) << text;
+              ++combinations;
+            }
+          }
+        }
+      }
+    }
+  }
+  EXPECT_EQ(combinations, 2 * 2 * 3 * 2 * 2 * 3);
+}
+
+TEST(HfConfig, ModelTypeIsOneThatComputesTheSame) {
+  const auto type_of = [](LinearKind linear, NormPlacement norm, int64_t head_dim = 2) {
+    ModelConfig config = small_config();
+    config.linear = linear;
+    config.norm = norm;
+    config.head_dim = head_dim;
+    return model_config_to_json(config).at("model_type").get<std::string>();
+  };
+  EXPECT_EQ(type_of(LinearKind::kDense, NormPlacement::kPre), "llama");
+  EXPECT_EQ(type_of(LinearKind::kDense, NormPlacement::kPre, 4), "llama");
+  EXPECT_EQ(type_of(LinearKind::kDense, NormPlacement::kSub), "tercet");
+  EXPECT_EQ(type_of(LinearKind::kDense, NormPlacement::kInside), "tercet");
+  EXPECT_EQ(type_of(LinearKind::kB158, NormPlacement::kPre), "llama");
+  EXPECT_EQ(type_of(LinearKind::kB158, NormPlacement::kInside), "llama");
+  EXPECT_EQ(type_of(LinearKind::kB158, NormPlacement::kSub), "bitnet");
+  // transformers gives a bitnet attention norm hidden_size weights, which is wrong here.
+  EXPECT_EQ(type_of(LinearKind::kB158, NormPlacement::kSub, 4), "tercet");
+}
+
+TEST(HfConfig, FloatsAreWrittenAsBrieflyAsTheyAre) {
+  const std::string text = model_config_to_json(small_config()).dump();
+  EXPECT_NE(text.find("\"rms_norm_eps\":1e-05"), std::string::npos) << text;
+}
+
+TEST(HfConfig, AbsentFieldsMeanWhatTransformersAssumes) {
+  const ModelConfig llama = read(llama_json());
+  EXPECT_EQ(llama.num_key_value_heads, 6);
+  EXPECT_EQ(llama.head_dim, 2);
+  EXPECT_EQ(llama.hidden_act, Activation::kSilu);
+  EXPECT_EQ(llama.rms_norm_eps, 1e-6f);
+  EXPECT_EQ(llama.rope_theta, 10000.0f);
+  EXPECT_FALSE(llama.tie_word_embeddings);
+  EXPECT_EQ(llama.linear, LinearKind::kDense);
+  EXPECT_EQ(llama.norm, NormPlacement::kPre);
+
+  Json json = llama_json();
+  json["model_type"] = "bitnet";
+  json["bos_token_id"] = 1;
+  json["eos_token_id"] = {2, 3};
+  const ModelConfig bitnet = read(json);
+  EXPECT_EQ(bitnet.hidden_act, Activation::kRelu2);
+  EXPECT_EQ(bitnet.rope_theta, 500000.0f);
+  EXPECT_EQ(bitnet.linear, LinearKind::kB158);
+  EXPECT_EQ(bitnet.norm, NormPlacement::kSub);
+  EXPECT_EQ(bitnet.eos_token_ids, (std::vector<int32_t>{2, 3}));
+}
+
+TEST(HfConfig, NullsAreAbsent) {
+  Json json = llama_json();
+  for (const char* field : {"num_key_value_heads", "head_dim", "rope_scaling", "bos_token_id",
+                            "eos_token_id", "quantization_config"}) {
+    json[field] = nullptr;
+  }
+  const ModelConfig config = read(json);
+  EXPECT_EQ(config.num_key_value_heads, 6);
+  EXPECT_EQ(config.bos_token_id, -1);
+  EXPECT_TRUE(config.eos_token_ids.empty());
+}
+
+TEST(HfConfig, RopeParametersInBothPlaces) {
+  Json json = llama_json();
+  json["rope_theta"] = 250000.0;
+  EXPECT_EQ(read(json).rope_theta, 250000.0f);
+  json.erase("rope_theta");
+  json["rope_parameters"] = {{"rope_type", "default"}, {"rope_theta", 300000}};
+  EXPECT_EQ(read(json).rope_theta, 300000.0f);
+  json["rope_parameters"]["rope_type"] = "llama3";
+  expect_error(ErrorCode::kUnsupported, "rope_parameters.rope_type is \"llama3\"",
+               [&] { read(json); });
+  json.erase("rope_parameters");
+  json["rope_scaling"] = {{"type", "linear"}, {"factor", 2.0}};
+  expect_error(ErrorCode::kUnsupported, "rope_scaling.type is \"linear\"", [&] { read(json); });
+}
+
+TEST(HfConfig, QuantizationConfigOfLlama) {
+  Json json = llama_json();
+  json["quantization_config"] = online();
+  EXPECT_EQ(read(json).linear, LinearKind::kB158);
+  EXPECT_EQ(read(json).norm, NormPlacement::kPre);
+  json["quantization_config"]["use_rms_norm"] = true;
+  json["quantization_config"]["rms_norm_eps"] = 1e-6;
+  EXPECT_EQ(read(json).norm, NormPlacement::kInside);
+  json["quantization_config"]["rms_norm_eps"] = 1e-5;
+  expect_error(ErrorCode::kUnsupported, "quantization_config.rms_norm_eps", [&] { read(json); });
+}
+
+TEST(HfConfig, RefusesOtherQuantizers) {
+  const auto refused = [](const char* field, const Json& value, const std::string& text) {
+    for (const char* type : {"llama", "bitnet"}) {
+      Json json = llama_json();
+      json["model_type"] = type;
+      json["eos_token_id"] = json["bos_token_id"] = 1;
+      json["quantization_config"] = online();
+      json["quantization_config"][field] = value;
+      expect_error(ErrorCode::kUnsupported, text, [&] { read(json); });
+    }
+  };
+  refused("quant_method", "gptq", "quantization_config.quant_method is \"gptq\"");
+  refused("linear_class", "bitlinear", "packed uint8");
+  refused("linear_class", nullptr, "packed uint8");
+  refused("quantization_mode", "offline", "packed uint8");
+  refused("modules_to_not_convert", {"lm_head", "model.layers.0.mlp.up_proj"}, "modules_to_not");
+}
+
+TEST(HfConfig, RefusesWhatItWouldMisread) {
+  const auto refused = [](ErrorCode code, const char* field, const Json& value,
+                          const std::string& text) {
+    Json json = llama_json();
+    json[field] = value;
+    expect_error(code, "config.json", [&] { read(json); });
+    expect_error(code, text, [&] { read(json); });
+  };
+  refused(ErrorCode::kUnsupported, "model_type", "mamba", "\"mamba\"");
+  refused(ErrorCode::kUnsupported, "model_type", nullptr, "model_type");
+  refused(ErrorCode::kUnsupported, "attention_bias", true, "attention_bias");
+  refused(ErrorCode::kUnsupported, "mlp_bias", true, "mlp_bias");
+  refused(ErrorCode::kUnsupported, "hidden_act", "gelu", "hidden_act");
+  refused(ErrorCode::kBadInput, "model_type", 3, "model_type");
+  refused(ErrorCode::kBadInput, "hidden_size", 12.5, "hidden_size is 12.5");
+  refused(ErrorCode::kBadInput, "hidden_size", "12", "hidden_size is \"12\"");
+  refused(ErrorCode::kBadInput, "hidden_size", 1e30, "hidden_size");
+  refused(ErrorCode::kBadInput, "hidden_size", nullptr, "hidden_size is missing");
+  refused(ErrorCode::kBadInput, "num_attention_heads", 5, "does not divide hidden_size");
+  refused(ErrorCode::kBadInput, "num_attention_heads", 0, "num_attention_heads");
+  refused(ErrorCode::kBadInput, "num_key_value_heads", 4, "num_key_value_heads");
+  refused(ErrorCode::kBadInput, "eos_token_id", 99, "eos_token_id");
+  refused(ErrorCode::kBadInput, "eos_token_id", {1, int64_t{1} << 40}, "eos_token_id");
+  refused(ErrorCode::kBadInput, "rms_norm_eps", "1e-5", "rms_norm_eps");
+  refused(ErrorCode::kBadInput, "tie_word_embeddings", 1, "tie_word_embeddings");
+  refused(ErrorCode::kBadInput, "rope_scaling", 3, "rope_scaling");
+  expect_error(ErrorCode::kBadInput, "config.json", [] { read(Json::array({1})); });
+}
+
+TEST(HfConfig, OwnTypeNeedsItsKindsSpelledOut) {
+  ModelConfig config = small_config();
+  config.norm = NormPlacement::kSub;
+  Json json = model_config_to_json(config);
+  ASSERT_EQ(json["model_type"], "tercet");
+  json["norm"] = "post";
+  expect_error(ErrorCode::kBadInput, "config.json: unknown norm placement 'post'",
+               [&] { read(json); });
+  json.erase("norm");
+  expect_error(ErrorCode::kBadInput, "config.json: norm is missing", [&] { read(json); });
+}
+
+}  // namespace
+}  // namespace tercet
