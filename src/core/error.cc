@@ -22,8 +22,6 @@ int exit_code(ErrorCode code) noexcept {
   return 5;
 }
 
-std::string errno_text(int error_number) {
-  return std::generic_category().message(error_number);
-}
+std::string errno_text(int error_number) { return std::generic_category().message(error_number); }
 
 }  // namespace tercet

@@ -20,11 +20,17 @@ namespace {
   fail(ErrorCode::kIo, "cannot {} '{}': {}", action, path.string(), errno_text(number));
 }
 
+void close_keeping_errno(int descriptor) {
+  const int number = errno;
+  ::close(descriptor);
+  errno = number;
+}
+
 // Size of an open regular file; closes the descriptor and throws otherwise.
 size_t regular_file_size(int descriptor, const std::filesystem::path& path) {
   struct stat info = {};
   if (::fstat(descriptor, &info) != 0) {
-    ::close(descriptor);
+    close_keeping_errno(descriptor);
     fail_errno("read", path);
   }
   if (!S_ISREG(info.st_mode)) {
@@ -38,13 +44,14 @@ size_t regular_file_size(int descriptor, const std::filesystem::path& path) {
 }  // namespace
 
 MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  // O_NONBLOCK: opening a pipe must end in an error, not wait for a writer.
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) fail_errno("open", path);
   size_ = regular_file_size(descriptor, path);
   if (size_ != 0) {
     void* mapped = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, descriptor, 0);
     if (mapped == MAP_FAILED) {
-      ::close(descriptor);
+      close_keeping_errno(descriptor);
       fail_errno("map", path);
     }
     data_ = static_cast<const uint8_t*>(mapped);
@@ -102,6 +109,10 @@ void AtomicFile::write(std::string_view text) {
 }
 
 void AtomicFile::write_at(uint64_t offset, std::span<const uint8_t> bytes) {
+  if (offset > size_ || bytes.size() > size_ - offset) {
+    fail(ErrorCode::kInternal, "cannot overwrite {} bytes at {} of '{}': {} are written",
+         bytes.size(), offset, target_.string(), size_);
+  }
   while (!bytes.empty()) {
     const ssize_t written =
         ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
@@ -139,7 +150,7 @@ void write_text_file(const std::filesystem::path& path, std::string_view text) {
   file.commit();
 }
 
-void create_directories(const std::filesystem::path& path) {
+void make_directories(const std::filesystem::path& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
   if (error) {
@@ -152,7 +163,7 @@ void sync_directory(const std::filesystem::path& path) {
   const int descriptor = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (descriptor < 0) fail_errno("open directory", directory);
   const int status = ::fsync(descriptor);
-  ::close(descriptor);
+  close_keeping_errno(descriptor);
   // Some file systems cannot flush a directory and say EINVAL; the rename itself has happened.
   if (status != 0 && errno != EINVAL) fail_errno("flush directory", directory);
 }

@@ -45,7 +45,7 @@ class AtomicFile {
   // Appends; throws kIo naming the file when the disk is full.
   void write(std::span<const uint8_t> bytes);
   void write(std::string_view text);
-  // Overwrites `bytes` at `offset`, which must lie inside what was written.
+  // Overwrites `bytes` at `offset`; throws kInternal unless they lie inside what was written.
   void write_at(uint64_t offset, std::span<const uint8_t> bytes);
   uint64_t size() const { return size_; }
   void commit();
@@ -65,7 +65,7 @@ std::string read_text_file(const std::filesystem::path& path, uint64_t max_bytes
 void write_text_file(const std::filesystem::path& path, std::string_view text);
 
 // Creates `path` and its parents. Throws kIo with the reason.
-void create_directories(const std::filesystem::path& path);
+void make_directories(const std::filesystem::path& path);
 
 // Flushes a directory entry (a rename) to the disk.
 void sync_directory(const std::filesystem::path& path);

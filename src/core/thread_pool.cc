@@ -2,6 +2,7 @@
 #include "core/thread_pool.h"
 
 #include <algorithm>
+#include <system_error>
 
 #include "core/error.h"
 
@@ -11,12 +12,20 @@ ThreadPool::ThreadPool(int threads) {
   if (threads < 1 || threads > 1024) {
     fail(ErrorCode::kUsage, "thread count is {}, it must be between 1 and 1024", threads);
   }
-  for (int index = 1; index < threads; ++index) {
-    workers_.emplace_back([this, index] { work(index); });
+  try {
+    for (int index = 1; index < threads; ++index) {
+      workers_.emplace_back([this, index] { work(index); });
+    }
+  } catch (const std::system_error& error) {
+    stop();
+    fail(ErrorCode::kIo, "cannot start {} threads: {}; ask for fewer", threads,
+         error.code().message());
   }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { stop(); }
+
+void ThreadPool::stop() {
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;

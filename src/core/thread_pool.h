@@ -15,7 +15,7 @@ namespace tercet {
 // has no workers. One parallel_for at a time. Not copyable, not movable.
 class ThreadPool {
  public:
-  // threads >= 1. Throws kUsage otherwise.
+  // threads in 1..1024. Throws kUsage otherwise, kIo when the system refuses that many.
   explicit ThreadPool(int threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -35,6 +35,7 @@ class ThreadPool {
     int64_t count = 0;
     int64_t chunk = 0;
   };
+  void stop();
   void work(int index);
   static void run_share(const Job& job, int index);
 

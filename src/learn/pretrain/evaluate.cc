@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "learn/pretrain/evaluate.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "core/error.h"
+#include "core/rng.h"
+
+namespace tercet::learn {
+namespace {
+
+// One id from the last row of logits.
+int32_t sample_row(const at::Tensor& logits, Rng& rng) {
+  constexpr double kTemperature = 0.8;
+  constexpr int64_t kTopK = 40;
+  const auto top = logits.topk(std::min(kTopK, logits.size(0)));
+  const at::Tensor p = at::softmax(std::get<0>(top).to(at::kDouble) / kTemperature, 0);
+  const double* weights = p.data_ptr<double>();
+  double left = rng.uniform();
+  int64_t pick = 0;
+  while (pick + 1 < p.size(0) && left >= weights[pick]) left -= weights[pick++];
+  return static_cast<int32_t>(std::get<1>(top)[pick].item<int64_t>());
+}
+
+}  // namespace
+
+double ValidationLoss::perplexity() const { return std::exp(mean_nll); }
+
+ValidationLoss validation_loss(const Transformer& model, const TokenDataset& split,
+                               int64_t sequence_length, int64_t micro_batch_size,
+                               int64_t max_tokens, at::ScalarType compute,
+                               const std::atomic<bool>* stop) {
+  const at::NoGradGuard no_gradients;
+  const int64_t available = static_cast<int64_t>(split.size()) - 1;
+  const int64_t windows = std::min(available, max_tokens) / sequence_length;
+  if (windows < 1) {
+    fail(ErrorCode::kBadInput,
+         "the validation split has {} tokens, fewer than one sequence of {}; use a larger "
+         "--validation-fraction in `tercet data build`",
+         split.size(), sequence_length);
+  }
+  ValidationLoss result;
+  double total = 0.0;
+  for (int64_t first = 0; first < windows; first += micro_batch_size) {
+    if (stop != nullptr && *stop) fail(ErrorCode::kInterrupted, "interrupted");
+    const int64_t count = std::min(micro_batch_size, windows - first);
+    const at::Tensor batch = at::empty({count, sequence_length + 1}, at::kLong);
+    for (int64_t i = 0; i < count; ++i) {
+      split.copy(static_cast<uint64_t>((first + i) * sequence_length),
+                 static_cast<uint64_t>(sequence_length + 1),
+                 batch.data_ptr<int64_t>() + i * (sequence_length + 1));
+    }
+    const double mean = model.loss(batch.to(model.device()), compute).item<double>();
+    total += mean * static_cast<double>(count * sequence_length);
+    result.tokens += static_cast<uint64_t>(count * sequence_length);
+  }
+  result.mean_nll = total / static_cast<double>(result.tokens);
+  return result;
+}
+
+std::vector<int32_t> sample_tokens(const Transformer& model, std::vector<int32_t> prompt,
+                                   int64_t count, int32_t eos, uint64_t seed,
+                                   at::ScalarType compute) {
+  const at::NoGradGuard no_gradients;
+  Rng rng(seed);
+  std::vector<int32_t> out;
+  const size_t context = static_cast<size_t>(model.config().max_position_embeddings);
+  while (static_cast<int64_t>(out.size()) < count && prompt.size() < context) {
+    const std::vector<int64_t> ids(prompt.begin(), prompt.end());
+    const at::Tensor tokens = at::tensor(ids, at::kLong).unsqueeze(0).to(model.device());
+    const at::Tensor logits = model.logits(tokens, compute);
+    const int32_t id = sample_row(logits[logits.size(0) - 1].to(at::kCPU), rng);
+    if (id == eos) break;
+    prompt.push_back(id);
+    out.push_back(id);
+  }
+  return out;
+}
+
+double measured_gemm_gflops(at::ScalarType compute, at::Device device) {
+  using Clock = std::chrono::steady_clock;
+  const at::NoGradGuard no_gradients;
+  constexpr int64_t kSide = 1024;
+  const auto options = at::TensorOptions().dtype(compute).device(device);
+  const at::Tensor a = at::ones({kSide, kSide}, options);
+  const at::Tensor b = at::ones({kSide, kSide}, options);
+  double best = 0.0;
+  const Clock::time_point start = Clock::now();
+  while (Clock::now() - start < std::chrono::milliseconds(600)) {
+    const Clock::time_point begin = Clock::now();
+    // Reading one element waits for devices that run behind.
+    at::matmul(a, b)[0][0].item<double>();
+    const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+    best = std::max(best, 2.0 * kSide * kSide * kSide / seconds / 1e9);
+  }
+  return best;
+}
+
+double flops_per_token(const ModelConfig& config, int64_t sequence_length) {
+  const double head = static_cast<double>(config.vocab_size * config.hidden_size);
+  const double linears = static_cast<double>(config.linear_parameter_count());
+  const double attention = static_cast<double>(config.num_hidden_layers * config.num_attention_heads *
+                                               config.head_dim * sequence_length);
+  // Two products (scores, mixing) of 2 flops each over half the square, three times (forward, and
+  // two gradients): 2 * 2 * 0.5 * 3 = 6.
+  return 6.0 * (linears + head) + 6.0 * attention;
+}
+
+}  // namespace tercet::learn

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+
+#include "learn/data/dataset.h"
+#include "learn/nn/transformer.h"
+
+namespace tercet::learn {
+
+// Mean cross entropy of the first `max_tokens` targets of a split, in non-overlapping windows of
+// `sequence_length`, each token predicted from those before it in its window.
+struct ValidationLoss {
+  double mean_nll = 0;  // nats per token
+  uint64_t tokens = 0;
+  double perplexity() const;
+};
+ValidationLoss validation_loss(const Transformer& model, const TokenDataset& split,
+                               int64_t sequence_length, int64_t micro_batch_size,
+                               int64_t max_tokens, at::ScalarType compute,
+                               const std::atomic<bool>* stop);
+
+// Continues `prompt` (ids) by `count` tokens: temperature 0.8, top-k 40, by `seed`; stops at `eos`.
+std::vector<int32_t> sample_tokens(const Transformer& model, std::vector<int32_t> prompt,
+                                   int64_t count, int32_t eos, uint64_t seed,
+                                   at::ScalarType compute);
+
+// Best rate of a square matrix product of this type on this device, in GFLOP/s: what the training
+// step is compared with. Takes about a second.
+double measured_gemm_gflops(at::ScalarType compute, at::Device device);
+
+// Floating-point operations of forward and backward per token: 6 per weight of the linear maps and
+// of the head, and causal attention's products over half the square of the sequence.
+double flops_per_token(const ModelConfig& config, int64_t sequence_length);
+
+}  // namespace tercet::learn

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "learn/pretrain/recipe.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <initializer_list>
+
+#include "core/error.h"
+
+namespace tercet::learn {
+namespace {
+
+const std::array kFields = {
+    RecipeField{"family", &Recipe::family, "b1.58 (ternary) or llama (its full-precision twin)"},
+    RecipeField{"linear", &Recipe::linear, "linear maps: b1.58 or dense (default: by family)"},
+    RecipeField{"norm", &Recipe::norm, "pre, sub (BitNet 2B4T) or inside (default: by family)"},
+    RecipeField{"hidden_act", &Recipe::hidden_act, "silu or relu2 (default: by family)"},
+    RecipeField{"hidden_size", &Recipe::hidden_size, "width of the residual stream"},
+    RecipeField{"intermediate_size", &Recipe::intermediate_size, "width of the feed-forward"},
+    RecipeField{"num_hidden_layers", &Recipe::num_hidden_layers, "layers"},
+    RecipeField{"num_attention_heads", &Recipe::num_attention_heads, "query heads"},
+    RecipeField{"num_key_value_heads", &Recipe::num_key_value_heads, "key and value heads"},
+    RecipeField{"rope_theta", &Recipe::rope_theta, "base of the rotary embedding"},
+    RecipeField{"rms_norm_eps", &Recipe::rms_norm_eps, "epsilon of the norms"},
+    RecipeField{"tie_word_embeddings", &Recipe::tie_word_embeddings, "head = embedding"},
+    RecipeField{"data", &Recipe::data, "directory made by `tercet data build`"},
+    RecipeField{"sequence_length", &Recipe::sequence_length, "tokens per sequence"},
+    RecipeField{"batch_size", &Recipe::batch_size, "sequences per optimizer step"},
+    RecipeField{"micro_batch_size", &Recipe::micro_batch_size,
+                "sequences per forward pass (default: about 8192 tokens)"},
+    RecipeField{"tokens", &Recipe::tokens, "tokens to train on"},
+    RecipeField{"steps", &Recipe::steps, "optimizer steps, instead of tokens"},
+    RecipeField{"schedule", &Recipe::schedule, "two-stage, cosine, linear or constant"},
+    RecipeField{"learning_rate", &Recipe::learning_rate, "peak learning rate"},
+    RecipeField{"learning_rate_2", &Recipe::learning_rate_2, "two-stage: peak of the second half"},
+    RecipeField{"min_learning_rate", &Recipe::min_learning_rate, "where cosine and linear end"},
+    RecipeField{"warmup_steps", &Recipe::warmup_steps, "steps of linear warm-up"},
+    RecipeField{"weight_decay", &Recipe::weight_decay, "AdamW's weight decay"},
+    RecipeField{"weight_decay_2", &Recipe::weight_decay_2, "two-stage: in the second half"},
+    RecipeField{"adam_beta1", &Recipe::adam_beta1, "decay of the first moment"},
+    RecipeField{"adam_beta2", &Recipe::adam_beta2, "decay of the second moment"},
+    RecipeField{"adam_eps", &Recipe::adam_eps, "AdamW's epsilon"},
+    RecipeField{"grad_clip", &Recipe::grad_clip, "largest gradient norm, 0 for none"},
+    RecipeField{"precision", &Recipe::precision, "type of matrix products: bf16 or f32"},
+    RecipeField{"seed", &Recipe::seed, "of the initial weights and the order of the data"},
+    RecipeField{"threads", &Recipe::threads, "CPU threads (default: physical cores)"},
+    RecipeField{"device", &Recipe::device, "cpu or cuda"},
+    RecipeField{"eval_every", &Recipe::eval_every, "steps between validation losses"},
+    RecipeField{"eval_tokens", &Recipe::eval_tokens, "validation tokens to use"},
+    RecipeField{"sample_every", &Recipe::sample_every, "steps between samples of text"},
+    RecipeField{"sample_tokens", &Recipe::sample_tokens, "length of a sample"},
+    RecipeField{"prompt", &Recipe::prompt, "what samples continue"},
+    RecipeField{"checkpoint_every", &Recipe::checkpoint_every, "steps between checkpoints"},
+    RecipeField{"keep_checkpoints", &Recipe::keep_checkpoints, "newest checkpoints to keep"},
+};
+
+void set_member(Recipe& recipe, int64_t Recipe::*member, const Json& value, const std::string& at) {
+  if (!value.is_number_integer() ||
+      (value.is_number_unsigned() && value.get<uint64_t>() > INT64_MAX)) {
+    fail(ErrorCode::kBadInput, "{} must be an integer, not {}", at, value.dump());
+  }
+  recipe.*member = value.get<int64_t>();
+}
+
+void set_member(Recipe& recipe, double Recipe::*member, const Json& value, const std::string& at) {
+  if (!value.is_number() || !std::isfinite(value.get<double>())) {
+    fail(ErrorCode::kBadInput, "{} must be a number, not {}", at, value.dump());
+  }
+  recipe.*member = value.get<double>();
+}
+
+void set_member(Recipe& recipe, bool Recipe::*member, const Json& value, const std::string& at) {
+  if (!value.is_boolean()) {
+    fail(ErrorCode::kBadInput, "{} must be true or false, not {}", at, value.dump());
+  }
+  recipe.*member = value.get<bool>();
+}
+
+void set_member(Recipe& recipe, std::string Recipe::*member, const Json& value,
+                const std::string& at) {
+  if (!value.is_string()) {
+    fail(ErrorCode::kBadInput, "{} must be a text, not {}", at, value.dump());
+  }
+  recipe.*member = value.get<std::string>();
+}
+
+void check_choice(const char* field, const std::string& value,
+                  std::initializer_list<const char*> choices) {
+  std::string list;
+  for (const char* choice : choices) {
+    if (value == choice) return;
+    list += list.empty() ? choice : std::string(", ") + choice;
+  }
+  fail(ErrorCode::kUsage, "{} is '{}', it must be one of: {}", field, value, list);
+}
+
+void check_range(const char* field, double value, double low, double high) {
+  if (value >= low && value <= high) return;
+  fail(ErrorCode::kUsage, "{} is {}, it must lie between {} and {}", field, value, low, high);
+}
+
+// Peak learning rates by width, from the papers' tables (methods.md 2.2) at the large end and from
+// our own trials at the small one (docs/results/learning-rate-trials.json).
+double default_learning_rate(bool ternary, int64_t hidden_size) {
+  const double ternary_rate = hidden_size >= 2048 ? 1.2e-3 : hidden_size >= 1024 ? 1.5e-3 : 4e-3;
+  const double dense_rate = hidden_size >= 2048 ? 2e-4 : hidden_size >= 1024 ? 2.5e-4 : 2e-3;
+  return ternary ? ternary_rate : dense_rate;
+}
+
+void resolve_family(Recipe& r) {
+  check_choice("family", r.family, {"b1.58", "llama"});
+  const bool ternary_family = r.family == "b1.58";
+  if (r.linear.empty()) r.linear = ternary_family ? "b1.58" : "dense";
+  if (r.norm.empty()) r.norm = ternary_family ? "sub" : "pre";
+  if (r.hidden_act.empty()) r.hidden_act = ternary_family ? "relu2" : "silu";
+  check_choice("linear", r.linear, {"b1.58", "dense"});
+  check_choice("norm", r.norm, {"pre", "sub", "inside"});
+  check_choice("hidden_act", r.hidden_act, {"silu", "relu2"});
+}
+
+void resolve_schedule(Recipe& r) {
+  const bool ternary = r.linear == "b1.58";
+  if (r.schedule.empty()) r.schedule = ternary ? "two-stage" : "cosine";
+  check_choice("schedule", r.schedule, {"two-stage", "cosine", "linear", "constant"});
+  if (r.learning_rate < 0) r.learning_rate = default_learning_rate(ternary, r.hidden_size);
+  if (r.learning_rate_2 < 0) r.learning_rate_2 = r.learning_rate * (2.0 / 3.0);
+  if (r.weight_decay < 0) r.weight_decay = 0.1;
+  if (r.weight_decay_2 < 0) r.weight_decay_2 = r.schedule == "two-stage" ? 0.0 : r.weight_decay;
+  check_range("learning_rate", r.learning_rate, 1e-9, 10);
+  check_range("learning_rate_2", r.learning_rate_2, 0, 10);
+  check_range("min_learning_rate", r.min_learning_rate, 0, r.learning_rate);
+  check_range("weight_decay", r.weight_decay, 0, 10);
+  check_range("weight_decay_2", r.weight_decay_2, 0, 10);
+}
+
+void resolve_amount(Recipe& r) {
+  check_range("sequence_length", static_cast<double>(r.sequence_length), 2, 1 << 20);
+  check_range("batch_size", static_cast<double>(r.batch_size), 1, 1 << 20);
+  if (r.micro_batch_size == 0) {
+    r.micro_batch_size = std::clamp<int64_t>(8192 / r.sequence_length, 1, r.batch_size);
+    while (r.batch_size % r.micro_batch_size != 0) --r.micro_batch_size;
+  }
+  if (r.micro_batch_size < 1 || r.batch_size % r.micro_batch_size != 0) {
+    fail(ErrorCode::kUsage, "micro_batch_size is {}, it must divide batch_size {}",
+         r.micro_batch_size, r.batch_size);
+  }
+  if (r.tokens != 0 && r.steps != 0) {
+    fail(ErrorCode::kUsage, "tokens and steps are both given; give one of them");
+  }
+  if (r.tokens < 0 || r.steps < 0 || (r.tokens == 0 && r.steps == 0)) {
+    fail(ErrorCode::kUsage, "give how long to train: tokens or steps, above 0");
+  }
+  const int64_t per_step = r.sequence_length * r.batch_size;
+  if (r.steps == 0) r.steps = (r.tokens + per_step - 1) / per_step;
+  check_range("steps", static_cast<double>(r.steps), 1, 1e9);
+  r.tokens = 0;
+  if (r.warmup_steps < 0) r.warmup_steps = std::min<int64_t>(375, r.steps / 20);
+  check_range("warmup_steps", static_cast<double>(r.warmup_steps), 0,
+              static_cast<double>(r.steps));
+}
+
+}  // namespace
+
+std::span<const RecipeField> recipe_fields() { return kFields; }
+
+void apply_json(Recipe& recipe, const Json& json, const std::string& origin) {
+  if (!json.is_object()) fail(ErrorCode::kBadInput, "{}: a JSON object is expected", origin);
+  for (const auto& [key, value] : json.items()) {
+    const auto field = std::find_if(kFields.begin(), kFields.end(),
+                                    [&](const RecipeField& f) { return key == f.name; });
+    if (field == kFields.end()) {
+      fail(ErrorCode::kBadInput, "{}: unknown field '{}' (`tercet pretrain --help` lists them)",
+           origin, key);
+    }
+    std::visit([&](auto member) { set_member(recipe, member, value, origin + ": " + key); },
+               field->member);
+  }
+}
+
+Json to_json(const Recipe& recipe) {
+  Json json = Json::object();
+  for (const RecipeField& field : kFields) {
+    std::visit([&](auto member) { json[field.name] = recipe.*member; }, field.member);
+  }
+  return json;
+}
+
+Recipe resolved(const Recipe& recipe) {
+  Recipe r = recipe;
+  resolve_family(r);
+  check_range("hidden_size", static_cast<double>(r.hidden_size), 1, 1 << 20);
+  check_range("num_attention_heads", static_cast<double>(r.num_attention_heads), 1, 1 << 16);
+  resolve_amount(r);
+  resolve_schedule(r);
+  check_range("adam_beta1", r.adam_beta1, 0, 0.9999999);
+  check_range("adam_beta2", r.adam_beta2, 0, 0.9999999);
+  check_range("adam_eps", r.adam_eps, 1e-30, 1);
+  check_range("grad_clip", r.grad_clip, 0, 1e9);
+  check_choice("precision", r.precision, {"bf16", "f32"});
+  check_choice("device", r.device, {"cpu", "cuda"});
+  check_range("threads", static_cast<double>(r.threads), 0, 1024);
+  check_range("seed", static_cast<double>(r.seed), 0, 9e18);
+  check_range("eval_every", static_cast<double>(r.eval_every), 0, 1e9);
+  check_range("eval_tokens", static_cast<double>(r.eval_tokens), 1, 1e12);
+  check_range("sample_every", static_cast<double>(r.sample_every), 0, 1e9);
+  check_range("sample_tokens", static_cast<double>(r.sample_tokens), 1, 1e5);
+  check_range("checkpoint_every", static_cast<double>(r.checkpoint_every), 0, 1e9);
+  check_range("keep_checkpoints", static_cast<double>(r.keep_checkpoints), 1, 1e6);
+  return r;
+}
+
+ModelConfig model_config(const Recipe& r, int64_t vocab_size, int32_t bos_id, int32_t eos_id) {
+  if (r.hidden_size % r.num_attention_heads != 0) {
+    fail(ErrorCode::kBadInput, "hidden_size is {}, not a multiple of num_attention_heads {}",
+         r.hidden_size, r.num_attention_heads);
+  }
+  ModelConfig config;
+  config.vocab_size = vocab_size;
+  config.hidden_size = r.hidden_size;
+  config.intermediate_size = r.intermediate_size;
+  config.num_hidden_layers = r.num_hidden_layers;
+  config.num_attention_heads = r.num_attention_heads;
+  config.num_key_value_heads = r.num_key_value_heads;
+  config.head_dim = r.hidden_size / r.num_attention_heads;
+  config.max_position_embeddings = r.sequence_length;
+  config.rms_norm_eps = static_cast<float>(r.rms_norm_eps);
+  config.rope_theta = static_cast<float>(r.rope_theta);
+  config.hidden_act = parse_activation(r.hidden_act);
+  config.linear = parse_linear_kind(r.linear);
+  config.norm = parse_norm_placement(r.norm);
+  config.tie_word_embeddings = r.tie_word_embeddings;
+  config.bos_token_id = bos_id;
+  config.eos_token_ids = {eos_id};
+  config.validate("recipe");
+  return config;
+}
+
+}  // namespace tercet::learn

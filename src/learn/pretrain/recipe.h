@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <variant>
+
+#include "formats/json.h"
+#include "formats/model_config.h"
+
+namespace tercet::learn {
+
+// Everything that decides a pre-training run. The same recipe, data and thread count give the same
+// weights bit for bit. Read from a JSON file, from flags, or both (flags win); field names are the
+// same in both, with '-' for '_' on the command line.
+struct Recipe {
+  // What is trained.
+  std::string family = "b1.58";  // "b1.58" | "llama"; chooses the three fields below when empty
+  std::string linear;            // "b1.58" | "dense"
+  std::string norm;              // "pre" | "sub" | "inside"
+  std::string hidden_act;        // "silu" | "relu2"
+  int64_t hidden_size = 256;
+  int64_t intermediate_size = 768;
+  int64_t num_hidden_layers = 4;
+  int64_t num_attention_heads = 4;
+  int64_t num_key_value_heads = 2;
+  double rope_theta = 10000.0;
+  double rms_norm_eps = 1e-5;
+  bool tie_word_embeddings = true;
+
+  // On what, and how much of it.
+  std::string data;           // directory made by `tercet data build`
+  int64_t sequence_length = 256;
+  int64_t batch_size = 32;    // sequences per optimizer step
+  int64_t micro_batch_size = 0;  // sequences per forward pass; 0: as many as fit 8192 tokens
+  int64_t tokens = 0;         // to train on; 0: `steps` decides
+  int64_t steps = 0;          // optimizer steps; 0: `tokens` decides
+
+  // How. A negative value means: by family (see resolved()).
+  std::string schedule;           // "two-stage" | "cosine" | "linear" | "constant"
+  double learning_rate = -1;      // peak
+  double learning_rate_2 = -1;    // two-stage: peak of the second half
+  double min_learning_rate = 0;   // cosine and linear end here
+  int64_t warmup_steps = -1;
+  double weight_decay = -1;
+  double weight_decay_2 = -1;     // two-stage: in the second half
+  double adam_beta1 = 0.9;
+  double adam_beta2 = 0.95;
+  double adam_eps = 1e-8;
+  double grad_clip = 1.0;         // largest gradient norm; 0: no clipping
+  std::string precision = "bf16";  // "bf16" | "f32": the type of matrix products
+  int64_t seed = 1;
+  int64_t threads = 0;            // 0: one per physical core
+  std::string device = "cpu";     // "cpu" | "cuda"
+
+  // What it tells on the way.
+  int64_t eval_every = 100;       // steps between validation losses; 0: at the end only
+  int64_t eval_tokens = 65536;    // of the validation split, from its start
+  int64_t sample_every = 500;     // steps between samples of text; 0: none
+  int64_t sample_tokens = 48;
+  std::string prompt = "The ";
+  int64_t checkpoint_every = 100;  // steps between checkpoints; 0: at the end only
+  int64_t keep_checkpoints = 2;
+};
+
+// A field by name, for reading, writing and command line options alike.
+struct RecipeField {
+  using Member = std::variant<int64_t Recipe::*, double Recipe::*, bool Recipe::*,
+                              std::string Recipe::*>;
+  const char* name;
+  Member member;
+  const char* help;
+};
+std::span<const RecipeField> recipe_fields();
+
+// Overwrites the fields that `json` names. Throws kBadInput naming `origin` and the field for an
+// unknown name or a value of the wrong type.
+void apply_json(Recipe& recipe, const Json& json, const std::string& origin);
+Json to_json(const Recipe& recipe);
+
+// Fills what was left to the family and checks every number and choice; throws kUsage naming the
+// field and the allowed range. `train_tokens` is the size of the training split.
+Recipe resolved(const Recipe& recipe);
+
+// The architecture, for a tokenizer with these ids. Throws kBadInput naming the field when the
+// numbers do not fit together (heads that do not divide, ...).
+ModelConfig model_config(const Recipe& recipe, int64_t vocab_size, int32_t bos_id, int32_t eos_id);
+
+}  // namespace tercet::learn

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "learn/pretrain/trainer.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <memory>
+#include <vector>
+
+#include "core/cpu.h"
+#include "core/error.h"
+#include "core/file.h"
+#include "learn/data/batch_loader.h"
+#include "learn/nn/model_io.h"
+#include "learn/pretrain/checkpoint.h"
+#include "learn/pretrain/evaluate.h"
+#include "learn/pretrain/optimizer.h"
+#include "learn/pretrain/training_log.h"
+#include "tokenizer/tokenizer.h"
+
+namespace tercet::learn {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+at::Device parse_device(const std::string& name) {
+  if (name == "cuda" && !at::hasCUDA()) {
+    fail(ErrorCode::kUnsupported,
+         "device is 'cuda', but this libtorch has none; build against a CUDA libtorch or use cpu");
+  }
+  return at::Device(name);
+}
+
+// A run in progress: everything the steps need.
+class Run {
+ public:
+  Run(const Recipe& recipe, const std::filesystem::path& out, const TrainEvents& events,
+      const std::atomic<bool>* stop)
+      : recipe_(recipe),
+        out_(out),
+        events_(events),
+        stop_(stop),
+        compute_(recipe.precision == "bf16" ? at::kBFloat16 : at::kFloat),
+        tokenizer_(Tokenizer::load(recipe.data)),
+        train_(TokenDataset::open(recipe.data, Split::kTrain)),
+        validation_(TokenDataset::open(recipe.data, Split::kValidation)),
+        loader_(train_, recipe.micro_batch_size, recipe.sequence_length,
+                static_cast<uint64_t>(recipe.seed)),
+        model_(model_config(recipe, tokenizer_.vocab_size(), tokenizer_.bos_id(),
+                            tokenizer_.eos_id()),
+               static_cast<uint64_t>(recipe.seed), parse_device(recipe.device)),
+        optimizer_(model_.parameters(), recipe) {
+    if (train_.vocab_size() != tokenizer_.vocab_size()) {
+      fail(ErrorCode::kBadInput,
+           "'{}' was built with a vocabulary of {}, but its tokenizer has {}; build it again",
+           recipe.data, train_.vocab_size(), tokenizer_.vocab_size());
+    }
+    state_.recipe = to_json(recipe);
+  }
+
+  void restore(const std::filesystem::path& checkpoint, const TrainingState& state) {
+    load_weights(model_, checkpoint);
+    optimizer_.load(checkpoint / "optimizer.safetensors");
+    state_ = state;
+  }
+
+  TrainResult train() {
+    TrainingLog log(out_ / "log.jsonl", state_.log_bytes);
+    log_ = &log;
+    start();
+    while (state_.step < recipe_.steps) {
+      if (stop_ != nullptr && *stop_) interrupt();
+      step();
+    }
+    if (last_eval_.step != state_.step) evaluate();
+    return finish();
+  }
+
+ private:
+  int64_t tokens_per_step() const { return recipe_.batch_size * recipe_.sequence_length; }
+
+  void start() {
+    RunInfo info;
+    info.recipe = recipe_;
+    info.config = model_.config();
+    info.first_step = state_.step;
+    info.tokens_per_step = tokens_per_step();
+    info.epochs = loader_.epochs(static_cast<uint64_t>(recipe_.steps * micro_batches()));
+    info.gemm_gflops = measured_gemm_gflops(compute_, model_.device());
+    info.threads = at::get_num_threads();
+    if (state_.step == 0) {
+      log_->write({{"event", "start"},
+                   {"recipe", state_.recipe},
+                   {"parameters", model_.config().parameter_count()},
+                   {"linear_parameters", model_.config().linear_parameter_count()},
+                   {"threads", info.threads},
+                   {"cpu", read_cpu_info().model},
+                   {"gemm_gflops", info.gemm_gflops}});
+    }
+    if (events_.on_start) events_.on_start(info);
+  }
+
+  int64_t micro_batches() const { return recipe_.batch_size / recipe_.micro_batch_size; }
+
+  // Forward and backward over the step's sequences; returns their mean loss.
+  double accumulate() {
+    const at::Tensor windows =
+        at::empty({recipe_.micro_batch_size, recipe_.sequence_length + 1}, at::kLong);
+    double loss = 0.0;
+    for (int64_t i = 0; i < micro_batches(); ++i) {
+      const int64_t index = state_.step * micro_batches() + i;
+      loader_.load(static_cast<uint64_t>(index), windows.data_ptr<int64_t>());
+      const at::Tensor share = model_.loss(windows.to(model_.device()), compute_) /
+                               static_cast<double>(micro_batches());
+      torch::autograd::backward({share}, {});
+      loss += share.item<double>();
+    }
+    return loss;
+  }
+
+  void step() {
+    const Clock::time_point begin = Clock::now();
+    const double loss = accumulate();
+    const double norm = optimizer_.clip(recipe_.grad_clip);
+    if (!std::isfinite(loss) || !std::isfinite(norm)) {
+      fail(ErrorCode::kBadInput,
+           "the loss is no longer finite at step {}; lower learning_rate or raise warmup_steps "
+           "(the last checkpoint is in '{}')",
+           state_.step + 1, (out_ / "checkpoints").string());
+    }
+    const StepRates rates = rates_at(recipe_, state_.step);
+    optimizer_.step(rates);
+    ++state_.step;
+    const double seconds = seconds_since(begin);
+    state_.seconds += seconds;
+    step_seconds_.push_back(seconds);
+    report_step(loss, norm, rates, seconds);
+    after_step();
+  }
+
+  void report_step(double loss, double norm, const StepRates& rates, double seconds) {
+    StepReport report;
+    report.step = state_.step;
+    report.steps = recipe_.steps;
+    report.tokens = state_.step * tokens_per_step();
+    report.loss = loss;
+    report.grad_norm = norm;
+    report.learning_rate = rates.learning_rate;
+    report.weight_decay = rates.weight_decay;
+    report.tokens_per_second = static_cast<double>(tokens_per_step()) / seconds;
+    report.gflops = report.tokens_per_second *
+                    flops_per_token(model_.config(), recipe_.sequence_length) / 1e9;
+    const double mean = state_.seconds / static_cast<double>(state_.step);
+    report.eta_seconds = mean * static_cast<double>(recipe_.steps - state_.step);
+    log_->write({{"event", "step"},
+                 {"step", report.step},
+                 {"tokens", report.tokens},
+                 {"loss", loss},
+                 {"grad_norm", norm},
+                 {"learning_rate", rates.learning_rate},
+                 {"weight_decay", rates.weight_decay},
+                 {"tokens_per_second", report.tokens_per_second},
+                 {"gflops", report.gflops}});
+    if (events_.on_step) events_.on_step(report);
+  }
+
+  static bool due(int64_t step, int64_t every) { return every > 0 && step % every == 0; }
+
+  void after_step() {
+    if (due(state_.step, recipe_.eval_every)) evaluate();
+    if (due(state_.step, recipe_.sample_every)) sample();
+    if (due(state_.step, recipe_.checkpoint_every)) checkpoint();
+  }
+
+  void evaluate() {
+    // Ctrl-C during the evaluation waits for it: it takes seconds, and a log without it would differ
+    // from that of an uninterrupted run.
+    const ValidationLoss loss =
+        validation_loss(model_, validation_, recipe_.sequence_length, recipe_.micro_batch_size,
+                        recipe_.eval_tokens, compute_, nullptr);
+    last_eval_ = {state_.step, loss.mean_nll, loss.perplexity(), loss.tokens};
+    if (state_.best_validation_loss < 0 || loss.mean_nll < state_.best_validation_loss) {
+      state_.best_validation_loss = loss.mean_nll;
+    }
+    log_->write({{"event", "eval"},
+                 {"step", state_.step},
+                 {"validation_loss", loss.mean_nll},
+                 {"perplexity", loss.perplexity()},
+                 {"validation_tokens", loss.tokens}});
+    if (events_.on_eval) events_.on_eval(last_eval_);
+  }
+
+  void sample() {
+    std::vector<int32_t> ids = tokenizer_.encode_prompt(recipe_.prompt);
+    const uint64_t seed = static_cast<uint64_t>(recipe_.seed + state_.step);
+    const std::vector<int32_t> more = sample_tokens(model_, ids, recipe_.sample_tokens,
+                                                    tokenizer_.eos_id(), seed, compute_);
+    ids.insert(ids.end(), more.begin(), more.end());
+    const std::string text = tokenizer_.decode(ids);
+    log_->write({{"event", "sample"},
+                 {"step", state_.step},
+                 {"prompt", recipe_.prompt},
+                 {"text", text}});
+    if (events_.on_sample) events_.on_sample(state_.step, text);
+  }
+
+  void checkpoint() {
+    state_.log_bytes = log_->bytes();
+    save_checkpoint(out_, state_, model_, optimizer_, recipe_.data, recipe_.keep_checkpoints);
+    if (events_.on_checkpoint) events_.on_checkpoint(out_ / "checkpoints");
+  }
+
+  [[noreturn]] void interrupt() {
+    checkpoint();
+    fail(ErrorCode::kInterrupted, "interrupted after step {} of {}; continue with --resume",
+         state_.step, recipe_.steps);
+  }
+
+  TrainResult finish() {
+    checkpoint();
+    save_model(model_, out_);
+    copy_tokenizer(recipe_.data, out_);
+    TrainResult result;
+    result.steps = state_.step;
+    result.tokens = state_.step * tokens_per_step();
+    result.validation_loss = last_eval_.validation_loss;
+    result.perplexity = last_eval_.perplexity;
+    result.parameters = model_.config().parameter_count();
+    result.seconds = state_.seconds;
+    if (!step_seconds_.empty()) {
+      const auto middle = step_seconds_.begin() + static_cast<int64_t>(step_seconds_.size() / 2);
+      std::nth_element(step_seconds_.begin(), middle, step_seconds_.end());
+      result.step_ms = *middle * 1e3;
+    }
+    write_summary(result);
+    return result;
+  }
+
+  void write_summary(const TrainResult& result) const {
+    const CpuInfo cpu = read_cpu_info();
+    const Json json = {{"family", recipe_.family},
+                       {"parameters", result.parameters},
+                       {"tokens", result.tokens},
+                       {"steps", result.steps},
+                       {"validation_loss", result.validation_loss},
+                       {"validation_tokens", last_eval_.tokens},
+                       {"perplexity", result.perplexity},
+                       {"step_ms", result.step_ms},
+                       {"seconds", result.seconds},
+                       {"peak_rss_bytes", peak_rss_bytes()},
+                       {"threads", at::get_num_threads()},
+                       {"cpu", cpu.model},
+                       {"memory_bytes", cpu.memory_bytes},
+                       {"recipe", state_.recipe}};
+    write_text_file(out_ / "training.json", json.dump(2) + "\n");
+  }
+
+  Recipe recipe_;
+  std::filesystem::path out_;
+  const TrainEvents& events_;
+  const std::atomic<bool>* stop_;
+  at::ScalarType compute_;
+  Tokenizer tokenizer_;
+  TokenDataset train_;
+  TokenDataset validation_;
+  BatchLoader loader_;
+  Transformer model_;
+  Optimizer optimizer_;
+  TrainingState state_;
+  TrainingLog* log_ = nullptr;
+  EvalReport last_eval_;
+  std::vector<double> step_seconds_;
+};
+
+void set_threads(const Recipe& recipe) {
+  const int threads =
+      recipe.threads > 0 ? static_cast<int>(recipe.threads) : read_cpu_info().physical_cores;
+  at::set_num_threads(threads);
+}
+
+}  // namespace
+
+TrainResult pretrain(const Recipe& recipe, const std::filesystem::path& out, bool resume,
+                     const TrainEvents& events, const std::atomic<bool>* stop) {
+  const auto checkpoint = newest_checkpoint(out);
+  if (!resume) {
+    if (checkpoint || std::filesystem::exists(out / "model.safetensors")) {
+      fail(ErrorCode::kUsage,
+           "'{}' already holds a run; continue it with --resume or choose another --out",
+           out.string());
+    }
+    const Recipe ready = resolved(recipe);
+    set_threads(ready);
+    make_directories(out);
+    return Run(ready, out, events, stop).train();
+  }
+  if (!checkpoint) {
+    fail(ErrorCode::kUsage, "'{}' holds no checkpoint to resume from; start without --resume",
+         out.string());
+  }
+  const TrainingState state = read_checkpoint(*checkpoint);
+  Recipe stored;
+  apply_json(stored, state.recipe, (*checkpoint / "state.json").string());
+  set_threads(stored);
+  Run run(stored, out, events, stop);
+  run.restore(*checkpoint, state);
+  return run.train();
+}
+
+}  // namespace tercet::learn
