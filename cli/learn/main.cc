@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/common/program.h"
+#include "cli/common/version.h"
+#include "cli/learn/commands.h"
+
+int main(int argc, char** argv) {
+  // Users type `tercet pretrain`; this program only carries it out.
+  CLI::App app("The learning half of tercet.", "tercet");
+  app.set_version_flag("--version", "tercet-learn " + tercet::cli::version());
+  app.require_subcommand(1);
+  tercet::cli::add_tokenizer(app);
+  tercet::cli::add_data(app);
+  tercet::cli::add_pretrain(app);
+  tercet::cli::add_learn_doctor(app);
+  return tercet::cli::run_program(app, argc, argv);
+}

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "learn/pretrain/trainer.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "cli/common/numbers.h"
+#include "cli/common/output.h"
+#include "cli/common/progress.h"
+#include "cli/common/signals.h"
+#include "cli/learn/commands.h"
+#include "core/error.h"
+
+namespace tercet::cli {
+namespace {
+
+using learn::EvalReport;
+using learn::Recipe;
+using learn::RecipeField;
+using learn::RunInfo;
+using learn::StepReport;
+
+struct PretrainArguments {
+  std::optional<std::filesystem::path> config;
+  std::filesystem::path out;
+  bool resume = false;
+  bool json = false;
+  Json flags = Json::object();  // recipe fields given on the command line
+};
+
+std::string option_name(const char* field) {
+  std::string name = "--" + std::string(field);
+  for (char& c : name) c = c == '_' ? '-' : c;
+  return name;
+}
+
+// Adds one option per recipe field; what the user gives lands in `flags` under the field's name.
+void add_recipe_options(CLI::App& command, const std::shared_ptr<PretrainArguments>& arguments) {
+  const Recipe defaults;
+  for (const RecipeField& field : learn::recipe_fields()) {
+    std::visit(
+        [&](auto member) {
+          using Value = std::decay_t<decltype(defaults.*member)>;
+          const std::function<void(const Value&)> keep = [arguments, field](const Value& value) {
+            arguments->flags[field.name] = value;
+          };
+          command.add_option_function<Value>(option_name(field.name), keep, field.help)
+              ->group("Recipe (also fields of the --config file)");
+        },
+        field.member);
+  }
+}
+
+Json step_json(const StepReport& r) {
+  return {{"event", "step"},
+          {"step", r.step},
+          {"tokens", r.tokens},
+          {"loss", finite_or_null(r.loss)},
+          {"grad_norm", finite_or_null(r.grad_norm)},
+          {"learning_rate", r.learning_rate},
+          {"weight_decay", r.weight_decay},
+          {"tokens_per_second", r.tokens_per_second},
+          {"gflops", r.gflops}};
+}
+
+// Prints what the trainer reports: progress on stderr, or JSON lines on stdout.
+class Reporter {
+ public:
+  explicit Reporter(bool json) : json_(json) {}
+
+  learn::TrainEvents events() {
+    learn::TrainEvents events;
+    events.on_start = [this](const RunInfo& info) { start(info); };
+    events.on_step = [this](const StepReport& report) { step(report); };
+    events.on_eval = [this](const EvalReport& report) { eval(report); };
+    events.on_sample = [this](int64_t step, const std::string& text) { sample(step, text); };
+    return events;
+  }
+
+ private:
+  void line(const Json& json) {
+    write_output(json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+    flush_output();
+  }
+
+  void start(const RunInfo& info) {
+    gemm_gflops_ = info.gemm_gflops;
+    if (json_) {
+      return line({{"event", "start"},
+                   {"first_step", info.first_step},
+                   {"steps", info.recipe.steps},
+                   {"parameters", info.config.parameter_count()},
+                   {"gemm_gflops", info.gemm_gflops},
+                   {"recipe", learn::to_json(info.recipe)}});
+    }
+    progress_ = std::make_unique<Progress>("pretrain", info.recipe.steps);
+    const ModelConfig& c = info.config;
+    progress_->message(fmt::format(
+        "{} model, {} parameters ({} in {} linear maps), {} layers of width {}",
+        info.recipe.family, format_count(static_cast<uint64_t>(c.parameter_count())),
+        format_count(static_cast<uint64_t>(c.linear_parameter_count())), to_string(c.linear),
+        c.num_hidden_layers, c.hidden_size));
+    progress_->message(fmt::format(
+        "{} steps of {} tokens = {} tokens ({:.2f} epochs), {} on {} thread(s), {:.0f} GFLOP/s GEMM",
+        info.recipe.steps, info.tokens_per_step,
+        format_count(static_cast<uint64_t>(info.recipe.steps * info.tokens_per_step)), info.epochs,
+        info.recipe.precision, info.threads, info.gemm_gflops));
+    if (info.first_step > 0) {
+      progress_->message(fmt::format("resumed after step {}", info.first_step));
+    }
+  }
+
+  void step(const StepReport& r) {
+    if (json_) return line(step_json(r));
+    progress_->update(r.step, fmt::format("loss {:.4f}  {:.0f} tokens/s  {:.0f} GFLOP/s ({:.0f} %)",
+                                          r.loss, r.tokens_per_second, r.gflops,
+                                          100 * r.gflops / gemm_gflops_));
+  }
+
+  void eval(const EvalReport& r) {
+    if (json_) {
+      return line({{"event", "eval"},
+                   {"step", r.step},
+                   {"validation_loss", finite_or_null(r.validation_loss)},
+                   {"perplexity", finite_or_null(r.perplexity)},
+                   {"validation_tokens", r.tokens}});
+    }
+    progress_->message(fmt::format("step {:>6}  validation loss {:.4f}  perplexity {:.2f}", r.step,
+                                   r.validation_loss, r.perplexity));
+  }
+
+  void sample(int64_t step, const std::string& text) {
+    if (json_) return line({{"event", "sample"}, {"step", step}, {"text", text}});
+    progress_->message(fmt::format("step {:>6}  sample: {}", step, text));
+  }
+
+  bool json_;
+  double gemm_gflops_ = 1;
+  std::unique_ptr<Progress> progress_;
+};
+
+void run(const PretrainArguments& arguments) {
+  Recipe recipe;
+  if (arguments.resume && (arguments.config || !arguments.flags.empty())) {
+    fail(ErrorCode::kUsage,
+         "--resume continues with the recipe of the run; leave out --config and recipe options");
+  }
+  if (arguments.config) {
+    learn::apply_json(recipe, read_json_file(*arguments.config), arguments.config->string());
+  }
+  learn::apply_json(recipe, arguments.flags, "command line");
+  if (!arguments.resume && recipe.data.empty()) {
+    fail(ErrorCode::kUsage, "give the training data: --data DIR, made by `tercet data build`");
+  }
+  learn::TrainResult result;
+  {
+    Reporter reporter(arguments.json);
+    result = learn::pretrain(recipe, arguments.out, arguments.resume, reporter.events(),
+                             &stop_requested());
+  }
+  if (arguments.json) {
+    write_output(Json({{"event", "done"},
+                       {"out", arguments.out.string()},
+                       {"steps", result.steps},
+                       {"tokens", result.tokens},
+                       {"parameters", result.parameters},
+                       {"validation_loss", finite_or_null(result.validation_loss)},
+                       {"perplexity", finite_or_null(result.perplexity)},
+                       {"step_ms", result.step_ms},
+                       {"seconds", result.seconds}})
+                     .dump() +
+                 "\n");
+    return;
+  }
+  print("{}: {} tokens in {}, validation loss {:.4f}, perplexity {:.2f}\n", arguments.out.string(),
+        format_count(static_cast<uint64_t>(result.tokens)), format_seconds(result.seconds),
+        result.validation_loss, result.perplexity);
+  print("next: tercet convert {} model.gguf && tercet run model.gguf -p \"...\"\n",
+        arguments.out.string());
+}
+
+}  // namespace
+
+void add_pretrain(CLI::App& app) {
+  CLI::App* command = app.add_subcommand(
+      "pretrain", "Train a model from scratch: BitNet b1.58 or its full-precision twin");
+  auto arguments = std::make_shared<PretrainArguments>();
+  command->add_option("--config", arguments->config, "Recipe: a JSON file; options win over it");
+  command->add_option("--out", arguments->out, "Directory for log, checkpoints and model")
+      ->required();
+  command->add_flag("--resume", arguments->resume,
+                    "Continue the run in --out from its newest checkpoint");
+  command->add_flag("--json", arguments->json, "Print JSON lines on stdout and nothing else there");
+  add_recipe_options(*command, arguments);
+  command->footer(
+      "Example:\n  tercet pretrain --data data/ --tokens 10000000 --family b1.58 --out run/\n"
+      "  tercet pretrain --out run/ --resume");
+  command->callback([arguments] { run(*arguments); });
+}
+
+}  // namespace tercet::cli
