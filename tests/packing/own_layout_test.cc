@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
 
@@ -16,7 +17,7 @@ constexpr Layout kLayouts[] = {Layout::kTrit5, Layout::kTrit4};
 class Aligned {
  public:
   explicit Aligned(const std::vector<uint8_t>& bytes) : words_(bytes.size() / 8 + 2) {
-    std::memcpy(words_.data(), bytes.data(), bytes.size());
+    std::copy(bytes.begin(), bytes.end(), reinterpret_cast<uint8_t*>(words_.data()));
     size_ = bytes.size();
   }
   std::span<const uint8_t> bytes(size_t shift = 0) const {
