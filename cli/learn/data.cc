@@ -28,7 +28,7 @@ Json split_json(const SplitEntry& split) {
 }
 
 void print_split(const char* name, const SplitEntry& split) {
-  print("{:<11} {:>9} tokens  {:>7} documents  {:>10} of text\n", name, format_count(split.tokens),
+  print_text("{:<11} {:>9} tokens  {:>7} documents  {:>10} of text\n", name, format_count(split.tokens),
         split.documents, format_bytes(split.bytes));
 }
 
@@ -54,11 +54,11 @@ void build(DataArguments arguments) {
                        {"validation", split_json(manifest.validation)},
                        {"validation_is_cut", stats.validation_is_cut}});
   }
-  print("{}: vocabulary {}\n", arguments.options.out.string(), manifest.vocab_size);
+  print_text("{}: vocabulary {}\n", arguments.options.out.string(), manifest.vocab_size);
   print_split("train", manifest.train);
   print_split("validation", manifest.validation);
   if (stats.validation_is_cut) {
-    print("The corpus is one document: its last part is the validation split.\n");
+    print_text("The corpus is one document: its last part is the validation split.\n");
   }
 }
 

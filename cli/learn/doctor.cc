@@ -35,7 +35,7 @@ void doctor(bool json) {
       {"gemm_f32_gflops", learn::measured_gemm_gflops(at::kFloat, at::kCPU)},
       {"gemm_bf16_gflops", learn::measured_gemm_gflops(at::kBFloat16, at::kCPU)}};
   if (json) return print_json(report);
-  for (const auto& [key, value] : report.items()) print("{:<18} {}\n", key, value.dump());
+  for (const auto& [key, value] : report.items()) print_text("{:<18} {}\n", key, value.dump());
 }
 
 }  // namespace

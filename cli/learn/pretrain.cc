@@ -178,10 +178,10 @@ void run(const PretrainArguments& arguments) {
                  "\n");
     return;
   }
-  print("{}: {} tokens in {}, validation loss {:.4f}, perplexity {:.2f}\n", arguments.out.string(),
+  print_text("{}: {} tokens in {}, validation loss {:.4f}, perplexity {:.2f}\n", arguments.out.string(),
         format_count(static_cast<uint64_t>(result.tokens)), format_seconds(result.seconds),
         result.validation_loss, result.perplexity);
-  print("next: tercet convert {} model.gguf && tercet run model.gguf -p \"...\"\n",
+  print_text("next: tercet convert {} model.gguf && tercet run model.gguf -p \"...\"\n",
         arguments.out.string());
 }
 

@@ -51,7 +51,7 @@ void train(TokenizerArguments arguments) {
                        {"corpus_bytes", stats.corpus_bytes},
                        {"sample_bytes", stats.sample_bytes}});
   }
-  print("{}: {} pieces, trained on {} of {}\n", (arguments.out / "tokenizer.model").string(),
+  print_text("{}: {} pieces, trained on {} of {}\n", (arguments.out / "tokenizer.model").string(),
         trained.vocab_size(), format_bytes(stats.sample_bytes), format_bytes(stats.corpus_bytes));
 }
 

@@ -18,10 +18,12 @@ namespace tercet {
 // NormPlacement::kInside. Throws kBadInput / kUnsupported naming `origin` and the field.
 ModelConfig model_config_from_json(const Json& json, const std::string& origin);
 
-// The config.json to write so that transformers loads the directory: `llama` for kDense + kPre,
-// `bitnet` for kB158 + kSub + relu2, `llama` + quantization_config for kB158 + kInside or kPre.
-// What transformers cannot express (dense with sub-norms ...) is written with model_type
-// "tercet", which it refuses by name.
+// The config.json to write so that transformers loads the directory and computes the same: `llama`
+// for kDense + kPre, `bitnet` for kB158 + kSub, `llama` + quantization_config for kB158 + kPre or
+// kInside. What transformers cannot express (dense with sub-norms, heads that do not fill
+// hidden_size in a bitnet model ...) is written with model_type "tercet", which it refuses by name.
+// Beside a kInside model, transformers also needs the layers' input_layernorm and
+// post_attention_layernorm, all ones. Throws kBadInput for an invalid config.
 Json model_config_to_json(const ModelConfig& config);
 
 // An HF model directory: config.json and one model.safetensors (or model.safetensors.index.json
@@ -34,6 +36,7 @@ class HfModel {
   const ModelConfig& config() const { return config_; }
   const TensorView& tensor(const std::string& hf_name) const;
   const TensorView* find_tensor(const std::string& hf_name) const;
+  // Bytes of all tensors in the files.
   uint64_t file_bytes() const;
 
  private:

@@ -32,7 +32,8 @@ const char* to_string(DType type);
 uint64_t row_bytes(DType type, uint64_t elements, const std::string& origin);
 
 // A named array in a file or in memory. Does not own its bytes. `shape` is outermost first (as in
-// safetensors and PyTorch), little-endian, row-major, contiguous.
+// safetensors and PyTorch), little-endian, row-major, contiguous. Views into safetensors files may
+// start at any address; those into GGUF files start at multiples of 8 at least.
 struct TensorView {
   std::string name;
   DType type = DType::kF32;

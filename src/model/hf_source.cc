@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/hf_source.h"
 
+#include <algorithm>
 #include <cmath>
 #include <system_error>
 #include <utility>
@@ -26,14 +27,15 @@ std::string model_type(const HfModel& model) {
 
 LinearWeights pack_latent(const TensorView& tensor, const TensorSpec& spec,
                           const fs::path& directory, WeightStorage& storage) {
-  const packing::TernaryMatrix ternary =
-      packing::quantize_absmean(to_f32(tensor), spec.rows, spec.cols);
-  if (!std::isfinite(ternary.scales.at(0))) {
+  const std::vector<float> latent = to_f32(tensor);
+  if (!std::all_of(latent.begin(), latent.end(), [](float w) { return std::isfinite(w); })) {
     fail(ErrorCode::kBadInput,
-         "{}: tensor '{}' holds a weight that is not a finite number; the training run diverged",
+         "{}: tensor '{}' holds a weight that is not a finite number; the training run diverged "
+         "or the file is damaged",
          directory.string(), spec.hf_name);
   }
-  storage.bytes.push_back(packing::encode_own(packing::Layout::kTrit4, ternary));
+  storage.bytes.push_back(packing::encode_own(
+      packing::Layout::kTrit4, packing::quantize_absmean(latent, spec.rows, spec.cols)));
   return own_weights(spec.hf_name, storage.bytes.back(), spec, directory.string());
 }
 

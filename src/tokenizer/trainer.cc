@@ -125,7 +125,7 @@ TrainerStats train_tokenizer(const TextSource& corpus, const TrainerOptions& opt
     fail(ErrorCode::kBadInput, "the corpus has no text to train a tokenizer on");
   }
   const std::string model = train_model(sample, options);
-  tercet::create_directories(out);
+  make_directories(out);
   write_text_file(out / "tokenizer.model", model);
   write_configuration(options, out);
   stats.sample_bytes = sample.bytes();

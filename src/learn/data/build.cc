@@ -53,7 +53,7 @@ void copy_tokenizer(const fs::path& model, const fs::path& out) {
 }
 
 void prepare_directory(const BuildOptions& options) {
-  tercet::create_directories(options.out);
+  make_directories(options.out);
   const fs::path manifest = options.out / kManifestName;
   std::error_code error;
   if (!fs::exists(manifest, error)) return;
