@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/gguf_model.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "core/error.h"
+#include "model/test_models.h"
+
+namespace tercet::test {
+namespace {
+
+// A GGUF file with the metadata of `config`, changed by `change`, and the two tensors that reading
+// the configuration looks at.
+ModelConfig through_file(const ModelConfig& config, const std::string& architecture,
+                         const std::function<void(GgufWriter&)>& change = {}) {
+  const TempDir directory;
+  const std::filesystem::path path = directory / "a.gguf";
+  GgufWriter writer(path);
+  set_gguf_config(writer, config, architecture);
+  if (change) change(writer);
+  const std::vector<uint8_t> zeros(4 * 66);
+  writer.declare("token_embd.weight", DType::kF32, {config.vocab_size, 1});
+  const bool ternary = config.linear == LinearKind::kB158;
+  writer.declare("blk.0.attn_q.weight", ternary ? DType::kTq2_0 : DType::kF32, {1, 256});
+  if (!config.tie_word_embeddings) writer.declare("output.weight", DType::kF32, {1});
+  writer.write_next(std::vector<uint8_t>(static_cast<size_t>(config.vocab_size) * 4));
+  writer.write_next(std::vector<uint8_t>(ternary ? 66 : 1024));
+  if (!config.tie_word_embeddings) writer.write_next(std::vector<uint8_t>(4));
+  writer.finish();
+  return config_from_gguf(GgufFile(path));
+}
+
+TEST(GgufModelTest, TercetFilesKeepEveryField) {
+  for (const NormPlacement norm :
+       {NormPlacement::kPre, NormPlacement::kSub, NormPlacement::kInside}) {
+    ModelConfig config = tiny_b158_config();
+    config.norm = norm;
+    config.tie_word_embeddings = norm == NormPlacement::kPre;
+    config.rms_norm_eps = 1e-6f;
+    config.bos_token_id = -1;
+    config.eos_token_ids = {2, 96};
+    EXPECT_EQ(through_file(config, "tercet"), config) << to_string(norm);
+  }
+}
+
+TEST(GgufModelTest, KnownArchitecturesImplyTheirKind) {
+  const ModelConfig llama = tiny_config();
+  EXPECT_EQ(through_file(llama, "llama"), llama);
+  const ModelConfig relu2 = tiny_b158_config();
+  EXPECT_EQ(through_file(relu2, "bitnet-b1.58"), relu2);
+  ModelConfig silu = relu2;
+  silu.hidden_act = Activation::kSilu;
+  EXPECT_EQ(through_file(silu, "bitnet"), silu);
+}
+
+TEST(GgufModelTest, NamesAnArchitectureOnlyWhereOthersReadItRight) {
+  EXPECT_EQ(gguf_architecture(tiny_config(), StoredType::kF16), "llama");
+  ModelConfig config = tiny_b158_config();
+  EXPECT_EQ(gguf_architecture(config, StoredType::kTq2_0), "bitnet-b1.58");
+  EXPECT_EQ(gguf_architecture(config, StoredType::kTrit5), "tercet");
+  config.hidden_act = Activation::kSilu;
+  EXPECT_EQ(gguf_architecture(config, StoredType::kTq1_0), "bitnet");
+  config.tie_word_embeddings = false;
+  EXPECT_EQ(gguf_architecture(config, StoredType::kTq1_0), "tercet");
+  config.norm = NormPlacement::kInside;
+  EXPECT_EQ(gguf_architecture(config, StoredType::kTq1_0), "tercet");
+  ModelConfig dense = tiny_config();
+  dense.norm = NormPlacement::kSub;
+  EXPECT_EQ(gguf_architecture(dense, StoredType::kF16), "tercet");
+  dense = tiny_config();
+  dense.hidden_act = Activation::kRelu2;
+  EXPECT_EQ(gguf_architecture(dense, StoredType::kF16), "tercet");
+}
+
+TEST(GgufModelTest, OnlyLlamaRotatesNeighbours) {
+  EXPECT_EQ(rope_order_of("llama"), RopeOrder::kAdjacent);
+  for (const char* name : {"bitnet", "bitnet-b1.58", "tercet"}) {
+    EXPECT_EQ(rope_order_of(name), RopeOrder::kHalfSplit) << name;
+  }
+}
+
+// What `change` makes of a good file must be refused with `text` in the message.
+void expect_refused(const std::string& architecture, const std::string& text,
+                    const std::function<void(GgufWriter&)>& change) {
+  try {
+    through_file(tiny_config(), architecture, change);
+    FAIL() << "accepted; expected a refusal with: " << text;
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find(text), std::string::npos) << error.what();
+    EXPECT_TRUE(error.code() == ErrorCode::kBadInput || error.code() == ErrorCode::kUnsupported);
+  }
+}
+
+TEST(GgufModelTest, RefusesWhatItCannotRun) {
+  expect_refused("gpt2", "architecture 'gpt2'", {});
+  expect_refused("llama", "llama.expert_count",
+                 [](GgufWriter& w) { w.set("llama.expert_count", GgufValue::u32(8)); });
+  expect_refused("llama", "llama.rope.scaling.type", [](GgufWriter& w) {
+    w.set("llama.rope.scaling.type", GgufValue::string("yarn"));
+    w.set("llama.rope.scaling.factor", GgufValue::f32(4));
+  });
+  expect_refused("llama", "llama.rope.dimension_count",
+                 [](GgufWriter& w) { w.set("llama.rope.dimension_count", GgufValue::u32(8)); });
+  expect_refused("llama", "num_key_value_heads",
+                 [](GgufWriter& w) { w.set("llama.attention.head_count_kv", GgufValue::u32(3)); });
+  expect_refused("llama", "num_attention_heads",
+                 [](GgufWriter& w) { w.set("llama.attention.head_count", GgufValue::u32(0)); });
+  expect_refused("llama", "tercet.bos_token_id", [](GgufWriter& w) {
+    w.set("tercet.bos_token_id", GgufValue::u64(uint64_t{1} << 40));
+  });
+  expect_refused("tercet", "unknown norm placement 'post'",
+                 [](GgufWriter& w) { w.set("tercet.norm", GgufValue::string("post")); });
+  expect_refused("llama", "llama.embedding_length",
+                 [](GgufWriter& w) { w.set("llama.embedding_length", GgufValue::string("many")); });
+}
+
+TEST(GgufModelTest, ScaleTensorsAreNamedAfterTheirMatrix) {
+  EXPECT_EQ(scale_tensor_name("blk.3.ffn_up.weight"), "blk.3.ffn_up.scale");
+}
+
+}  // namespace
+}  // namespace tercet::test

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/linear.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "core/error.h"
+#include "core/half.h"
+#include "core/rng.h"
+#include "model/tensor_encoder.h"
+#include "model/tensor_weights.h"
+#include "model/ternary_blocks.h"
+
+namespace tercet::test {
+namespace {
+
+using packing::ScaleScope;
+using packing::TernaryMatrix;
+
+TernaryMatrix random_ternary(int64_t rows, int64_t cols, ScaleScope scope, int64_t group) {
+  Rng rng(11);
+  TernaryMatrix matrix;
+  matrix.rows = rows;
+  matrix.cols = cols;
+  matrix.scope = scope;
+  matrix.group_size = scope == ScaleScope::kGroup ? group : 0;
+  matrix.codes.resize(static_cast<size_t>(rows * cols));
+  for (int8_t& code : matrix.codes) code = static_cast<int8_t>(static_cast<int>(rng.below(3)) - 1);
+  const int64_t scales = scope == ScaleScope::kTensor ? 1
+                         : scope == ScaleScope::kRow  ? rows
+                                                      : rows * ((cols + group - 1) / group);
+  for (int64_t i = 0; i < scales; ++i) {
+    matrix.scales.push_back(static_cast<float>(0.01 + 0.1 * rng.uniform()));
+  }
+  return matrix;
+}
+
+double scale_at(const TernaryMatrix& m, int64_t row, int64_t col) {
+  if (m.scope == ScaleScope::kTensor) return m.scales[0];
+  if (m.scope == ScaleScope::kRow) return m.scales[static_cast<size_t>(row)];
+  const int64_t groups = (m.cols + m.group_size - 1) / m.group_size;
+  return m.scales[static_cast<size_t>(row * groups + col / m.group_size)];
+}
+
+// Runs `weights` on random vectors and compares with the sum written out.
+void expect_products(const LinearWeights& weights, const TernaryMatrix& matrix) {
+  constexpr int64_t kTokens = 3;
+  Rng rng(5);
+  std::vector<float> x(static_cast<size_t>(kTokens * matrix.cols));
+  for (float& value : x) value = static_cast<float>(rng.uniform() * 4 - 2);
+  std::vector<int8_t> q(x.size());
+  std::vector<float> scale(kTokens);
+  const KernelTable& kernels = select_kernels("");
+  for (int64_t t = 0; t < kTokens; ++t) {
+    scale[static_cast<size_t>(t)] = kernels.quantize_absmax_i8(
+        x.data() + t * matrix.cols, matrix.cols, q.data() + t * matrix.cols);
+  }
+  std::vector<float> out(static_cast<size_t>(kTokens * matrix.rows), NAN);
+  ThreadPool pool(2);
+  const LinearJob job{&weights, {x.data(), q.data(), scale.data()}, out.data()};
+  run_linear({&job, 1}, kTokens, kernels, pool);
+
+  for (int64_t t = 0; t < kTokens; ++t) {
+    for (int64_t r = 0; r < matrix.rows; ++r) {
+      double expected = 0;
+      double magnitude = 0;
+      for (int64_t c = 0; c < matrix.cols; ++c) {
+        const double term = matrix.codes[static_cast<size_t>(r * matrix.cols + c)] *
+                            scale_at(matrix, r, c) * q[static_cast<size_t>(t * matrix.cols + c)] /
+                            static_cast<double>(scale[static_cast<size_t>(t)]);
+        expected += term;
+        magnitude += std::abs(term);
+      }
+      const float actual = out[static_cast<size_t>(t * matrix.rows + r)];
+      ASSERT_NEAR(actual, expected, 1e-6 * magnitude) << "token " << t << " row " << r;
+    }
+  }
+}
+
+struct OwnCase {
+  packing::Layout layout;
+  ScaleScope scope;
+  int64_t rows;
+  int64_t cols;
+  int64_t group;
+};
+
+class OwnLayouts : public testing::TestWithParam<OwnCase> {};
+
+TEST_P(OwnLayouts, GiveTheProductsOfTheirMatrix) {
+  const OwnCase& c = GetParam();
+  const TernaryMatrix matrix = random_ternary(c.rows, c.cols, c.scope, c.group);
+  const std::vector<uint8_t> bytes = packing::encode_own(c.layout, matrix);
+  const TensorSpec spec{"m", "m", c.rows, c.cols, true};
+  const LinearWeights weights = own_weights("m", bytes, spec, "test");
+  EXPECT_EQ(weights.scope, c.scope);
+  expect_products(weights, matrix);
+  EXPECT_EQ(decode_ternary(weights).codes, matrix.codes);
+  EXPECT_EQ(decode_ternary(weights).scales, matrix.scales);
+}
+
+// Odd sizes, a block of 32 rows and a rest, a last short group, a group longer than the row.
+INSTANTIATE_TEST_SUITE_P(
+    All, OwnLayouts,
+    testing::Values(OwnCase{packing::Layout::kTrit4, ScaleScope::kTensor, 1, 1, 0},
+                    OwnCase{packing::Layout::kTrit5, ScaleScope::kTensor, 33, 173, 0},
+                    OwnCase{packing::Layout::kTrit4, ScaleScope::kRow, 65, 172, 0},
+                    OwnCase{packing::Layout::kTrit5, ScaleScope::kRow, 31, 7, 0},
+                    OwnCase{packing::Layout::kTrit4, ScaleScope::kGroup, 33, 172, 50},
+                    OwnCase{packing::Layout::kTrit5, ScaleScope::kGroup, 33, 172, 33},
+                    OwnCase{packing::Layout::kTrit5, ScaleScope::kGroup, 5, 64, 128}));
+
+class BlockLayouts : public testing::TestWithParam<StoredType> {
+ protected:
+  // The bytes of `matrix`, each block with the f16 scale that `scale_of` gives for its number.
+  template <typename ScaleOf>
+  std::vector<uint8_t> encode(const TernaryMatrix& matrix, ScaleOf scale_of) const {
+    std::vector<uint8_t> bytes = GetParam() == StoredType::kTq1_0
+                                     ? packing::encode_tq1_0(matrix, "m")
+                                     : packing::encode_tq2_0(matrix, "m");
+    const size_t block = static_cast<size_t>(ternary_block_bytes(GetParam()));
+    for (size_t i = 0; i < bytes.size() / block; ++i) {
+      const uint16_t bits = f32_to_f16(scale_of(i));
+      bytes[(i + 1) * block - 2] = static_cast<uint8_t>(bits & 0xFF);
+      bytes[(i + 1) * block - 1] = static_cast<uint8_t>(bits >> 8);
+    }
+    return bytes;
+  }
+
+  TensorView view(const std::vector<uint8_t>& bytes) const {
+    return {"m", file_dtype(GetParam()), {spec_.rows, spec_.cols}, bytes};
+  }
+
+  const TensorSpec spec_{"m", "m", 37, 512, true};
+  WeightStorage storage_;
+};
+
+TEST_P(BlockLayouts, TakeTheirScaleFromBlocksAndSidecar) {
+  TernaryMatrix matrix = random_ternary(spec_.rows, spec_.cols, ScaleScope::kTensor, 0);
+  const std::vector<uint8_t> bytes = encode(matrix, [](size_t) { return 0.25f; });
+  const std::vector<float> scale = {0.3f};
+  const TensorView sidecar{
+      "m.scale", DType::kF32, {1}, {reinterpret_cast<const uint8_t*>(scale.data()), sizeof(float)}};
+  const LinearWeights weights = block_weights(view(bytes), &sidecar, spec_, "test", storage_);
+  EXPECT_EQ(weights.scope, ScaleScope::kTensor);
+  matrix.scales = {0.25f * 0.3f};
+  expect_products(weights, matrix);
+}
+
+TEST_P(BlockLayouts, MayDifferInScaleFromBlockToBlock) {
+  const TernaryMatrix encoded = random_ternary(spec_.rows, spec_.cols, ScaleScope::kTensor, 0);
+  const auto scale_of = [](size_t block) { return 0.125f * static_cast<float>(1 + block % 5); };
+  const std::vector<uint8_t> bytes = encode(encoded, scale_of);
+  TernaryMatrix matrix = encoded;
+  matrix.scope = ScaleScope::kGroup;
+  matrix.group_size = 256;
+  matrix.scales.clear();
+  for (size_t i = 0; i < 37 * 2; ++i) matrix.scales.push_back(scale_of(i));
+  const LinearWeights weights = block_weights(view(bytes), nullptr, spec_, "test", storage_);
+  EXPECT_EQ(weights.scope, ScaleScope::kGroup);
+  expect_products(weights, matrix);
+  EXPECT_EQ(decode_ternary(weights).codes, matrix.codes);
+  EXPECT_EQ(decode_ternary(weights).scales, matrix.scales);
+}
+
+TEST_P(BlockLayouts, RefuseScalesThatAreNoNumbers) {
+  const TernaryMatrix matrix = random_ternary(spec_.rows, spec_.cols, ScaleScope::kTensor, 0);
+  const std::vector<uint8_t> bytes =
+      encode(matrix, [](size_t block) { return block == 9 ? INFINITY : 1.0f; });
+  EXPECT_THROW(block_weights(view(bytes), nullptr, spec_, "test", storage_), Error);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, BlockLayouts,
+                         testing::Values(StoredType::kTq1_0, StoredType::kTq2_0));
+
+TEST(LinearTest, DenseRowsDecodeAsTheirTypeSays) {
+  Rng rng(2);
+  std::vector<float> values(3 * 64);
+  for (float& value : values) value = static_cast<float>(rng.uniform() - 0.5);
+  for (const StoredType type :
+       {StoredType::kF32, StoredType::kF16, StoredType::kBF16, StoredType::kQ8_0}) {
+    const std::vector<uint8_t> bytes = from_f32(values, file_dtype(type), 64, "m");
+    const TensorView tensor{"m", file_dtype(type), {3, 64}, bytes};
+    const LinearWeights weights = dense_weights(tensor, {"m", "m", 3, 64, false}, "test");
+    const std::vector<float> expected = to_f32(tensor);
+    std::vector<float> row(64);
+    decode_dense_row(weights, 2, row.data());
+    EXPECT_EQ(row, std::vector<float>(expected.begin() + 128, expected.end())) << to_string(type);
+  }
+}
+
+TEST(LinearTest, RowsMoveWithTheirScales) {
+  const TernaryMatrix matrix = random_ternary(4, 6, ScaleScope::kGroup, 4);
+  const TernaryMatrix moved = reorder_rows(matrix, {2, 0, 3, 1});
+  for (int64_t c = 0; c < 6; ++c) {
+    EXPECT_EQ(moved.codes[static_cast<size_t>(c)], matrix.codes[static_cast<size_t>(12 + c)]);
+    EXPECT_EQ(scale_at(moved, 3, c), scale_at(matrix, 1, c));
+  }
+}
+
+}  // namespace
+}  // namespace tercet::test
