@@ -12,9 +12,7 @@ struct Delegated {
   const char* description;
 };
 
-constexpr std::array<Delegated, 5> kDelegated = {{
-    {"tokenizer", "Train a tokenizer on a text (tokenizer train)"},
-    {"data", "Turn texts into token shards for training (data build)"},
+constexpr std::array<Delegated, 3> kDelegated = {{
     {"pretrain", "Train a model from scratch, ternary or full precision"},
     {"distill", "Distil a full-precision model into a one-bit one"},
     {"quantize", "Quantize a trained model without training"},

@@ -20,6 +20,8 @@ int main(int argc, char** argv) {
   tercet::cli::add_inspect(app);
   tercet::cli::add_tokenize(app);
   tercet::cli::add_doctor(app);
+  tercet::cli::add_tokenizer_train(app);
+  tercet::cli::add_data_build(app);
   tercet::cli::add_delegated(app);
   if (argc > 1 && tercet::cli::is_delegated(argv[1])) {
     const std::vector<std::string> arguments(argv + 1, argv + argc);

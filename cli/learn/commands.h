@@ -6,8 +6,6 @@
 namespace tercet::cli {
 
 // The sub-commands of tercet-learn; each callback does the work and throws tercet::Error.
-void add_tokenizer(CLI::App& app);
-void add_data(CLI::App& app);
 void add_pretrain(CLI::App& app);
 // What `tercet doctor` asks about libtorch.
 void add_learn_doctor(CLI::App& app);

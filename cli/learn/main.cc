@@ -8,8 +8,6 @@ int main(int argc, char** argv) {
   CLI::App app("The learning half of tercet.", "tercet");
   app.set_version_flag("--version", "tercet-learn " + tercet::cli::version());
   app.require_subcommand(1);
-  tercet::cli::add_tokenizer(app);
-  tercet::cli::add_data(app);
   tercet::cli::add_pretrain(app);
   tercet::cli::add_learn_doctor(app);
   return tercet::cli::run_program(app, argc, argv);

@@ -115,11 +115,7 @@ int64_t find_unknown(const std::vector<Piece>& pieces) {
 
 }  // namespace
 
-TokenizerSpec read_spm_file(const std::filesystem::path& path) {
-  const MappedFile mapped(path);
-  const std::string file = path.string();
-  const std::string_view bytes(reinterpret_cast<const char*>(mapped.bytes().data()),
-                               mapped.bytes().size());
+TokenizerSpec parse_spm(std::string_view bytes, const std::string& file) {
   TokenizerSpec spec;
   spec.origin = file;
   Settings settings;
@@ -139,6 +135,12 @@ TokenizerSpec read_spm_file(const std::filesystem::path& path) {
   spec.add_dummy_prefix = settings.add_dummy_prefix;
   spec.remove_extra_whitespaces = settings.remove_extra_whitespaces;
   return spec;
+}
+
+TokenizerSpec read_spm_file(const std::filesystem::path& path) {
+  const MappedFile mapped(path);
+  const std::span<const uint8_t> bytes = mapped.bytes();
+  return parse_spm({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path.string());
 }
 
 }  // namespace tercet

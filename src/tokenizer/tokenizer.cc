@@ -65,7 +65,6 @@ std::string without_extra_spaces(std::string_view text, bool continues) {
     const bool extra = out.empty() ? !continues : out.back() == ' ';
     if (c != ' ' || !extra) out += c;
   }
-  if (out.ends_with(' ')) out.pop_back();
   return out;
 }
 
@@ -82,6 +81,10 @@ std::vector<int32_t> encode_text(const Vocabulary& vocabulary, std::string_view 
   normalized.reserve(text.size() + text.size() / 2);
   if (spec.add_dummy_prefix && !continues) normalized += kSpaceSymbol;
   append_escaped(text, normalized);
+  // Here and not before: space symbols that stand in the text itself go as well.
+  while (spec.remove_extra_whitespaces && normalized.ends_with(kSpaceSymbol)) {
+    normalized.resize(normalized.size() - kSpaceSymbol.size());
+  }
   return bpe_encode(vocabulary, normalized);
 }
 

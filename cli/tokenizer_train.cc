@@ -12,7 +12,7 @@
 #include "cli/common/output.h"
 #include "cli/common/progress.h"
 #include "cli/common/signals.h"
-#include "cli/learn/commands.h"
+#include "cli/commands.h"
 #include "core/cpu.h"
 #include "learn/data/corpus.h"
 #include "tokenizer/trainer.h"
@@ -57,7 +57,7 @@ void train(TokenizerArguments arguments) {
 
 }  // namespace
 
-void add_tokenizer(CLI::App& app) {
+void add_tokenizer_train(CLI::App& app) {
   CLI::App* group = app.add_subcommand("tokenizer", "Train a tokenizer");
   group->require_subcommand(1);
   CLI::App* command =

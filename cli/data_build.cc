@@ -8,7 +8,7 @@
 #include "cli/common/output.h"
 #include "cli/common/progress.h"
 #include "cli/common/signals.h"
-#include "cli/learn/commands.h"
+#include "cli/commands.h"
 #include "core/cpu.h"
 #include "learn/data/build.h"
 
@@ -64,7 +64,7 @@ void build(DataArguments arguments) {
 
 }  // namespace
 
-void add_data(CLI::App& app) {
+void add_data_build(CLI::App& app) {
   CLI::App* group = app.add_subcommand("data", "Prepare texts for training");
   group->require_subcommand(1);
   CLI::App* command = group->add_subcommand("build", "Turn texts into token shards");
