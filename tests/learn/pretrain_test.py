@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From text to a trained model by the command line: that it learns, that a run which was killed,
+interrupted or ran out of disk continues to the same bits, and that damage is named.
+
+Environment: TERCET, the path of the program.
+"""
+
+import json
+import os
+import pathlib
+import resource
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+TERCET = os.environ["TERCET"]
+RECIPE = {"hidden_size": 64, "intermediate_size": 172, "num_hidden_layers": 2,
+          "num_attention_heads": 4, "num_key_value_heads": 2, "sequence_length": 32,
+          "batch_size": 8, "micro_batch_size": 4, "steps": 60, "learning_rate": 0.01,
+          "warmup_steps": 4, "checkpoint_every": 10, "eval_every": 20, "eval_tokens": 256,
+          "sample_every": 30, "sample_tokens": 4, "threads": 1}
+
+
+def corpus_text():
+    """A small language with something to learn: the verb depends on the noun before it."""
+    verbs = {"dog": "barks", "bird": "sings", "fish": "swims", "child": "laughs"}
+    lines = []
+    for i in range(3000):
+        noun = list(verbs)[(i * 7 + i // 3) % 4]
+        lines.append(f"In house {i % 13} the {noun} {verbs[noun]} at night.\n")
+    return "".join(lines)
+
+
+def run(*arguments, **options):
+    return subprocess.run([TERCET, *map(str, arguments)], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, encoding="utf-8", timeout=300,
+                          check=False, **options)
+
+
+class Pretrain(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="tercet-pretrain-"))
+        cls.addClassCleanup(shutil.rmtree, cls.folder)
+        cls.corpus = cls.folder / "corpus.txt"
+        cls.corpus.write_text(corpus_text(), encoding="utf-8")
+        cls.must("tokenizer", "train", cls.corpus, "--vocab-size", 320, "--out", cls.folder / "tok")
+        cls.must("data", "build", cls.corpus, "--tokenizer", cls.folder / "tok",
+                 "--validation-fraction", 0.1, "--out", cls.folder / "data")
+        cls.recipe = cls.folder / "recipe.json"
+        cls.recipe.write_text(json.dumps({**RECIPE, "data": str(cls.folder / "data")}))
+        cls.reference = cls.folder / "reference"
+        cls.must("pretrain", "--config", cls.recipe, "--out", cls.reference)
+
+    @classmethod
+    def must(cls, *arguments):
+        result = run(*arguments)
+        assert result.returncode == 0, result.stderr
+        return result
+
+    def new(self):
+        return pathlib.Path(tempfile.mkdtemp(dir=self.folder)) / "run"
+
+    def start(self, out, *options):
+        return subprocess.Popen([TERCET, "pretrain", "--config", str(self.recipe), "--out",
+                                 str(out), *options], stdout=subprocess.DEVNULL,
+                                stderr=subprocess.PIPE, text=True)
+
+    def wait_for_checkpoint(self, out, process):
+        deadline = time.monotonic() + 120
+        while not list(out.glob("checkpoints/step-????????")):
+            self.assertIsNone(process.poll(), "ended before its first checkpoint")
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.005)
+
+    def events(self, out, kind):
+        lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+        return [line for line in lines if line["event"] == kind]
+
+    def assert_same_as_reference(self, out):
+        for name in ("model.safetensors", "config.json", "tokenizer.model"):
+            self.assertEqual((out / name).read_bytes(), (self.reference / name).read_bytes(), name)
+        for kind, field in (("step", "loss"), ("eval", "validation_loss"), ("sample", "text")):
+            self.assertEqual([e[field] for e in self.events(out, kind)],
+                             [e[field] for e in self.events(self.reference, kind)], kind)
+
+    def assert_error(self, result, code, *words):
+        self.assertEqual(result.returncode, code, result.stderr)
+        lines = [line for line in result.stderr.splitlines() if "error:" in line]
+        self.assertEqual(len(lines), 1, result.stderr)
+        for word in words:
+            self.assertIn(str(word), lines[0])
+
+    def test_it_learns(self):
+        summary = json.loads((self.reference / "training.json").read_text())
+        first = self.events(self.reference, "step")[0]["loss"]
+        self.assertGreater(first, 5.0)
+        self.assertLess(summary["validation_loss"], 0.6 * first)
+        self.assertEqual(summary["tokens"], 60 * 8 * 32)
+        self.assertEqual([e["step"] for e in self.events(self.reference, "eval")], [20, 40, 60])
+
+    def test_the_directory_packs_and_runs(self):
+        model = self.new().with_suffix(".gguf")
+        self.must("convert", self.reference, model, "--type", "trit5", "--rest-type", "f32",
+                  "--verify")
+        result = run("run", model, "-p", "In house 3 the dog", "-n", 8, "--temp", 0, "--json")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("text", json.loads(result.stdout))
+
+    def test_the_same_recipe_gives_the_same_bits(self):
+        out = self.new()
+        self.must("pretrain", "--config", self.recipe, "--out", out)
+        self.assert_same_as_reference(out)
+
+    def test_killed_runs_continue_to_the_same_bits(self):
+        out = self.new()
+        process = self.start(out)
+        self.wait_for_checkpoint(out, process)
+        for extra in (0.02, 0.11, 0.05):
+            time.sleep(extra)
+            process.kill()
+            process.communicate()
+            process = self.start_resumed(out)
+        process.communicate()
+        self.assertEqual(process.returncode, 0)
+        self.assert_same_as_reference(out)
+
+    def start_resumed(self, out):
+        return subprocess.Popen([TERCET, "pretrain", "--out", str(out), "--resume"],
+                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+    def test_ctrl_c_saves_and_resume_continues(self):
+        out = self.new()
+        process = self.start(out)
+        self.wait_for_checkpoint(out, process)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130, stderr)
+        self.assertIn("--resume", stderr)
+        self.must("pretrain", "--out", out, "--resume")
+        self.assert_same_as_reference(out)
+
+    def test_a_full_disk_keeps_the_last_checkpoint(self):
+        out = self.new()
+
+        def small_files():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            size = (self.reference / "model.safetensors").stat().st_size
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, size // 2))
+
+        process = self.start(out)
+        self.wait_for_checkpoint(out, process)
+        process.kill()
+        process.communicate()
+        result = run("pretrain", "--out", out, "--resume", preexec_fn=small_files)
+        self.assert_error(result, 4, "safetensors")
+        self.assertFalse(list(out.glob("checkpoints/*unfinished*")))
+        self.must("pretrain", "--out", out, "--resume")
+        self.assert_same_as_reference(out)
+
+    def test_damaged_checkpoints_are_named(self):
+        for name in ("model.safetensors", "optimizer.safetensors", "state.json", "config.json"):
+            out = self.new()
+            shutil.copytree(self.reference, out)
+            newest = sorted(out.glob("checkpoints/step-*"))[-1]
+            data = bytearray((newest / name).read_bytes())
+            for damaged in (data[:-5], data[:len(data) // 2] + bytes([data[len(data) // 2] ^ 4]) +
+                            data[len(data) // 2 + 1:]):
+                (newest / name).write_bytes(damaged)
+                self.assert_error(run("pretrain", "--out", out, "--resume"), 3, newest / name)
+            (newest / name).unlink()
+            self.assert_error(run("pretrain", "--out", out, "--resume"), 3, newest / name)
+            # As the message says: without that directory it goes on from the one before.
+            shutil.rmtree(newest)
+            self.must("pretrain", "--out", out, "--resume")
+            self.assert_same_as_reference(out)
+
+    def test_usage_errors(self):
+        out = self.new()
+        data = self.folder / "data"
+        cases = [
+            ((), 2, "--data"),
+            (("--data", data), 2, "tokens or steps"),
+            (("--data", data, "--steps", 5, "--num-attention-heads", 3), 3, "num_attention_heads"),
+            (("--data", data, "--steps", 5, "--family", "gpt"), 2, "family"),
+            (("--data", self.folder / "nowhere", "--steps", 5), 4, "nowhere"),
+            (("--data", data, "--steps", 5, "--sequence-length", 100000), 3, "tokens"),
+            (("--config", self.folder / "no.json"), 4, "no.json"),
+            (("--config", self.corpus), 3, "corpus.txt"),
+            (("--config", self.recipe, "--device", "cuda"), 3, "cuda"),
+            (("--resume",), 2, "no checkpoint"),
+        ]
+        for options, code, word in cases:
+            with self.subTest(options=options):
+                self.assert_error(run("pretrain", "--out", out, *options), code, word)
+        self.assert_error(run("pretrain", "--config", self.recipe, "--out", self.reference), 2,
+                          "--resume")
+
+    def test_a_loss_that_explodes_stops_with_advice(self):
+        out = self.new()
+        result = run("pretrain", "--config", self.recipe, "--out", out, "--learning-rate", 9,
+                     "--family", "llama", "--grad-clip", 0, "--adam-eps", 1e-30, "--warmup-steps",
+                     0, "--precision", "f32", "--schedule", "constant")
+        if result.returncode == 0:
+            self.skipTest("survived even this learning rate")
+        self.assert_error(result, 3, "learning_rate")
+
+    def test_json_lines(self):
+        out = self.new()
+        result = self.must("pretrain", "--config", self.recipe, "--out", out, "--steps", 3,
+                           "--json")
+        events = [json.loads(line)["event"] for line in result.stdout.splitlines()]
+        self.assertEqual(events, ["start", "step", "step", "step", "eval", "done"])
+
+    def test_bad_corpora(self):
+        empty = self.folder / "empty.txt"
+        empty.write_text("")
+        broken = self.folder / "broken.jsonl"
+        broken.write_text('{"text": "fine"}\n{"text": 3}\n')
+        for corpus, code, word in ((empty, 3, "empty"), (self.folder / "none", 4, "none"),
+                                   (broken, 3, "broken.jsonl:2")):
+            result = run("data", "build", corpus, "--tokenizer", self.folder / "tok", "--out",
+                         self.folder / "never")
+            self.assert_error(result, code, word)
+        result = run("tokenizer", "train", self.corpus, "--vocab-size", 100000, "--out",
+                     self.folder / "never")
+        self.assert_error(result, 2, "vocab")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "learn/pretrain/recipe.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "core/error.h"
+#include "learn/pretrain/schedule.h"
+
+namespace tercet::learn {
+namespace {
+
+Recipe valid() {
+  Recipe recipe;
+  recipe.data = "data";
+  recipe.steps = 1000;
+  return recipe;
+}
+
+// The message of the error that `body` throws, with its code checked.
+template <typename Body>
+std::string error_of(ErrorCode code, Body body) {
+  try {
+    body();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), code) << error.what();
+    return error.what();
+  }
+  ADD_FAILURE() << "nothing thrown";
+  return "";
+}
+
+TEST(Recipe, JsonRoundTrip) {
+  Recipe recipe = valid();
+  recipe.learning_rate = 0.00123;
+  recipe.tie_word_embeddings = false;
+  recipe.prompt = "Once \"upon\"";
+  Recipe copy;
+  apply_json(copy, to_json(recipe), "copy");
+  EXPECT_EQ(to_json(copy), to_json(recipe));
+  EXPECT_FALSE(copy.tie_word_embeddings);
+}
+
+TEST(Recipe, UnknownAndMistypedFieldsAreNamed) {
+  Recipe r;
+  const auto apply = [&](const char* text) {
+    return error_of(ErrorCode::kBadInput, [&] { apply_json(r, Json::parse(text), "my.json"); });
+  };
+  EXPECT_NE(apply(R"({"learning_rte": 1})").find("my.json: unknown field 'learning_rte'"),
+            std::string::npos);
+  EXPECT_NE(apply(R"({"steps": "many"})").find("steps"), std::string::npos);
+  EXPECT_NE(apply(R"({"steps": 1.5})").find("steps"), std::string::npos);
+  EXPECT_NE(apply(R"({"steps": 18446744073709551615})").find("steps"), std::string::npos);
+  EXPECT_NE(apply(R"({"tie_word_embeddings": 1})").find("tie_word_embeddings"), std::string::npos);
+  EXPECT_NE(apply("[]").find("object"), std::string::npos);
+}
+
+TEST(Recipe, ImpossibleNumbersNameTheField) {
+  const auto broken = [](auto change, const char* field) {
+    Recipe r = valid();
+    change(r);
+    const std::string message =
+        error_of(ErrorCode::kUsage, [&] { static_cast<void>(resolved(r)); });
+    EXPECT_NE(message.find(field), std::string::npos) << message;
+    EXPECT_EQ(message.find('\n'), std::string::npos);
+  };
+  broken([](Recipe& r) { r.family = "gpt"; }, "family");
+  broken([](Recipe& r) { r.precision = "f16"; }, "precision");
+  broken([](Recipe& r) { r.schedule = "wavy"; }, "schedule");
+  broken([](Recipe& r) { r.steps = 0; }, "tokens or steps");
+  broken([](Recipe& r) { r.tokens = 5; }, "tokens and steps");
+  broken([](Recipe& r) { r.batch_size = 0; }, "batch_size");
+  broken([](Recipe& r) { r.micro_batch_size = 7; }, "micro_batch_size");
+  broken([](Recipe& r) { r.sequence_length = 1; }, "sequence_length");
+  broken([](Recipe& r) { r.learning_rate = 0; }, "learning_rate");
+  broken([](Recipe& r) { r.adam_beta2 = 1; }, "adam_beta2");
+  broken([](Recipe& r) { r.seed = -1; }, "seed");
+  broken([](Recipe& r) { r.hidden_size = 0; }, "hidden_size");
+}
+
+TEST(Recipe, HeadsThatDoNotDivide) {
+  Recipe r = resolved(valid());
+  r.num_attention_heads = 3;
+  EXPECT_NE(error_of(ErrorCode::kBadInput, [&] { model_config(r, 512, 1, 2); })
+                .find("num_attention_heads"),
+            std::string::npos);
+  r.num_attention_heads = 4;
+  r.num_key_value_heads = 3;
+  EXPECT_NE(error_of(ErrorCode::kBadInput, [&] { model_config(r, 512, 1, 2); })
+                .find("num_key_value_heads"),
+            std::string::npos);
+}
+
+TEST(Recipe, FamiliesAreTheArrangementsOfThePapers) {
+  Recipe r = valid();
+  const ModelConfig ternary = model_config(resolved(r), 512, 1, 2);
+  EXPECT_EQ(ternary.linear, LinearKind::kB158);
+  EXPECT_EQ(ternary.norm, NormPlacement::kSub);
+  EXPECT_EQ(ternary.hidden_act, Activation::kRelu2);
+  r.family = "llama";
+  const ModelConfig twin = model_config(resolved(r), 512, 1, 2);
+  EXPECT_EQ(twin.linear, LinearKind::kDense);
+  EXPECT_EQ(twin.norm, NormPlacement::kPre);
+  EXPECT_EQ(twin.hidden_act, Activation::kSilu);
+}
+
+TEST(Recipe, TokensBecomeWholeSteps) {
+  Recipe r = valid();
+  r.steps = 0;
+  r.tokens = 3 * r.batch_size * r.sequence_length + 1;
+  EXPECT_EQ(resolved(r).steps, 4);
+  // Resolving twice changes nothing: a resumed run reads a resolved recipe.
+  EXPECT_EQ(to_json(resolved(resolved(r))), to_json(resolved(r)));
+}
+
+TEST(Schedule, TwoStage) {
+  Recipe r = valid();
+  r.learning_rate = 1.0;
+  r.learning_rate_2 = 0.5;
+  r.warmup_steps = 9;
+  r = resolved(r);
+  EXPECT_DOUBLE_EQ(rates_at(r, 0).learning_rate, 0.1);  // first of ten steps up to the peak
+  EXPECT_DOUBLE_EQ(rates_at(r, 100).learning_rate, 0.9);
+  EXPECT_DOUBLE_EQ(rates_at(r, 499).learning_rate, 1.0 - 0.499);
+  EXPECT_DOUBLE_EQ(rates_at(r, 499).weight_decay, 0.1);
+  EXPECT_DOUBLE_EQ(rates_at(r, 500).learning_rate, 0.25);
+  EXPECT_DOUBLE_EQ(rates_at(r, 500).weight_decay, 0.0);
+  EXPECT_NEAR(rates_at(r, 999).learning_rate, 0.0005, 1e-12);
+}
+
+TEST(Schedule, CosineLinearConstant) {
+  Recipe r = valid();
+  r.learning_rate = 1.0;
+  r.min_learning_rate = 0.2;
+  r.warmup_steps = 0;
+  r.schedule = "cosine";
+  EXPECT_NEAR(rates_at(resolved(r), 500).learning_rate, 0.6, 1e-12);
+  r.schedule = "linear";
+  EXPECT_NEAR(rates_at(resolved(r), 250).learning_rate, 0.8, 1e-12);
+  EXPECT_DOUBLE_EQ(rates_at(resolved(r), 900).weight_decay, 0.1);
+  r.schedule = "constant";
+  EXPECT_DOUBLE_EQ(rates_at(resolved(r), 999).learning_rate, 1.0);
+}
+
+}  // namespace
+}  // namespace tercet::learn
