@@ -15,6 +15,7 @@ void add_tokenize(CLI::App& app);
 void add_doctor(CLI::App& app);
 void add_tokenizer_train(CLI::App& app);
 void add_data_build(CLI::App& app);
+void add_demo(CLI::App& app);
 
 // The commands that `tercet-learn` carries out, for the help page.
 void add_delegated(CLI::App& app);

@@ -4,11 +4,11 @@
 #include <string>
 #include <vector>
 
+#include "cli/commands.h"
 #include "cli/common/numbers.h"
 #include "cli/common/output.h"
 #include "cli/common/progress.h"
 #include "cli/common/signals.h"
-#include "cli/commands.h"
 #include "core/cpu.h"
 #include "learn/data/build.h"
 
@@ -28,8 +28,8 @@ Json split_json(const SplitEntry& split) {
 }
 
 void print_split(const char* name, const SplitEntry& split) {
-  print_text("{:<11} {:>9} tokens  {:>7} documents  {:>10} of text\n", name, format_count(split.tokens),
-        split.documents, format_bytes(split.bytes));
+  print_text("{:<11} {:>9} tokens  {:>7} documents  {:>10} of text\n", name,
+             format_count(split.tokens), split.documents, format_bytes(split.bytes));
 }
 
 void build(DataArguments arguments) {
@@ -72,17 +72,20 @@ void add_data_build(CLI::App& app) {
   BuildOptions& options = arguments->options;
   options.threads = 0;
   command
-      ->add_option("CORPUS", options.inputs,
-                   "Files or directories: plain text, or JSON lines (.jsonl); each may be .gz or .zst")
+      ->add_option(
+          "CORPUS", options.inputs,
+          "Files or directories: plain text, or JSON lines (.jsonl); each may be .gz or .zst")
       ->required();
   command->add_option("--tokenizer", options.tokenizer, "A tokenizer.model or its directory")
       ->required();
   command->add_option("--out", options.out, "Directory to write")->required();
-  command->add_option("--text-field", options.corpus.text_field,
-                      "Field of JSON lines that holds the text")
+  command
+      ->add_option("--text-field", options.corpus.text_field,
+                   "Field of JSON lines that holds the text")
       ->capture_default_str();
-  command->add_option("--validation-fraction", options.validation_fraction,
-                      "Share of the documents that is held out")
+  command
+      ->add_option("--validation-fraction", options.validation_fraction,
+                   "Share of the documents that is held out")
       ->capture_default_str();
   command->add_option("--seed", options.seed, "Of the choice of held-out documents");
   command->add_option("--shard-tokens", options.shard_tokens, "Tokens per file")

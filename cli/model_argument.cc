@@ -12,9 +12,9 @@
 namespace tercet::cli {
 namespace {
 
-// The model that comes with the sources, seen from the working directory or from build/NAME/bin.
-std::optional<std::filesystem::path> embedded_model() {
-  const std::filesystem::path name = std::filesystem::path("models") / "novel-b158.gguf";
+// A file of models/, seen from the working directory or from build/NAME/bin.
+std::optional<std::filesystem::path> find_bundled(const std::string& file) {
+  const std::filesystem::path name = std::filesystem::path("models") / file;
   std::error_code ignored;
   if (std::filesystem::exists(name, ignored)) return name;
   const auto beside = (program_path().parent_path() / "../../.." / name).lexically_normal();
@@ -37,11 +37,19 @@ int ModelArguments::thread_count() const {
 
 Model load_model(const std::string& argument) {
   if (!argument.empty()) return Model::load(argument);
-  const auto embedded = embedded_model();
+  const auto embedded = find_bundled("novel-b158.gguf");
   if (embedded) {
     fail(ErrorCode::kUsage, "no MODEL is given; '{}' comes with Tercet", embedded->string());
   }
   fail(ErrorCode::kUsage, "no MODEL is given; name a GGUF file or an HF model directory");
+}
+
+std::filesystem::path bundled_model(const std::string& file) {
+  if (const auto found = find_bundled(file)) return *found;
+  fail(ErrorCode::kIo,
+       "cannot find models/{}, which comes with the sources of Tercet; run this from "
+       "their directory",
+       file);
 }
 
 const Tokenizer& tokenizer_of(const Model& model) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <string>
 
 #include "kernels/kernel_table.h"
@@ -22,6 +23,9 @@ struct ModelArguments {
 // Loads the MODEL argument: a GGUF file or an HF directory. An empty one is a usage error that
 // names the model that comes with Tercet, where there is one.
 Model load_model(const std::string& argument);
+
+// The path of a file in models/, which comes with the sources. Throws kIo when it is not there.
+std::filesystem::path bundled_model(const std::string& file);
 
 // The model's tokenizer; kUnsupported with the reason when it has none.
 const Tokenizer& tokenizer_of(const Model& model);

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tokenizer/tokenizer.h"
-
 #include <fmt/format.h>
 
 #include <filesystem>
@@ -8,13 +6,14 @@
 #include <string>
 #include <vector>
 
+#include "cli/commands.h"
 #include "cli/common/numbers.h"
 #include "cli/common/output.h"
 #include "cli/common/progress.h"
 #include "cli/common/signals.h"
-#include "cli/commands.h"
 #include "core/cpu.h"
 #include "learn/data/corpus.h"
+#include "tokenizer/tokenizer.h"
 #include "tokenizer/trainer.h"
 
 namespace tercet::cli {
@@ -52,7 +51,8 @@ void train(TokenizerArguments arguments) {
                        {"sample_bytes", stats.sample_bytes}});
   }
   print_text("{}: {} pieces, trained on {} of {}\n", (arguments.out / "tokenizer.model").string(),
-        trained.vocab_size(), format_bytes(stats.sample_bytes), format_bytes(stats.corpus_bytes));
+             trained.vocab_size(), format_bytes(stats.sample_bytes),
+             format_bytes(stats.corpus_bytes));
 }
 
 }  // namespace
@@ -65,16 +65,19 @@ void add_tokenizer_train(CLI::App& app) {
   auto arguments = std::make_shared<TokenizerArguments>();
   arguments->options.threads = 0;
   command
-      ->add_option("CORPUS", arguments->corpus,
-                   "Files or directories: plain text, or JSON lines (.jsonl); each may be .gz or .zst")
+      ->add_option(
+          "CORPUS", arguments->corpus,
+          "Files or directories: plain text, or JSON lines (.jsonl); each may be .gz or .zst")
       ->required();
   command->add_option("--vocab-size", arguments->options.vocab_size, "Pieces")->required();
   command->add_option("--out", arguments->out, "Directory to write")->required();
-  command->add_option("--text-field", arguments->corpus_options.text_field,
-                      "Field of JSON lines that holds the text")
+  command
+      ->add_option("--text-field", arguments->corpus_options.text_field,
+                   "Field of JSON lines that holds the text")
       ->capture_default_str();
-  command->add_option("--character-coverage", arguments->options.character_coverage,
-                      "Share of characters that become pieces")
+  command
+      ->add_option("--character-coverage", arguments->options.character_coverage,
+                   "Share of characters that become pieces")
       ->capture_default_str();
   command->add_option("--seed", arguments->options.seed, "Of the sample of a large corpus");
   command->add_option("-t,--threads", arguments->options.threads, "Threads (default: all cores)");

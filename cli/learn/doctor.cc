@@ -25,15 +25,14 @@ bool is_loaded(const std::string& name) {
 }
 
 void doctor(bool json) {
-  const Json report = {
-      {"libtorch", TORCH_VERSION},
-      {"cuda", at::hasCUDA()},
-      {"openblas", is_loaded("libopenblas")},
-      {"onednn", at::globalContext().hasMKLDNN()},
-      {"threads", at::get_num_threads()},
-      {"loops", learn::loops().name},
-      {"gemm_f32_gflops", learn::measured_gemm_gflops(at::kFloat, at::kCPU)},
-      {"gemm_bf16_gflops", learn::measured_gemm_gflops(at::kBFloat16, at::kCPU)}};
+  const Json report = {{"libtorch", TORCH_VERSION},
+                       {"cuda", at::hasCUDA()},
+                       {"openblas", is_loaded("libopenblas")},
+                       {"onednn", at::globalContext().hasMKLDNN()},
+                       {"threads", at::get_num_threads()},
+                       {"loops", learn::loops().name},
+                       {"gemm_f32_gflops", learn::measured_gemm_gflops(at::kFloat, at::kCPU)},
+                       {"gemm_bf16_gflops", learn::measured_gemm_gflops(at::kBFloat16, at::kCPU)}};
   if (json) return print_json(report);
   for (const auto& [key, value] : report.items()) print_text("{:<18} {}\n", key, value.dump());
 }

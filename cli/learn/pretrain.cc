@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "learn/pretrain/trainer.h"
-
 #include <fmt/format.h>
 
 #include <filesystem>
@@ -16,6 +14,7 @@
 #include "cli/common/signals.h"
 #include "cli/learn/commands.h"
 #include "core/error.h"
+#include "learn/pretrain/trainer.h"
 
 namespace tercet::cli {
 namespace {
@@ -101,16 +100,17 @@ class Reporter {
     }
     progress_ = std::make_unique<Progress>("pretrain", info.recipe.steps);
     const ModelConfig& c = info.config;
-    progress_->message(fmt::format(
-        "{} model, {} parameters ({} in {} linear maps), {} layers of width {}",
-        info.recipe.family, format_count(static_cast<uint64_t>(c.parameter_count())),
-        format_count(static_cast<uint64_t>(c.linear_parameter_count())), to_string(c.linear),
-        c.num_hidden_layers, c.hidden_size));
-    progress_->message(fmt::format(
-        "{} steps of {} tokens = {} tokens ({:.2f} epochs), {} on {} thread(s), {:.0f} GFLOP/s GEMM",
-        info.recipe.steps, info.tokens_per_step,
-        format_count(static_cast<uint64_t>(info.recipe.steps * info.tokens_per_step)), info.epochs,
-        info.recipe.precision, info.threads, info.gemm_gflops));
+    progress_->message(
+        fmt::format("{} model, {} parameters ({} in {} linear maps), {} layers of width {}",
+                    info.recipe.family, format_count(static_cast<uint64_t>(c.parameter_count())),
+                    format_count(static_cast<uint64_t>(c.linear_parameter_count())),
+                    to_string(c.linear), c.num_hidden_layers, c.hidden_size));
+    progress_->message(
+        fmt::format("{} steps of {} tokens = {} tokens ({:.2f} epochs), {} on {} thread(s), {:.0f} "
+                    "GFLOP/s GEMM",
+                    info.recipe.steps, info.tokens_per_step,
+                    format_count(static_cast<uint64_t>(info.recipe.steps * info.tokens_per_step)),
+                    info.epochs, info.recipe.precision, info.threads, info.gemm_gflops));
     if (info.first_step > 0) {
       progress_->message(fmt::format("resumed after step {}", info.first_step));
     }
@@ -118,9 +118,9 @@ class Reporter {
 
   void step(const StepReport& r) {
     if (json_) return line(step_json(r));
-    progress_->update(r.step, fmt::format("loss {:.4f}  {:.0f} tokens/s  {:.0f} GFLOP/s ({:.0f} %)",
-                                          r.loss, r.tokens_per_second, r.gflops,
-                                          100 * r.gflops / gemm_gflops_));
+    progress_->update(r.step,
+                      fmt::format("loss {:.4f}  {:.0f} tokens/s  {:.0f} GFLOP/s ({:.0f} %)", r.loss,
+                                  r.tokens_per_second, r.gflops, 100 * r.gflops / gemm_gflops_));
   }
 
   void eval(const EvalReport& r) {
@@ -178,11 +178,11 @@ void run(const PretrainArguments& arguments) {
                  "\n");
     return;
   }
-  print_text("{}: {} tokens in {}, validation loss {:.4f}, perplexity {:.2f}\n", arguments.out.string(),
-        format_count(static_cast<uint64_t>(result.tokens)), format_seconds(result.seconds),
-        result.validation_loss, result.perplexity);
+  print_text("{}: {} tokens in {}, validation loss {:.4f}, perplexity {:.2f}\n",
+             arguments.out.string(), format_count(static_cast<uint64_t>(result.tokens)),
+             format_seconds(result.seconds), result.validation_loss, result.perplexity);
   print_text("next: tercet convert {} model.gguf && tercet run model.gguf -p \"...\"\n",
-        arguments.out.string());
+             arguments.out.string());
 }
 
 }  // namespace

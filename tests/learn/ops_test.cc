@@ -73,8 +73,12 @@ TEST(Ops, Glu) {
 TEST(Ops, DenseLinear) {
   for (const Case& c : kCases) {
     expect_same(
-        [&](const Inputs& in) { return dense_linear(in[0], {in[1], in[2]}, c.compute); },
-        [&](const Inputs& in) { return reference::dense_linear(in[0], {in[1], in[2]}, c.compute); },
+        [&](const Inputs& in) {
+          return dense_linear(in[0], {in[1], in[2]}, c.compute);
+        },
+        [&](const Inputs& in) {
+          return reference::dense_linear(in[0], {in[1], in[2]}, c.compute);
+        },
         {random({29, 43}), random({17, 43}), random({5, 43})}, c.tolerance);
   }
 }
@@ -82,7 +86,9 @@ TEST(Ops, DenseLinear) {
 TEST(Ops, TernaryLinear) {
   for (const Case& c : kCases) {
     expect_same(
-        [&](const Inputs& in) { return ternary_linear(in[0], {in[1], in[2]}, c.compute); },
+        [&](const Inputs& in) {
+          return ternary_linear(in[0], {in[1], in[2]}, c.compute);
+        },
         [&](const Inputs& in) {
           return reference::ternary_linear(in[0], {in[1], in[2]}, c.compute);
         },
@@ -100,11 +106,10 @@ TEST(Ops, Attention) {
   for (const Case& c : kCases) {
     for (const int64_t kv_heads : {1, 2, 4}) {
       const AttentionShape shape{3, 33, 4, kv_heads, 16};
-      expect_same([&](const Inputs& in) { return attention(in[0], rotary, shape, c.compute); },
-                  [&](const Inputs& in) {
-                    return reference::attention(in[0], rotary, shape, c.compute);
-                  },
-                  {random({3 * 33, (4 + 2 * kv_heads) * 16})}, c.tolerance);
+      expect_same(
+          [&](const Inputs& in) { return attention(in[0], rotary, shape, c.compute); },
+          [&](const Inputs& in) { return reference::attention(in[0], rotary, shape, c.compute); },
+          {random({3 * 33, (4 + 2 * kv_heads) * 16})}, c.tolerance);
     }
   }
 }

@@ -142,9 +142,9 @@ class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
                                const AttentionShape& s) {
     const int64_t square = s.length * s.length;
     at::parallel_for(0, s.batch * s.heads, 1, [&](int64_t begin, int64_t end) {
-      loops().typed<Store>().causal_softmax_backward(
-          storage<Store>(p) + begin * square, storage<Store>(dscores) + begin * square,
-          end - begin, s.length, score_scale(s));
+      loops().typed<Store>().causal_softmax_backward(storage<Store>(p) + begin * square,
+                                                     storage<Store>(dscores) + begin * square,
+                                                     end - begin, s.length, score_scale(s));
     });
   }
 };

@@ -34,8 +34,8 @@ class GluFunction : public torch::autograd::Function<GluFunction> {
     const bool silu = context->saved_data["silu"].toBool();
     const auto loop = silu ? loops().glu_silu_backward : loops().glu_relu2_backward;
     for_rows(gate_up.size(0), n, [&](int64_t begin, int64_t end) {
-      loop(gate_up.data_ptr<float>() + begin * 2 * n, dy.data_ptr<float>() + begin * n,
-           end - begin, n, dgate_up.data_ptr<float>() + begin * 2 * n);
+      loop(gate_up.data_ptr<float>() + begin * 2 * n, dy.data_ptr<float>() + begin * n, end - begin,
+           n, dgate_up.data_ptr<float>() + begin * 2 * n);
     });
     return {dgate_up, at::Tensor()};
   }

@@ -46,8 +46,8 @@ std::vector<int64_t> row_counts(const std::vector<at::Tensor>& weights) {
 
 class DenseLinearFunction : public torch::autograd::Function<DenseLinearFunction> {
  public:
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x,
-                            const at::Tensor& weight, at::ScalarType compute) {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
+                            at::ScalarType compute) {
     const at::Tensor input = converted(x, compute);
     const at::Tensor matrix = converted(weight, compute);
     context->save_for_backward({input, matrix});
@@ -57,8 +57,7 @@ class DenseLinearFunction : public torch::autograd::Function<DenseLinearFunction
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const variable_list saved = context->get_saved_variables();
     const at::Tensor dy = converted(gradients[0], saved[0].scalar_type());
-    return {widened(at::matmul(dy, saved[1])), widened(at::matmul(dy.t(), saved[0])),
-            at::Tensor()};
+    return {widened(at::matmul(dy, saved[1])), widened(at::matmul(dy.t(), saved[0])), at::Tensor()};
   }
 };
 
@@ -78,8 +77,7 @@ TernaryRows ternary_rows(const std::vector<at::Tensor>& weights, at::ScalarType 
   int64_t row = 0;
   for (const at::Tensor& weight : weights) {
     const float* values = weight.data_ptr<float>();
-    const float gamma =
-        packing::absmean_scale({values, static_cast<size_t>(weight.numel())});
+    const float gamma = packing::absmean_scale({values, static_cast<size_t>(weight.numel())});
     with_storage(compute, [&]<typename Store>() {
       Store* codes = storage<Store>(out.codes) + row * in;
       at::parallel_for(0, weight.numel(), 32768, [&](int64_t begin, int64_t end) {
@@ -160,9 +158,8 @@ class TernaryLinearFunction : public torch::autograd::Function<TernaryLinearFunc
 at::Tensor dense_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
                         at::ScalarType compute) {
   if (!x.is_cpu()) return reference::dense_linear(x, weights, compute);
-  return DenseLinearFunction::apply(x.contiguous(),
-                                    weights.size() == 1 ? weights[0] : at::cat(weights, 0),
-                                    compute);
+  return DenseLinearFunction::apply(
+      x.contiguous(), weights.size() == 1 ? weights[0] : at::cat(weights, 0), compute);
 }
 
 at::Tensor ternary_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,

@@ -24,8 +24,8 @@ at::Tensor dense_linear(const at::Tensor& x, const std::vector<at::Tensor>& weig
 
 // BitNet b1.58 (methods.md 2.1): the same product with ternary weights, clamp(round(w / gamma), -1,
 // 1) * gamma with gamma = mean |w| per weight, and x rounded to int8 by its absmax per token.
-// Gradients go straight through both roundings. The product runs on the integer codes, which f32 and
-// bf16 hold exactly: in f32 it equals the runtime's int32 product while in < 2^17.
+// Gradients go straight through both roundings. The product runs on the integer codes, which f32
+// and bf16 hold exactly: in f32 it equals the runtime's int32 product while in < 2^17.
 at::Tensor ternary_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
                           at::ScalarType compute);
 
@@ -52,9 +52,9 @@ at::Tensor attention(const at::Tensor& projections, const RotaryTable& rotary,
 // act(gate) * up. gate_up: [tokens, 2 n], gate first. Result [tokens, n].
 at::Tensor glu(const at::Tensor& gate_up, Activation activation);
 
-// Mean cross entropy (nats) of hidden W^T against targets [tokens] (int64; below 0 = not counted; at
-// least one must count). hidden: [tokens, d], weight: [vocab, d]. The logits exist only a block of
-// rows at a time; gradients are computed in the forward pass.
+// Mean cross entropy (nats) of hidden W^T against targets [tokens] (int64; below 0 = not counted;
+// at least one must count). hidden: [tokens, d], weight: [vocab, d]. The logits exist only a block
+// of rows at a time; gradients are computed in the forward pass.
 at::Tensor head_loss(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
                      at::ScalarType compute);
 

@@ -3,8 +3,8 @@
 
 #include "learn/nn/ops.h"
 
-// The functions of ops.h written as plain tensor algebra with libtorch's own gradients: the path for
-// devices other than the CPU, and what the fused loops are tested against.
+// The functions of ops.h written as plain tensor algebra with libtorch's own gradients: the path
+// for devices other than the CPU, and what the fused loops are tested against.
 namespace tercet::learn::reference {
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);

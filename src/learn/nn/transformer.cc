@@ -48,7 +48,8 @@ Transformer::Transformer(const ModelConfig& config, uint64_t seed, at::Device de
     parameters_.push_back({spec.hf_name, value.to(device).set_requires_grad(true), !vector});
   }
   bind_layers();
-  rotary_ = rotary_table(config.max_position_embeddings, config.head_dim, config.rope_theta, device);
+  rotary_ =
+      rotary_table(config.max_position_embeddings, config.head_dim, config.rope_theta, device);
 }
 
 const at::Tensor& Transformer::parameter(const std::string& name) const {
@@ -114,8 +115,7 @@ at::Tensor Transformer::block(const Layer& layer, at::Tensor x, const AttentionS
                               at::ScalarType compute) const {
   const at::Tensor qkv = project(norm(x, layer.input_norm), {layer.q, layer.k, layer.v},
                                  {layer.q_norm, layer.k_norm, layer.v_norm}, compute);
-  const at::Tensor mixed =
-      norm(attention(qkv, rotary_, shape, compute), layer.attention_sub_norm);
+  const at::Tensor mixed = norm(attention(qkv, rotary_, shape, compute), layer.attention_sub_norm);
   x = x + project(mixed, {layer.o}, {layer.o_norm}, compute);
   const at::Tensor gate_up = project(norm(x, layer.post_attention_norm), {layer.gate, layer.up},
                                      {layer.gate_norm, layer.up_norm}, compute);

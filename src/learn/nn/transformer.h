@@ -20,8 +20,9 @@ struct Parameter {
   bool decays = true;  // weight decay applies: matrices, not norm gains
 };
 
-// A LLaMA-style decoder: RMSNorm, rotary embedding, grouped-query attention, gated feed-forward, with
-// full-precision or BitNet b1.58 linear maps and the norm placements of ModelConfig. Move-only.
+// A LLaMA-style decoder: RMSNorm, rotary embedding, grouped-query attention, gated feed-forward,
+// with full-precision or BitNet b1.58 linear maps and the norm placements of ModelConfig.
+// Move-only.
 class Transformer {
  public:
   // Fresh weights: normal, standard deviation 0.02, the maps that write to the residual stream

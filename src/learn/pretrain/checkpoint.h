@@ -13,14 +13,14 @@
 namespace tercet::learn {
 
 // OUT/checkpoints/step-00000100/: an HF directory (latent weights) plus optimizer.safetensors and
-// state.json. A checkpoint appears whole, by renaming its directory, or not at all; state.json holds
-// a checksum of every other file.
+// state.json. A checkpoint appears whole, by renaming its directory, or not at all; state.json
+// holds a checksum of every other file.
 struct TrainingState {
-  int64_t step = 0;         // optimizer steps done
-  uint64_t log_bytes = 0;   // length of the log at that time; a resumed run cuts it there
-  double seconds = 0;       // of training so far
+  int64_t step = 0;        // optimizer steps done
+  uint64_t log_bytes = 0;  // length of the log at that time; a resumed run cuts it there
+  double seconds = 0;      // of training so far
   double best_validation_loss = -1;
-  Json recipe;              // the run's resolved recipe
+  Json recipe;  // the run's resolved recipe
 };
 
 // Writes a checkpoint and removes all but the newest `keep`.

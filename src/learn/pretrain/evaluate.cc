@@ -103,8 +103,8 @@ double measured_gemm_gflops(at::ScalarType compute, at::Device device) {
 double flops_per_token(const ModelConfig& config, int64_t sequence_length) {
   const double head = static_cast<double>(config.vocab_size * config.hidden_size);
   const double linears = static_cast<double>(config.linear_parameter_count());
-  const double attention = static_cast<double>(config.num_hidden_layers * config.num_attention_heads *
-                                               config.head_dim * sequence_length);
+  const double attention = static_cast<double>(
+      config.num_hidden_layers * config.num_attention_heads * config.head_dim * sequence_length);
   // Two products (scores, mixing) of 2 flops each over half the square, three times (forward, and
   // two gradients): 2 * 2 * 0.5 * 3 = 6.
   return 6.0 * (linears + head) + 6.0 * attention;

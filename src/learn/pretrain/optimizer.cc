@@ -67,11 +67,10 @@ struct Optimizer::State {
 
 Optimizer::Optimizer(const std::vector<Parameter>& parameters, const Recipe& recipe)
     : state_(std::make_unique<State>(State{
-          &parameters,
-          AdamW(groups(parameters), AdamWOptions(recipe.learning_rate)
-                                        .betas({recipe.adam_beta1, recipe.adam_beta2})
-                                        .eps(recipe.adam_eps)
-                                        .weight_decay(recipe.weight_decay))})) {}
+          &parameters, AdamW(groups(parameters), AdamWOptions(recipe.learning_rate)
+                                                     .betas({recipe.adam_beta1, recipe.adam_beta2})
+                                                     .eps(recipe.adam_eps)
+                                                     .weight_decay(recipe.weight_decay))})) {}
 
 Optimizer::~Optimizer() = default;
 

@@ -10,8 +10,8 @@
 
 namespace tercet::learn {
 
-// libtorch's AdamW over a model's parameters: matrices decay, norm gains do not. The parameters must
-// outlive it.
+// libtorch's AdamW over a model's parameters: matrices decay, norm gains do not. The parameters
+// must outlive it.
 class Optimizer {
  public:
   Optimizer(const std::vector<Parameter>& parameters, const Recipe& recipe);

@@ -156,8 +156,7 @@ void resolve_amount(Recipe& r) {
   check_range("steps", static_cast<double>(r.steps), 1, 1e9);
   r.tokens = 0;
   if (r.warmup_steps < 0) r.warmup_steps = std::min<int64_t>(375, r.steps / 20);
-  check_range("warmup_steps", static_cast<double>(r.warmup_steps), 0,
-              static_cast<double>(r.steps));
+  check_range("warmup_steps", static_cast<double>(r.warmup_steps), 0, static_cast<double>(r.steps));
 }
 
 }  // namespace

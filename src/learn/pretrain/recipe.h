@@ -30,34 +30,34 @@ struct Recipe {
   bool tie_word_embeddings = true;
 
   // On what, and how much of it.
-  std::string data;           // directory made by `tercet data build`
+  std::string data;  // directory made by `tercet data build`
   int64_t sequence_length = 256;
-  int64_t batch_size = 32;    // sequences per optimizer step
+  int64_t batch_size = 32;       // sequences per optimizer step
   int64_t micro_batch_size = 0;  // sequences per forward pass; 0: as many as fit 8192 tokens
-  int64_t tokens = 0;         // to train on; 0: `steps` decides
-  int64_t steps = 0;          // optimizer steps; 0: `tokens` decides
+  int64_t tokens = 0;            // to train on; 0: `steps` decides
+  int64_t steps = 0;             // optimizer steps; 0: `tokens` decides
 
   // How. A negative value means: by family (see resolved()).
-  std::string schedule;           // "two-stage" | "cosine" | "linear" | "constant"
-  double learning_rate = -1;      // peak
-  double learning_rate_2 = -1;    // two-stage: peak of the second half
-  double min_learning_rate = 0;   // cosine and linear end here
+  std::string schedule;          // "two-stage" | "cosine" | "linear" | "constant"
+  double learning_rate = -1;     // peak
+  double learning_rate_2 = -1;   // two-stage: peak of the second half
+  double min_learning_rate = 0;  // cosine and linear end here
   int64_t warmup_steps = -1;
   double weight_decay = -1;
-  double weight_decay_2 = -1;     // two-stage: in the second half
+  double weight_decay_2 = -1;  // two-stage: in the second half
   double adam_beta1 = 0.9;
   double adam_beta2 = 0.95;
   double adam_eps = 1e-8;
-  double grad_clip = 1.0;         // largest gradient norm; 0: no clipping
+  double grad_clip = 1.0;          // largest gradient norm; 0: no clipping
   std::string precision = "bf16";  // "bf16" | "f32": the type of matrix products
   int64_t seed = 1;
-  int64_t threads = 0;            // 0: one per physical core
-  std::string device = "cpu";     // "cpu" | "cuda"
+  int64_t threads = 0;         // 0: one per physical core
+  std::string device = "cpu";  // "cpu" | "cuda"
 
   // What it tells on the way.
-  int64_t eval_every = 100;       // steps between validation losses; 0: at the end only
-  int64_t eval_tokens = 65536;    // of the validation split, from its start
-  int64_t sample_every = 500;     // steps between samples of text; 0: none
+  int64_t eval_every = 100;     // steps between validation losses; 0: at the end only
+  int64_t eval_tokens = 65536;  // of the validation split, from its start
+  int64_t sample_every = 500;   // steps between samples of text; 0: none
   int64_t sample_tokens = 48;
   std::string prompt = "The ";
   int64_t checkpoint_every = 100;  // steps between checkpoints; 0: at the end only
@@ -66,8 +66,8 @@ struct Recipe {
 
 // A field by name, for reading, writing and command line options alike.
 struct RecipeField {
-  using Member = std::variant<int64_t Recipe::*, double Recipe::*, bool Recipe::*,
-                              std::string Recipe::*>;
+  using Member =
+      std::variant<int64_t Recipe::*, double Recipe::*, bool Recipe::*, std::string Recipe::*>;
   const char* name;
   Member member;
   const char* help;

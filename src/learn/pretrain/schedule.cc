@@ -13,7 +13,8 @@ StepRates rates_at(const Recipe& recipe, int64_t step) {
   const double span = recipe.learning_rate - recipe.min_learning_rate;
   StepRates rates{recipe.learning_rate, recipe.weight_decay};
   if (recipe.schedule == "two-stage") {
-    rates.learning_rate = (second_half ? recipe.learning_rate_2 : recipe.learning_rate) * (1 - done);
+    rates.learning_rate =
+        (second_half ? recipe.learning_rate_2 : recipe.learning_rate) * (1 - done);
     if (second_half) rates.weight_decay = recipe.weight_decay_2;
   } else if (recipe.schedule == "cosine") {
     const double half_cosine = 0.5 * (1 + std::cos(std::numbers::pi * done));
@@ -22,7 +23,8 @@ StepRates rates_at(const Recipe& recipe, int64_t step) {
     rates.learning_rate = recipe.min_learning_rate + span * (1 - done);
   }
   if (step < recipe.warmup_steps) {
-    const double warm = static_cast<double>(step + 1) / static_cast<double>(recipe.warmup_steps + 1);
+    const double warm =
+        static_cast<double>(step + 1) / static_cast<double>(recipe.warmup_steps + 1);
     rates.learning_rate *= warm;
   }
   return rates;

@@ -54,9 +54,9 @@ class Run {
         validation_(TokenDataset::open(recipe.data, Split::kValidation)),
         loader_(train_, recipe.micro_batch_size, recipe.sequence_length,
                 static_cast<uint64_t>(recipe.seed)),
-        model_(model_config(recipe, tokenizer_.vocab_size(), tokenizer_.bos_id(),
-                            tokenizer_.eos_id()),
-               static_cast<uint64_t>(recipe.seed), parse_device(recipe.device)),
+        model_(
+            model_config(recipe, tokenizer_.vocab_size(), tokenizer_.bos_id(), tokenizer_.eos_id()),
+            static_cast<uint64_t>(recipe.seed), parse_device(recipe.device)),
         optimizer_(model_.parameters(), recipe) {
     if (train_.vocab_size() != tokenizer_.vocab_size()) {
       fail(ErrorCode::kBadInput,
@@ -118,8 +118,8 @@ class Run {
     for (int64_t i = 0; i < micro_batches(); ++i) {
       const int64_t index = state_.step * micro_batches() + i;
       loader_.load(static_cast<uint64_t>(index), windows.data_ptr<int64_t>());
-      const at::Tensor share = model_.loss(windows.to(model_.device()), compute_) /
-                               static_cast<double>(micro_batches());
+      const at::Tensor share =
+          model_.loss(windows.to(model_.device()), compute_) / static_cast<double>(micro_batches());
       torch::autograd::backward({share}, {});
       loss += share.item<double>();
     }
@@ -156,8 +156,8 @@ class Run {
     report.learning_rate = rates.learning_rate;
     report.weight_decay = rates.weight_decay;
     report.tokens_per_second = static_cast<double>(tokens_per_step()) / seconds;
-    report.gflops = report.tokens_per_second *
-                    flops_per_token(model_.config(), recipe_.sequence_length) / 1e9;
+    report.gflops =
+        report.tokens_per_second * flops_per_token(model_.config(), recipe_.sequence_length) / 1e9;
     const double mean = state_.seconds / static_cast<double>(state_.step);
     report.eta_seconds = mean * static_cast<double>(recipe_.steps - state_.step);
     log_->write({{"event", "step"},
@@ -181,8 +181,8 @@ class Run {
   }
 
   void evaluate() {
-    // Ctrl-C during the evaluation waits for it: it takes seconds, and a log without it would differ
-    // from that of an uninterrupted run.
+    // Ctrl-C during the evaluation waits for it: it takes seconds, and a log without it would
+    // differ from that of an uninterrupted run.
     const ValidationLoss loss =
         validation_loss(model_, validation_, recipe_.sequence_length, recipe_.micro_batch_size,
                         recipe_.eval_tokens, compute_, nullptr);
@@ -201,14 +201,12 @@ class Run {
   void sample() {
     std::vector<int32_t> ids = tokenizer_.encode_prompt(recipe_.prompt);
     const uint64_t seed = static_cast<uint64_t>(recipe_.seed + state_.step);
-    const std::vector<int32_t> more = sample_tokens(model_, ids, recipe_.sample_tokens,
-                                                    tokenizer_.eos_id(), seed, compute_);
+    const std::vector<int32_t> more =
+        sample_tokens(model_, ids, recipe_.sample_tokens, tokenizer_.eos_id(), seed, compute_);
     ids.insert(ids.end(), more.begin(), more.end());
     const std::string text = tokenizer_.decode(ids);
-    log_->write({{"event", "sample"},
-                 {"step", state_.step},
-                 {"prompt", recipe_.prompt},
-                 {"text", text}});
+    log_->write(
+        {{"event", "sample"}, {"step", state_.step}, {"prompt", recipe_.prompt}, {"text", text}});
     if (events_.on_sample) events_.on_sample(state_.step, text);
   }
 

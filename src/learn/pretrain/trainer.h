@@ -17,13 +17,13 @@ struct RunInfo {
   ModelConfig config;
   int64_t first_step = 0;  // above 0 when resumed
   int64_t tokens_per_step = 0;
-  double epochs = 0;  // of the training split that the whole run makes
+  double epochs = 0;       // of the training split that the whole run makes
   double gemm_gflops = 0;  // measured on this machine with this precision and thread count
   int threads = 1;
 };
 
 struct StepReport {
-  int64_t step = 0;   // 1-based: steps done
+  int64_t step = 0;  // 1-based: steps done
   int64_t steps = 0;
   int64_t tokens = 0;  // trained on so far
   double loss = 0;     // nats per token, mean of this step
@@ -31,7 +31,7 @@ struct StepReport {
   double learning_rate = 0;
   double weight_decay = 0;
   double tokens_per_second = 0;
-  double gflops = 0;       // achieved, evaluate.h's count
+  double gflops = 0;  // achieved, evaluate.h's count
   double eta_seconds = 0;
 };
 
@@ -62,11 +62,12 @@ struct TrainResult {
 };
 
 // Trains by `recipe` into `out`: log.jsonl, checkpoints/, and at the end the HF directory (config,
-// weights, tokenizer) with training.json beside it (DESIGN.md section 7). With `resume` it continues
-// from the newest checkpoint there to the same bits as an uninterrupted run; the recipe then comes
-// from the checkpoint and `recipe` is ignored. When *stop becomes true, a checkpoint is written and
-// kInterrupted thrown. Throws kUsage for a recipe that makes no sense, kBadInput for damaged data or a
-// loss that is no longer finite, kIo when the disk is full (the last checkpoint stays).
+// weights, tokenizer) with training.json beside it (DESIGN.md section 7). With `resume` it
+// continues from the newest checkpoint there to the same bits as an uninterrupted run; the recipe
+// then comes from the checkpoint and `recipe` is ignored. When *stop becomes true, a checkpoint is
+// written and kInterrupted thrown. Throws kUsage for a recipe that makes no sense, kBadInput for
+// damaged data or a loss that is no longer finite, kIo when the disk is full (the last checkpoint
+// stays).
 TrainResult pretrain(const Recipe& recipe, const std::filesystem::path& out, bool resume,
                      const TrainEvents& events, const std::atomic<bool>* stop);
 

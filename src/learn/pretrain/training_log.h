@@ -11,8 +11,8 @@ namespace tercet::learn {
 // OUT/log.jsonl: one JSON object per line, flushed line by line. Fields: docs/training.md.
 class TrainingLog {
  public:
-  // Opens for appending after cutting the file to `keep_bytes`: a resumed run repeats the steps after
-  // its checkpoint, and their old lines go. Throws kIo; kBadInput when the file is shorter.
+  // Opens for appending after cutting the file to `keep_bytes`: a resumed run repeats the steps
+  // after its checkpoint, and their old lines go. Throws kIo; kBadInput when the file is shorter.
   TrainingLog(const std::filesystem::path& file, uint64_t keep_bytes);
   ~TrainingLog();
   TrainingLog(const TrainingLog&) = delete;

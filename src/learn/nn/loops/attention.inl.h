@@ -32,7 +32,8 @@ void split_rotate(const float* projections, const float* cosine, const float* si
     const float* in = projections + t * (heads + 2 * kv_heads) * dim;
     const float* c = cosine + t * half;
     const float* s = sine + t * half;
-    for (int64_t h = 0; h < heads; ++h, in += dim) rotate_head(in, c, s, half, q + (h * rows + t) * dim);
+    for (int64_t h = 0; h < heads; ++h, in += dim)
+      rotate_head(in, c, s, half, q + (h * rows + t) * dim);
     for (int64_t h = 0; h < kv_heads; ++h, in += dim) {
       rotate_head(in, c, s, half, k + (h * rows + t) * dim);
     }
@@ -109,8 +110,9 @@ void causal_softmax_backward(const Store* p, Store* dp, int64_t count, int64_t r
     const Store* prob = p + index * rows;
     Store* grad = dp + index * rows;
     const int64_t visible = index % rows + 1;
-    const float dot = sum_over(
-        visible, [=](int64_t i) { return load(prob, i) * load(static_cast<const Store*>(grad), i); });
+    const float dot = sum_over(visible, [=](int64_t i) {
+      return load(prob, i) * load(static_cast<const Store*>(grad), i);
+    });
     for (int64_t i = 0; i < visible; ++i) {
       store(grad, i, scale * load(prob, i) * (load(grad, i) - dot));
     }

@@ -20,8 +20,7 @@ double cross_entropy(Store* logits, const int64_t* targets, int64_t rows, int64_
       continue;
     }
     const float top = max_over(vocab, -3e38f, [row](int64_t i) { return load(row, i); });
-    const float sum =
-        sum_over(vocab, [=](int64_t i) { return exponential(load(row, i) - top); });
+    const float sum = sum_over(vocab, [=](int64_t i) { return exponential(load(row, i) - top); });
     const float target_logit = load(row, target);
     loss += std::log(static_cast<double>(sum)) + top - target_logit;
     const float factor = gradient_scale / sum;

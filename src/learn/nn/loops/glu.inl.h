@@ -30,8 +30,7 @@ void glu(const float* gate_up, int64_t rows, int64_t n, float* y) {
 }
 
 template <typename Act>
-void glu_backward(const float* gate_up, const float* dy, int64_t rows, int64_t n,
-                  float* dgate_up) {
+void glu_backward(const float* gate_up, const float* dy, int64_t rows, int64_t n, float* dgate_up) {
   for (int64_t r = 0; r < rows; ++r) {
     const float* gate = gate_up + r * 2 * n;
     const float* up = gate + n;
