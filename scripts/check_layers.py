@@ -35,7 +35,7 @@ ALLOWED = {
                   "learn/data", "learn/nn"],
     "cli/common": ["core", "formats"],
     "cli": ["core", "packing", "kernels", "formats", "tokenizer", "model", "runtime", "eval",
-            "serve", "cli/common"],
+            "serve", "learn/data", "cli/common"],
     "cli/learn": ["core", "packing", "kernels", "formats", "tokenizer", "learn/data", "learn/nn",
                   "learn/dist", "learn/pretrain", "learn/distill", "learn/ptq", "cli/common"],
 }

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "cli/common/learning_half.h"
+#include "cli/common/numbers.h"
+#include "cli/common/program.h"
+#include "cli/common/signals.h"
+#include "core/error.h"
+
+namespace tercet::cli {
+namespace {
+
+TEST(Numbers, BytesHaveThreeFiguresAndBinaryUnits) {
+  EXPECT_EQ(format_bytes(0), "0 B");
+  EXPECT_EQ(format_bytes(1023), "1023 B");
+  EXPECT_EQ(format_bytes(1536), "1.50 KiB");
+  EXPECT_EQ(format_bytes(uint64_t{25} << 30), "25.0 GiB");
+  EXPECT_EQ(format_bytes(~uint64_t{0}), "16777216 TiB");
+}
+
+TEST(Numbers, CountsHaveDecimalUnits) {
+  EXPECT_EQ(format_count(999), "999");
+  EXPECT_EQ(format_count(1000), "1.00 K");
+  EXPECT_EQ(format_count(3'450'000), "3.45 M");
+  EXPECT_EQ(format_count(2'412'820'480), "2.41 B");
+}
+
+TEST(Numbers, SecondsReadAsPeopleSayThem) {
+  EXPECT_EQ(format_seconds(0.0421), "42 ms");
+  EXPECT_EQ(format_seconds(12.34), "12.3 s");
+  EXPECT_EQ(format_seconds(245), "4:05");
+  EXPECT_EQ(format_seconds(3723), "1:02:03");
+  EXPECT_EQ(format_seconds(-1), "unknown");
+  EXPECT_EQ(format_seconds(1e300), "unknown");
+}
+
+TEST(Guarded, TurnsEveryExceptionIntoTheExitCodeOfTheContract) {
+  const auto status = [](const std::function<void()>& body) { return guarded("test", body); };
+  EXPECT_EQ(status([] {}), 0);
+  EXPECT_EQ(status([] { fail(ErrorCode::kUsage, "x"); }), 2);
+  EXPECT_EQ(status([] { fail(ErrorCode::kBadInput, "x"); }), 3);
+  EXPECT_EQ(status([] { fail(ErrorCode::kUnsupported, "x"); }), 3);
+  EXPECT_EQ(status([] { fail(ErrorCode::kIo, "x"); }), 4);
+  EXPECT_EQ(status([] { fail(ErrorCode::kInternal, "x"); }), 5);
+  EXPECT_EQ(status([] { fail(ErrorCode::kInterrupted, "x"); }), 130);
+  EXPECT_EQ(status([] { throw std::bad_alloc(); }), 5);
+  EXPECT_EQ(status([] { throw std::runtime_error("x"); }), 5);
+}
+
+TEST(SimilarCommands, FindsSlipsAndBeginnings) {
+  CLI::App app("", "tercet");
+  for (const char* name : {"run", "perplexity", "pretrain", "inspect", "convert"}) {
+    app.add_subcommand(name, "");
+  }
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(similar_commands(app, "rnu"), Names{"run"});
+  EXPECT_EQ(similar_commands(app, "perplexty"), Names{"perplexity"});
+  EXPECT_EQ(similar_commands(app, "inspekt"), Names{"inspect"});
+  EXPECT_EQ(similar_commands(app, "per"), Names{"perplexity"});
+  EXPECT_EQ(similar_commands(app, "frobnicate"), Names{});
+}
+
+TEST(RunAndCapture, GivesOutputAndStatus) {
+  const ChildResult done = run_and_capture("/bin/sh", {"-c", "echo hello; exit 3"});
+  EXPECT_EQ(done.output, "hello\n");
+  EXPECT_EQ(done.exit_status, 3);
+  EXPECT_EQ(run_and_capture("/bin/sh", {"-c", "kill -9 $$"}).exit_status, 128 + SIGKILL);
+  EXPECT_THROW(run_and_capture("/nonexistent/program", {}), Error);
+}
+
+// Last, since the flag stays set.
+TEST(Signals, TheFirstOneOnlySetsTheFlag) {
+  install_signal_handlers();
+  EXPECT_NO_THROW(throw_if_stopped());
+  std::raise(SIGINT);
+  EXPECT_TRUE(stop_requested());
+  try {
+    throw_if_stopped();
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kInterrupted);
+  }
+  EXPECT_EXIT(std::raise(SIGINT), ::testing::KilledBySignal(SIGINT), "");
+}
+
+}  // namespace
+}  // namespace tercet::cli
