@@ -49,23 +49,6 @@ GENERATED = {"tercet_revision.h"}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
-DIAGRAM = """\
-                  cli
-                /     \\
-        eval, serve    cli/learn
-             |             |
-          runtime    learn/pretrain, learn/distill, learn/ptq
-             |             |
-           model     learn/nn, learn/data, learn/dist
-          /     \\        /     \\
-     kernels   tokenizer        (learn uses kernels, packing, tokenizer,
-        |          |             formats and core; never model or runtime)
-     packing    formats
-           \\    /
-            core
-"""
-
-
 def module_of(path):
     """The module that owns `path` (relative to src/, or cli/...): the longest name that fits."""
     parts = path.split("/")[:-1]
@@ -135,6 +118,29 @@ def check_table():
         visit(name, [])
 
 
+def everything_under(module):
+    """All modules that `module` may use, directly or through others."""
+    return set(ALLOWED[module]).union(*(everything_under(used) for used in ALLOWED[module]))
+
+
+def height(module):
+    return 1 + max((height(used) for used in ALLOWED[module]), default=0)
+
+
+def diagram():
+    """The modules by height, each with what it stands on; what follows from that is left out."""
+    lines = []
+    for level in range(max(map(height, ALLOWED)), 0, -1):
+        for module in (name for name in ALLOWED if height(name) == level):
+            used = ALLOWED[module]
+            implied = set().union(*(everything_under(other) for other in used)) if used else set()
+            stands_on = ", ".join(name for name in used if name not in implied)
+            mark = " (libtorch)" if module in TORCH else ""
+            line = f"{level}  {module + mark:<27} {'-> ' + stands_on if stands_on else ''}"
+            lines.append(line.rstrip())
+    return "\n".join(lines)
+
+
 def self_test():
     # (file, its include line, the words the fault must have; None = allowed)
     cases = [
@@ -171,7 +177,7 @@ def main(arguments):
     if arguments == ["--self-test"]:
         return self_test()
     if arguments == ["--diagram"]:
-        print(DIAGRAM, end="")
+        print(diagram())
         return 0
     root = pathlib.Path(arguments[0]) if arguments else pathlib.Path(__file__).parent.parent
     faults, count = check(root.resolve())
