@@ -137,7 +137,7 @@ INSTANTIATE_TEST_SUITE_P(
                           Activation::kSilu, true, StoredType::kF32},
                     Shape{"dense_sub_untied", 64, 172, LinearKind::kDense, NormPlacement::kSub,
                           Activation::kRelu2, false, StoredType::kF32}),
-    [](const auto& info) { return std::string(info.param.name); });
+    [](const auto& shape) { return std::string(shape.param.name); });
 
 // Codes, activation codes and integer products of one map, compared exactly.
 void expect_equal_products(const at::Tensor& weight, const LinearWeights& packed,

@@ -16,18 +16,18 @@ struct TypedLoops {
   void (*widen)(const Store* x, int64_t n, float* y);
 
   // Per-token absmax int8 codes (BitNet b1.58): codes [rows, n] hold integers in [-127, 127];
-  // inverse[r] = absmax / 127, so that x ~ codes * inverse.
-  void (*quantize_rows)(const float* x, int64_t rows, int64_t n, Store* codes, float* inverse);
+  // scale[r] = 127 / absmax, so that x ~ codes / scale.
+  void (*quantize_rows)(const float* x, int64_t rows, int64_t n, Store* codes, float* scale);
 
   // codes[i] = clamp(round_half_even(w[i] * inverse_gamma), -1, 1).
   void (*ternarize)(const float* w, int64_t n, float inverse_gamma, Store* codes);
 
-  // y[r, c] = acc[r, c] * row_scale[r] * col_scale[c]; acc and y are [rows, n].
+  // y[r, c] = acc[r, c] * (col_scale[c] / row_scale[r]); acc and y are [rows, n].
   void (*scale_output)(const Store* acc, const float* row_scale, const float* col_scale,
                        int64_t rows, int64_t n, float* y);
 
   // The two gradients that the products of a ternary layer take:
-  // by_col[r, c] = dy[r, c] * col_scale[c], by_row[r, c] = dy[r, c] * row_scale[r].
+  // by_col[r, c] = dy[r, c] * col_scale[c], by_row[r, c] = dy[r, c] / row_scale[r].
   void (*scale_gradient)(const float* dy, const float* row_scale, const float* col_scale,
                          int64_t rows, int64_t n, Store* by_col, Store* by_row);
 

@@ -17,7 +17,7 @@ void widen(const Store* x, int64_t n, float* y) {
 }
 
 template <typename Store>
-void quantize_rows(const float* x, int64_t rows, int64_t n, Store* codes, float* inverse) {
+void quantize_rows(const float* x, int64_t rows, int64_t n, Store* codes, float* scales) {
   for (int64_t r = 0; r < rows; ++r) {
     const float* row = x + r * n;
     Store* out = codes + r * n;
@@ -25,7 +25,7 @@ void quantize_rows(const float* x, int64_t rows, int64_t n, Store* codes, float*
     const float scale = 127.0f / absmax;
     // |row * scale| <= 127 up to rounding, so the clamp of the formula never acts.
     for (int64_t i = 0; i < n; ++i) store(out, i, round_even(row[i] * scale));
-    inverse[r] = 1.0f / scale;
+    scales[r] = scale;
   }
 }
 
@@ -42,8 +42,8 @@ template <typename Store>
 void scale_output(const Store* acc, const float* row_scale, const float* col_scale, int64_t rows,
                   int64_t n, float* y) {
   for (int64_t r = 0; r < rows; ++r) {
-    const float factor = row_scale[r];
-    for (int64_t c = 0; c < n; ++c) y[r * n + c] = load(acc, r * n + c) * (col_scale[c] * factor);
+    const float divisor = row_scale[r];
+    for (int64_t c = 0; c < n; ++c) y[r * n + c] = load(acc, r * n + c) * (col_scale[c] / divisor);
   }
 }
 
@@ -51,7 +51,7 @@ template <typename Store>
 void scale_gradient(const float* dy, const float* row_scale, const float* col_scale, int64_t rows,
                     int64_t n, Store* by_col, Store* by_row) {
   for (int64_t r = 0; r < rows; ++r) {
-    const float factor = row_scale[r];
+    const float factor = 1.0f / row_scale[r];
     for (int64_t c = 0; c < n; ++c) {
       store(by_col, r * n + c, dy[r * n + c] * col_scale[c]);
       store(by_row, r * n + c, dy[r * n + c] * factor);

@@ -8,14 +8,32 @@
 namespace tercet::learn {
 namespace {
 
+// In double: the order of the sum then does not show in the f32 result.
+inline double sum_of_squares(const float* x, int64_t n) {
+  double lanes[kLanes] = {};
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    for (int lane = 0; lane < kLanes; ++lane) {
+      const double value = static_cast<double>(x[i + lane]);
+      lanes[lane] += value * value;
+    }
+  }
+  double total = 0.0;
+  for (; i < n; ++i) total += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+  for (const double lane : lanes) total += lane;
+  return total;
+}
+
+// The same operations in the same order as the runtime's norm: its input decides int8 roundings
+// behind it, so the two halves must agree to the bit.
 void rms_norm(const float* x, const float* w, float eps, int64_t rows, int64_t n, float* y,
               float* inverse) {
   for (int64_t r = 0; r < rows; ++r) {
     const float* row = x + r * n;
     float* out = y + r * n;
-    const float squares = sum_over(n, [row](int64_t i) { return row[i] * row[i]; });
-    const float scale = 1.0f / std::sqrt(squares / static_cast<float>(n) + eps);
-    for (int64_t i = 0; i < n; ++i) out[i] = row[i] * scale * w[i];
+    const double mean = sum_of_squares(row, n) / static_cast<double>(n);
+    const float scale = static_cast<float>(1.0 / std::sqrt(mean + static_cast<double>(eps)));
+    for (int64_t i = 0; i < n; ++i) out[i] = (row[i] * scale) * w[i];
     inverse[r] = scale;
   }
 }
