@@ -52,6 +52,7 @@ format:
 lint:
 	cmake --preset runtime
 	clang-tidy -p build/runtime --quiet --warnings-as-errors='*' \
+	  --extra-arg=-Wno-unknown-warning-option \
 	  $(filter-out src/learn/% cli/learn/% tests/learn/% bench/%,$(filter %.cc,$(SOURCES)))
 
 clean:

@@ -128,7 +128,7 @@ void perplexity(const PerplexityArguments& arguments) {
   options.stop = &stop_requested();
   std::optional<Progress> progress;
   options.progress = [&](int64_t done, int64_t total, double mean_nll) {
-    if (!progress) progress.emplace("perplexity: tokens", total);
+    if (!progress) progress.emplace("tokens", total);
     progress->update(done, fmt::format("perplexity {:.3f}", std::exp(mean_nll)));
   };
 

@@ -15,7 +15,7 @@
 namespace tercet::cli {
 namespace {
 
-constexpr int kBarWidth = 24;
+constexpr int kBarWidth = 16;
 
 int terminal_columns() {
   winsize size = {};
@@ -57,9 +57,10 @@ std::string Progress::line_for(int64_t done, std::string_view note) const {
   std::string line = label_;
   if (total_ > 0) {
     done = std::clamp<int64_t>(done, 0, total_);
-    if (style_.interactive) line += " " + bar(done, total_);
-    line += fmt::format(" {}/{} ({:.0f} %)", done, total_,
-                        100.0 * static_cast<double>(done) / static_cast<double>(total_));
+    // A bar stands for the two numbers, so that the note still fits into 80 columns.
+    line += style_.interactive ? " " + bar(done, total_) : fmt::format(" {}/{},", done, total_);
+    line +=
+        fmt::format(" {:.0f} %", 100.0 * static_cast<double>(done) / static_cast<double>(total_));
   } else {
     line += fmt::format(" {}", done);
   }
