@@ -14,6 +14,8 @@ using Type = WireReader::Type;
 // What of the trainer's and normalizer's settings bears on encoding; defaults are those of the
 // format, for absent fields.
 struct Settings {
+  bool has_trainer = false;
+  bool has_normalizer = false;
   uint64_t model_type = 1;
   bool byte_fallback = false;
   bool whitespace_as_suffix = false;
@@ -59,6 +61,7 @@ Piece read_piece(std::string_view message, const std::string& file) {
 }
 
 void read_trainer(std::string_view message, const std::string& file, Settings& settings) {
+  settings.has_trainer = true;
   read_message(message, file, [&](const Field& field) {
     if (is(field, 3, Type::kVarint)) settings.model_type = field.integer;
     if (is(field, 24, Type::kVarint)) settings.whitespace_as_suffix = field.integer != 0;
@@ -69,6 +72,7 @@ void read_trainer(std::string_view message, const std::string& file, Settings& s
 }
 
 void read_normalizer(std::string_view message, const std::string& file, Settings& settings) {
+  settings.has_normalizer = true;
   read_message(message, file, [&](const Field& field) {
     if (is(field, 1, Type::kBytes)) settings.normalizer = field.bytes;
     if (is(field, 2, Type::kBytes)) settings.has_normalizer_rules |= !field.bytes.empty();
@@ -126,6 +130,11 @@ TokenizerSpec parse_spm(std::string_view bytes, const std::string& file) {
   });
   if (spec.pieces.empty()) {
     fail(ErrorCode::kBadInput, "'{}' is not a SentencePiece model: it has no pieces", file);
+  }
+  // Both follow the pieces in every model; a file cut before them would pass for one with defaults.
+  if (!settings.has_trainer || !settings.has_normalizer) {
+    fail(ErrorCode::kBadInput, "'{}' is cut: it lacks {}", file,
+         settings.has_trainer ? "normalizer_spec" : "trainer_spec");
   }
   check_supported(settings, file);
   spec.unknown_id = find_unknown(spec.pieces);
