@@ -130,16 +130,16 @@ class Demo {
       say(fmt::format("{}\n", arguments_.text));
       return arguments_.text;
     }
-    say(fmt::format("none was given (--text FILE), so the full-precision twin writes one\n"));
+    say("none was given (--text FILE), so the embedded ternary model writes one\n");
     const fs::path file = work_ / "sampled.txt";
-    write_text_file(file, sample_from_twin());
+    write_text_file(file, sample_from_embedded());
     say(fmt::format("{}: {}\n", file.string(), format_bytes(fs::file_size(file))));
     return file;
   }
 
   // Many short texts, one after the other, until the time is up.
-  std::string sample_from_twin() const {
-    const Model model = Model::load(twin_);
+  std::string sample_from_embedded() const {
+    const Model model = Model::load(ternary_);
     Engine engine(model, chosen_kernels(),
                   {.threads = read_cpu_info().physical_cores,
                    .context = model.config().max_position_embeddings});
@@ -273,7 +273,7 @@ void add_demo(CLI::App& app) {
       "demo", "Train a tiny ternary model, pack it, and compare the embedded models");
   auto arguments = std::make_shared<DemoArguments>();
   command->add_option("--text", arguments->text,
-                      "A text to train on (default: one sampled from the embedded twin)");
+                      "A text to train on (default: one that the embedded ternary model writes)");
   command->add_option("--work", arguments->work, "Where to keep the files (default: temporary)");
   command->add_option("-p,--prompt", arguments->prompt, "What the embedded models continue")
       ->capture_default_str();
