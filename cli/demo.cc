@@ -68,11 +68,11 @@ class Demo {
     step({"data", "build", text.string(), "--tokenizer", path("tok"), "--validation-fraction",
           "0.05", "--overwrite", "--out", path("data")});
     heading(fmt::format("3  A ternary model, trained for about {}",
-                        format_seconds(arguments_.train_seconds)));
+                        fmt::format("{:.0f} s", arguments_.train_seconds)));
     train();
     heading("4  Packed to 1.6 bits per weight, checked against its source");
     step({"convert", path("run"), path("tiny.gguf"), "--type", "trit5", "--verify"});
-    step({"run", path("tiny.gguf"), "-p", "The", "-n", "40", "--seed", "1", "--echo"});
+    step({"run", path("tiny.gguf"), "-p", "The", "-n", "40", "--seed", "1", "--echo", "--quiet"});
     heading("5  The embedded ternary model beside its full-precision twin");
     compare();
     say(fmt::format("\nThe files of this demo are in {}\n", work_.string()));
