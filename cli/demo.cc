@@ -17,7 +17,7 @@
 #include "cli/common/progress.h"
 #include "cli/common/signals.h"
 #include "cli/model_argument.h"
-#include "cli/side_by_side.h"
+#include "cli/common/side_by_side.h"
 #include "core/cpu.h"
 #include "core/error.h"
 #include "core/file.h"

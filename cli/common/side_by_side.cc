@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/side_by_side.h"
+#include "cli/common/side_by_side.h"
 
 #include <algorithm>
 
