@@ -12,10 +12,8 @@ struct Delegated {
   const char* description;
 };
 
-constexpr std::array<Delegated, 3> kDelegated = {{
+constexpr std::array<Delegated, 1> kDelegated = {{
     {"pretrain", "Train a model from scratch, ternary or full precision"},
-    {"distill", "Distil a full-precision model into a one-bit one"},
-    {"quantize", "Quantize a trained model without training"},
 }};
 
 }  // namespace

@@ -116,7 +116,7 @@ void print_isas(const Json& report) {
 
 void print_learning_half(const Json& learning) {
   if (learning.is_null()) {
-    return print_text("learning half   not built: train, distil and quantize are not available\n");
+    return print_text("learning half   not built: training is not available\n");
   }
   for (const auto& [key, value] : learning.items()) {
     print_text("{:<15} {}\n", key == "program" ? "learning half" : "  " + key,

@@ -39,6 +39,12 @@ std::string option_name(const char* field) {
   return name;
 }
 
+// What --help shows as a field's default; nothing where the family or another field decides.
+std::string default_text(const std::string& value) { return value; }
+std::string default_text(bool value) { return value ? "true" : "false"; }
+std::string default_text(int64_t value) { return value > 0 ? std::to_string(value) : ""; }
+std::string default_text(double value) { return value >= 0 ? fmt::format("{}", value) : ""; }
+
 // Adds one option per recipe field; what the user gives lands in `flags` under the field's name.
 void add_recipe_options(CLI::App& command, const std::shared_ptr<PretrainArguments>& arguments) {
   const Recipe defaults;
@@ -49,8 +55,11 @@ void add_recipe_options(CLI::App& command, const std::shared_ptr<PretrainArgumen
           const std::function<void(const Value&)> keep = [arguments, field](const Value& value) {
             arguments->flags[field.name] = value;
           };
-          command.add_option_function<Value>(option_name(field.name), keep, field.help)
-              ->group("Recipe (also fields of the --config file)");
+          CLI::Option* option =
+              command.add_option_function<Value>(option_name(field.name), keep, field.help);
+          option->group("Recipe (also fields of the --config file)");
+          const std::string shown = default_text(defaults.*member);
+          if (!shown.empty()) option->default_str(shown);
         },
         field.member);
   }

@@ -88,7 +88,7 @@ void refuse_rounding(const WeightSource& source, StoredType linear) {
   if (!is_ternary(linear) || source.config().linear != LinearKind::kDense) return;
   fail(ErrorCode::kUsage,
        "'{}' is a dense model, which plain rounding to {} would destroy; make it ternary with "
-       "tercet pretrain, distill or quantize, or use --type f16",
+       "tercet pretrain, or use --type f16",
        source.path().string(), to_string(linear));
 }
 

@@ -279,7 +279,7 @@ class Contract(unittest.TestCase):
     def test_without_a_learning_half(self):
         with tempfile.TemporaryDirectory() as folder:
             alone = shutil.copy(TERCET, folder)
-            for command in ("pretrain", "distill", "quantize"):
+            for command in ("pretrain",):
                 self.assert_error(run(command, "--help", program=alone), 4, command,
                                   "learning half")
             report = json.loads(run("doctor", "--json", program=alone).stdout)
