@@ -10,6 +10,7 @@
 #include "formats/gguf_cursor.h"
 #include "formats/gguf_types.h"
 #include "formats/gguf_value_reader.h"
+#include "formats/shape.h"
 
 namespace tercet {
 namespace {
@@ -95,33 +96,24 @@ uint64_t read_alignment(const GgufContents& contents, const std::string& origin)
   return alignment;
 }
 
-// Reads the extents (innermost first in the file) and returns the tensor's size in bytes, which
-// also proves that their product does not overflow.
-void read_extents(GgufCursor& cursor, const std::string& where, TensorInfo& info) {
+// The extents lie innermost first in the file.
+std::vector<int64_t> read_shape(GgufCursor& cursor, const std::string& where) {
   const uint32_t dims = cursor.read<uint32_t>(where);
   if (dims > kGgufMaxDims) {
     fail(ErrorCode::kBadInput, "{}: {} has {} dimensions; at most {} are allowed", cursor.origin(),
          where, dims, kGgufMaxDims);
   }
-  constexpr uint64_t kMaxElements = uint64_t{1} << 62;
-  uint64_t product = 1;
-  for (uint32_t i = 0; i < dims; ++i) {
-    const uint64_t extent = cursor.read<uint64_t>(where);
-    const auto next = checked_mul(product, extent);
-    if (extent > kMaxElements || !next || *next > kMaxElements) {
-      fail(ErrorCode::kBadInput, "{}: {} has too many elements", cursor.origin(), where);
-    }
-    product = *next;
-    info.view.shape.push_back(static_cast<int64_t>(extent));
-  }
-  std::reverse(info.view.shape.begin(), info.view.shape.end());
+  std::vector<uint64_t> extents(dims);
+  for (uint64_t& extent : extents) extent = cursor.read<uint64_t>(where);
+  std::reverse(extents.begin(), extents.end());
+  return checked_shape(extents, cursor.origin() + ": " + where);
 }
 
 TensorInfo read_tensor_info(GgufCursor& cursor) {
   TensorInfo info;
   info.view.name = read_name(cursor, "a tensor name");
   const std::string where = "tensor '" + printable(info.view.name) + "'";
-  read_extents(cursor, where, info);
+  info.view.shape = read_shape(cursor, where);
   const uint32_t id = cursor.read<uint32_t>(where);
   const auto type = gguf_dtype(id);
   if (!type) {

@@ -10,6 +10,7 @@
 #include "formats/json_fields.h"
 #include "formats/printable.h"
 #include "formats/safetensors_dtype.h"
+#include "formats/shape.h"
 
 namespace tercet {
 namespace {
@@ -33,23 +34,13 @@ uint64_t to_count(const Json& value, const std::string& where) {
   return value.get<uint64_t>();
 }
 
-// Checks that the extents multiply without overflow; returns the product.
-uint64_t read_shape(const Json& shape, const std::string& where, std::vector<int64_t>& out) {
+std::vector<int64_t> read_shape(const Json& shape, const std::string& where) {
   if (!shape.is_array() || shape.size() > kMaxDims) {
     fail(ErrorCode::kBadInput, "{}: shape must be a list of at most {} numbers", where, kMaxDims);
   }
-  constexpr uint64_t kMaxElements = uint64_t{1} << 62;
-  uint64_t product = 1;
-  for (const Json& extent : shape) {
-    const uint64_t count = to_count(extent, where);
-    const auto next = checked_mul(product, count);
-    if (count > kMaxElements || !next || *next > kMaxElements) {
-      fail(ErrorCode::kBadInput, "{}: shape has too many elements", where);
-    }
-    product = *next;
-    out.push_back(static_cast<int64_t>(count));
-  }
-  return product;
+  std::vector<uint64_t> extents;
+  for (const Json& extent : shape) extents.push_back(to_count(extent, where));
+  return checked_shape(extents, where);
 }
 
 Entry read_entry(const std::string& name, const Json& json, const std::string& origin) {
@@ -70,10 +61,10 @@ Entry read_entry(const std::string& name, const Json& json, const std::string& o
   Entry entry;
   entry.view.name = name;
   entry.view.type = *type;
-  const uint64_t elements = read_shape(*shape, where, entry.view.shape);
+  entry.view.shape = read_shape(*shape, where);
   entry.begin = to_count((*offsets)[0], where);
   entry.end = to_count((*offsets)[1], where);
-  const uint64_t bytes = row_bytes(*type, elements, where);
+  const uint64_t bytes = row_bytes(*type, static_cast<uint64_t>(entry.view.elements()), where);
   if (entry.end < entry.begin || entry.end - entry.begin != bytes) {
     fail(ErrorCode::kBadInput, "{}: data_offsets [{}, {}] do not span the {} bytes of its shape",
          where, entry.begin, entry.end, bytes);

@@ -308,6 +308,9 @@ TEST_F(Gguf, RefusesBadTensors) {
   expect_tensors_refused({tensor("t", {1, 1, 1, 1, 1}, 0, 0)}, 64, "5 dimensions");
   expect_tensors_refused({tensor("t", {1ull << 32, 1ull << 32}, 0, 0)}, 64, "too many elements");
   expect_tensors_refused({tensor("t", {0, 1ull << 63}, 0, 0)}, 64, "too many elements");
+  // Empty, but multiplied from the other end it overflows.
+  expect_tensors_refused({tensor("t", {1, 0, 1ull << 62, 1ull << 62}, 0, 0)}, 64,
+                         "too many elements");
   expect_tensors_refused({tensor("t", {1ull << 62}, 0, 0)}, 64, "overflow");
   expect_tensors_refused({tensor("t", {1, 1ull << 62}, 0, 0)}, 64, "too large");
   expect_tensors_refused({tensor("t", {48}, 8, 0)}, 64, "multiple of 32");

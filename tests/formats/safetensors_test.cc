@@ -126,6 +126,9 @@ TEST_F(Safetensors, RefusesOverflowHolesAndOverlap) {
                  eight, "too many elements");
   expect_refused(R"({"a":{"dtype":"F32","shape":[4611686018427387904],"data_offsets":[0,0]}})",
                  eight, "overflow");
+  expect_refused(R"({"a":{"dtype":"F32","shape":[0,4611686018427387904,4611686018427387904],)"
+                 R"("data_offsets":[0,0]}})",
+                 "", "too many elements");
   const auto two = [](const char* first, const char* second) {
     return std::string(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":)") + first +
            R"(},"b":{"dtype":"F32","shape":[1],"data_offsets":)" + second + "}}";
