@@ -5,6 +5,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "core/checked.h"
 #include "core/error.h"
@@ -73,7 +74,7 @@ void decode_q8_0(std::span<const uint8_t> bytes, std::vector<float>& out) {
 }
 
 // The scale is rounded to f16 only for storage; values are divided by the unrounded one, as the
-// format's reference encoder does.
+// format's reference encoder does. All values are finite.
 void encode_q8_0_block(std::span<const float> values, std::vector<uint8_t>& out) {
   float absmax = 0.0f;
   for (const float value : values) absmax = std::max(absmax, std::fabs(value));
@@ -81,10 +82,38 @@ void encode_q8_0_block(std::span<const float> values, std::vector<uint8_t>& out)
   const float inverse = scale != 0.0f ? 1.0f / scale : 0.0f;
   append_u16(out, f32_to_f16(scale));
   for (const float value : values) {
-    // Clamped because a subnormal scale has an infinite inverse; a NaN would make the cast
-    // undefined.
+    // Clamped because a subnormal scale has an infinite inverse; zero times that is a NaN, which
+    // would make the cast undefined.
     const float rounded = std::clamp(std::round(value * inverse), -127.0f, 127.0f);
     out.push_back(static_cast<uint8_t>(std::isnan(rounded) ? 0 : static_cast<int8_t>(rounded)));
+  }
+}
+
+// The largest f32 that is still finite as `type`: halfway to the power of two after the largest
+// value, the tie itself rounding up.
+float largest_encodable(DType type) {
+  switch (type) {
+    case DType::kF16:
+      return std::nextafter(65520.0f, 0.0f);
+    case DType::kBF16:
+      return std::bit_cast<float>(0x7F7F7FFFu);
+    case DType::kQ8_0:  // the scale is what overflows
+      return std::nextafter(65520.0f, 0.0f) * 127.0f;
+    default:
+      return std::numeric_limits<float>::max();
+  }
+}
+
+void check_encodable(std::span<const float> values, DType type, const std::string& origin) {
+  const float limit = largest_encodable(type);
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (std::fabs(values[i]) <= limit) continue;
+    if (!std::isfinite(values[i])) {
+      fail(ErrorCode::kBadInput, "{}: value {} of {} is not a finite number", origin, i,
+           values.size());
+    }
+    fail(ErrorCode::kBadInput, "{}: value {} is {}, too large for {}; use {}", origin, i, values[i],
+         to_string(type), type == DType::kBF16 ? "f32" : "bf16 or f32");
   }
 }
 
@@ -176,6 +205,7 @@ std::vector<uint8_t> from_f32(std::span<const float> values, DType type, int64_t
          cols);
   }
   const uint64_t row = row_bytes(type, static_cast<uint64_t>(cols), origin);
+  check_encodable(values, type, origin);
   std::vector<uint8_t> out;
   out.reserve(row * (values.size() / static_cast<size_t>(cols)));
   switch (type) {

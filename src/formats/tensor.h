@@ -48,7 +48,8 @@ struct TensorView {
 std::vector<float> to_f32(const TensorView& tensor);
 
 // f32 values encoded as `type` (f32, f16, bf16, q8_0); `cols` is the row length, which q8_0 needs
-// to be a multiple of 32. Throws kUnsupported naming `origin` otherwise.
+// to be a multiple of 32. Throws kUnsupported naming `origin` otherwise, kBadInput when a value is
+// not finite or would become infinite as `type`.
 std::vector<uint8_t> from_f32(std::span<const float> values, DType type, int64_t cols,
                               const std::string& origin);
 

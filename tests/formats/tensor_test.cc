@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "formats/tensor.h"
 
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -70,11 +71,43 @@ TEST(TensorConversion, Q8BlockHasScaleThenValues) {
   EXPECT_NEAR(back[32], -0.5f, 0.5f * 0.0005f);
 }
 
-TEST(TensorConversion, Q8SurvivesHostileValues) {
-  std::vector<float> values(32, std::numeric_limits<float>::quiet_NaN());
-  values[3] = std::numeric_limits<float>::infinity();
-  values[4] = std::numeric_limits<float>::denorm_min();
-  EXPECT_EQ(from_f32(values, DType::kQ8_0, 32, "x").size(), 34u);
+TEST(TensorConversion, NonFiniteValuesAreRefused) {
+  for (const DType type : {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0}) {
+    for (const float bad :
+         {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
+      std::vector<float> values(32, 1.0f);
+      values[3] = bad;
+      expect_error(ErrorCode::kBadInput, "weights: value 3",
+                   [&] { from_f32(values, type, 32, "weights"); });
+    }
+  }
+}
+
+// Neither silently infinite nor refused too early: the limits are the last f32 that stays finite.
+TEST(TensorConversion, ValuesThatWouldBecomeInfiniteAreRefused) {
+  const auto first = [](float value, DType type) {
+    std::vector<float> values(32, 0.0f);
+    values[0] = value;
+    return to_f32(view_of(from_f32(values, type, 32, "weights"), type, {32}))[0];
+  };
+  constexpr float kMaxFloat = std::numeric_limits<float>::max();
+  EXPECT_EQ(first(std::nextafter(65520.0f, 0.0f), DType::kF16), 65504.0f);
+  EXPECT_EQ(first(-std::bit_cast<float>(0x7F7F7FFFu), DType::kBF16),
+            -std::bit_cast<float>(0x7F7F0000u));
+  EXPECT_EQ(first(kMaxFloat, DType::kF32), kMaxFloat);
+  EXPECT_EQ(first(65504.0f * 127.0f, DType::kQ8_0), 65504.0f * 127.0f);
+  expect_error(ErrorCode::kBadInput,
+               "weights: value 0 is 65520, too large for f16; use bf16 or f32",
+               [&] { first(65520.0f, DType::kF16); });
+  expect_error(ErrorCode::kBadInput, "use f32", [&] { first(kMaxFloat, DType::kBF16); });
+  expect_error(ErrorCode::kBadInput, "too large for q8_0; use bf16 or f32",
+               [&] { first(-65520.0f * 127.0f, DType::kQ8_0); });
+  for (float value = 65519.0f * 127.0f; value < 65520.0f * 127.0f; value += 0.5f) {
+    EXPECT_TRUE(std::isfinite(first(value, DType::kQ8_0))) << value;
+  }
+}
+
+TEST(TensorConversion, Q8SurvivesSubnormalValues) {
   const std::vector<float> tiny(32, 1e-44f);
   for (const float value :
        to_f32(view_of(from_f32(tiny, DType::kQ8_0, 32, "x"), DType::kQ8_0, {32})))
