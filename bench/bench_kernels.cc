@@ -95,12 +95,11 @@ Case block_case(const char* name, BlockDot dot, std::vector<uint8_t> bytes, cons
           }};
 }
 
-template <class T>
-Case float_case(const char* name, void (*dot)(const T*, int64_t, int64_t, const float*, float*),
+Case float_case(const char* name, void (*dot)(const void*, int64_t, int64_t, const float*, float*),
                 std::vector<uint8_t> bytes, const Shape& shape, Vectors& vectors) {
   return {name, std::move(bytes), [=, &vectors](const Case& self) {
-            dot(reinterpret_cast<const T*>(self.bytes.data()), shape.rows, shape.cols,
-                vectors.x.data(), vectors.out_f32.data());
+            dot(self.bytes.data(), shape.rows, shape.cols, vectors.x.data(),
+                vectors.out_f32.data());
           }};
 }
 

@@ -21,10 +21,6 @@
 namespace tercet::cli {
 namespace {
 
-// Beyond this relative error of the logits the file is not the same model; q8_0 and bf16 stay well
-// below it.
-constexpr double kMaxRelativeRms = 0.1;
-
 struct ConvertArguments {
   std::string source;
   std::string target;
@@ -81,7 +77,8 @@ Json to_json(const VerifyReport& report) {
           {"relative_rms_max", finite_or_null(report.relative_rms_max)},
           {"top1_agreement", report.top1_agreement},
           {"ternary_tensors", report.ternary_tensors},
-          {"ternary_equal", report.ternary_equal}};
+          {"ternary_equal", report.ternary_equal},
+          {"lossless", report.lossless}};
 }
 
 Json to_json(const ConvertArguments& arguments, const ConvertReport& report) {
@@ -102,15 +99,11 @@ Json to_json(const ConvertArguments& arguments, const ConvertReport& report) {
 }
 
 void check(const ConvertArguments& arguments, const VerifyReport& report) {
-  // Written so that NaN fails.
-  const bool close = report.relative_rms_median <= kMaxRelativeRms;
-  if (close && report.ternary_equal) return;
-  fail(ErrorCode::kInternal,
-       "'{}' does not compute what '{}' does ({}); the file is left for inspection, please report "
-       "it",
-       arguments.target, arguments.source,
-       report.ternary_equal ? fmt::format("logits differ by {:.2e}", report.relative_rms_median)
-                            : "ternary weights differ");
+  const std::string fault = find_fault(report);
+  if (fault.empty()) return;
+  fail(ErrorCode::kBadInput, "'{}' does not compute what '{}' does: {}{}", arguments.target,
+       arguments.source, fault,
+       report.lossless ? "" : "; --type or --rest-type with more bits may keep more");
 }
 
 void run_convert(const ConvertArguments& arguments) {

@@ -15,9 +15,9 @@
 #include "cli/common/numbers.h"
 #include "cli/common/output.h"
 #include "cli/common/progress.h"
+#include "cli/common/side_by_side.h"
 #include "cli/common/signals.h"
 #include "cli/model_argument.h"
-#include "cli/common/side_by_side.h"
 #include "core/cpu.h"
 #include "core/error.h"
 #include "core/file.h"
@@ -103,13 +103,22 @@ class Demo {
     say(colour_ ? fmt::format("\n\033[1m{}\033[0m\n", text) : fmt::format("\n{}\n", text));
   }
 
+  // A command that failed has said why; its class of error becomes ours.
+  [[noreturn]] void fail_like(int exit_status, const Arguments& words) const {
+    const ErrorCode code = exit_status == 2   ? ErrorCode::kUsage
+                           : exit_status == 3 ? ErrorCode::kBadInput
+                           : exit_status == 4 ? ErrorCode::kIo
+                                              : ErrorCode::kInternal;
+    fail(code, "the demo ends here, at '{}'", joined(words));
+  }
+
   // Shows a command, runs it with its progress on our stderr, and prints what it says.
   std::string step(const Arguments& words) const {
     say(fmt::format("$ {}\n", joined(words)));
     const ChildResult result = run_and_capture(program_path(), words);
     throw_if_stopped();
     if (result.exit_status != 0) {
-      fail(ErrorCode::kInternal, "'{}' ended with status {}", joined(words), result.exit_status);
+      fail_like(result.exit_status, words);
     }
     say(result.output);
     return result.output;
@@ -120,7 +129,7 @@ class Demo {
     const ChildResult result = run_and_capture(program_path(), words);
     throw_if_stopped();
     if (result.exit_status != 0) {
-      fail(ErrorCode::kInternal, "'{}' ended with status {}", joined(words), result.exit_status);
+      fail_like(result.exit_status, words);
     }
     return parse_json(result.output, joined(words));
   }
@@ -203,7 +212,7 @@ class Demo {
     const ChildResult result = run_and_capture(program_path(), words);
     throw_if_stopped();
     if (result.exit_status != 0) {
-      fail(ErrorCode::kInternal, "'{}' ended with status {}", joined(words), result.exit_status);
+      fail_like(result.exit_status, words);
     }
     const size_t last = result.output.rfind('\n', result.output.size() - 2);
     const Json done = parse_json(std::string_view(result.output).substr(last + 1), "pretrain");

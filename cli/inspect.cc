@@ -10,6 +10,7 @@
 #include "cli/common/numbers.h"
 #include "cli/common/output.h"
 #include "cli/inspect_file.h"
+#include "formats/printable.h"
 
 namespace tercet::cli {
 namespace {
@@ -61,7 +62,7 @@ void print_report(const Json& report) {
   }
   if (!report["metadata"].empty()) print_text("\nmetadata\n");
   for (const auto& [key, value] : report["metadata"].items()) {
-    print_text("  {:<44} {}\n", key, one_line(value));
+    print_text("  {:<44} {}\n", printable(key), one_line(value));
   }
   print_text("\n{} tensors\n", report["tensors"].size());
   for (const Json& tensor : report["tensors"]) {

@@ -152,7 +152,7 @@ void perplexity(const PerplexityArguments& arguments) {
   document["text"] = arguments.text;
   document["text_bytes"] = text.size();
   document["ctx"] = options.context;
-  document["stride"] = options.stride > 0 ? options.stride : options.context;
+  document["stride"] = result.stride;
   document["add_bos"] = options.bos_id >= 0;
   document["seconds"] = seconds;
   document["isa"] = engine.isa();

@@ -98,13 +98,13 @@ GenerateOptions generate_options(const RunArguments& arguments, const Model& mod
 
 void print_stats(const GenerateStats& stats, const Engine& engine, uint64_t seed,
                  double load_seconds) {
-  fmt::print(stderr,
-             "\n[{} prompt tokens, {:.1f}/s; {} generated, {:.1f}/s; first token after {}; "
-             "loaded in {}; {}, {} thread{}, seed {}]\n",
-             stats.prompt_tokens, stats.prompt_tokens_per_s(), stats.generated_tokens,
-             stats.generated_tokens_per_s(), format_seconds(stats.first_token_seconds),
-             format_seconds(load_seconds), engine.isa(), engine.threads(),
-             engine.threads() == 1 ? "" : "s", seed);
+  write_error_output(
+      fmt::format("\n[{} prompt tokens, {:.1f}/s; {} generated, {:.1f}/s; first token after {}; "
+                  "loaded in {}; {}, {} thread{}, seed {}]\n",
+                  stats.prompt_tokens, stats.prompt_tokens_per_s(), stats.generated_tokens,
+                  stats.generated_tokens_per_s(), format_seconds(stats.first_token_seconds),
+                  format_seconds(load_seconds), engine.isa(), engine.threads(),
+                  engine.threads() == 1 ? "" : "s", seed));
 }
 
 Json to_json(const GenerateStats& stats, const Engine& engine, uint64_t seed) {

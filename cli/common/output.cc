@@ -25,6 +25,8 @@ void write_output(std::string_view text) {
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) fail_output();
 }
 
+void write_error_output(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stderr); }
+
 void flush_output() {
   if (std::fflush(stdout) != 0) fail_output();
 }

@@ -19,6 +19,9 @@ void print_text(fmt::format_string<Args...> format, Args&&... args) {
   write_output(fmt::format(format, std::forward<Args>(args)...));
 }
 
+// Standard error. A failure is ignored: there is nowhere left to report it.
+void write_error_output(std::string_view text);
+
 // Delivers what write_output() has buffered; call it where the user should see text at once.
 // run_program() does so at the end.
 void flush_output();

@@ -80,7 +80,7 @@ void parse(CLI::App& app, int argc, char** argv) {
 }
 
 void report(const std::string& program, const char* kind, const char* message) {
-  fmt::print(stderr, "{}: {}{}\n", program, kind, message);
+  write_error_output(fmt::format("{}: {}{}\n", program, kind, message));
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "cli/common/numbers.h"
+#include "cli/common/output.h"
 
 namespace tercet::cli {
 namespace {
@@ -80,10 +81,10 @@ void Progress::update(int64_t done, std::string_view note) {
   const std::string line = line_for(done, note);
   if (style_.interactive) {
     const auto width = static_cast<size_t>(terminal_columns() - 1);
-    fmt::print(stderr, "\r\x1b[K{}", std::string_view(line).substr(0, width));
+    write_error_output(fmt::format("\r\x1b[K{}", std::string_view(line).substr(0, width)));
     drawn_ = true;
   } else {
-    fmt::print(stderr, "{}\n", line);
+    write_error_output(fmt::format("{}\n", line));
   }
   std::fflush(stderr);
   next_draw_ = Clock::now() + std::chrono::milliseconds(style_.interactive ? 100 : 10000);
@@ -92,12 +93,12 @@ void Progress::update(int64_t done, std::string_view note) {
 void Progress::message(std::string_view line) {
   if (quiet_) return;
   clear();
-  fmt::print(stderr, "{}\n", line);
+  write_error_output(fmt::format("{}\n", line));
 }
 
 void Progress::clear() {
   if (!drawn_) return;
-  fmt::print(stderr, "\r\x1b[K");
+  write_error_output("\r\x1b[K");
   std::fflush(stderr);
   drawn_ = false;
 }

@@ -10,8 +10,8 @@ namespace tercet::cli {
 // Columns that `text` takes on a terminal: one per UTF-8 character.
 size_t display_width(std::string_view text);
 
-// `text` in lines of at most `width` columns, broken at spaces (inside a word only when it is longer
-// than a line) and at line feeds.
+// `text` in lines of at most `width` columns, broken at spaces (inside a word only when it is
+// longer than a line) and at line feeds.
 std::vector<std::string> wrap_text(std::string_view text, size_t width);
 
 // Two texts in columns of `width` under their titles, divided by a bar; ends with a line feed.

@@ -154,6 +154,18 @@ class Reporter {
   std::unique_ptr<Progress> progress_;
 };
 
+// What makes no sense is refused before any work, with the file that says so.
+void check_recipe(const Recipe& recipe, const std::optional<std::filesystem::path>& config) {
+  try {
+    const Recipe ready = learn::resolved(recipe);
+    constexpr int64_t kAnyVocabulary = 512;
+    learn::model_config(ready, kAnyVocabulary, 1, 2);
+  } catch (const Error& error) {
+    if (!config) throw;
+    throw Error(error.code(), config->string() + ": " + error.what());
+  }
+}
+
 void run(const PretrainArguments& arguments) {
   Recipe recipe;
   if (arguments.resume && (arguments.config || !arguments.flags.empty())) {
@@ -167,6 +179,7 @@ void run(const PretrainArguments& arguments) {
   if (!arguments.resume && recipe.data.empty()) {
     fail(ErrorCode::kUsage, "give the training data: --data DIR, made by `tercet data build`");
   }
+  if (!arguments.resume) check_recipe(recipe, arguments.config);
   learn::TrainResult result;
   {
     Reporter reporter(arguments.json);

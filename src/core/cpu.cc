@@ -2,10 +2,10 @@
 #include "core/cpu.h"
 
 #include <sched.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
 #include <set>
 #include <sstream>
@@ -59,10 +59,14 @@ CpuInfo read_cpu_info() {
   return info;
 }
 
+// Not getrusage(): its figure survives exec(), so that a small program started by a large one would
+// report the large one's peak.
 uint64_t peak_rss_bytes() {
-  rusage usage = {};
-  if (getrusage(RUSAGE_SELF, &usage) != 0) return 0;
-  return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("VmHWM:")) return std::strtoull(line.c_str() + 6, nullptr, 10) * 1024;
+  }
+  return 0;
 }
 
 }  // namespace tercet

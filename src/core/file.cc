@@ -76,9 +76,17 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
 }
 
 AtomicFile::AtomicFile(const std::filesystem::path& target) : target_(target) {
+  // A name of its own, so that two writers of one target never share a file, and a file that is
+  // already there is never touched.
   temporary_ = target;
-  temporary_ += ".tmp";
-  descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  temporary_ += "." + std::to_string(::getpid()) + ".tmp";
+  descriptor_ =
+      ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+  if (descriptor_ < 0 && errno == EEXIST && ::unlink(temporary_.c_str()) == 0) {
+    // Left by a killed process that had this number.
+    descriptor_ =
+        ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+  }
   if (descriptor_ < 0) fail_errno("create", temporary_);
 }
 

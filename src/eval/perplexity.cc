@@ -212,7 +212,9 @@ PerplexityResult evaluate(Scorer& model, Scorer* reference, std::span<const int3
     fail(ErrorCode::kBadInput, "the text has {} tokens, too few to score; give a longer one",
          tokens.size());
   }
-  return Evaluation(model, reference, tokens, options).run(windows);
+  PerplexityResult result = Evaluation(model, reference, tokens, options).run(windows);
+  result.stride = options.stride;
+  return result;
 }
 
 }  // namespace

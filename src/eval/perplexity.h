@@ -33,6 +33,7 @@ struct PerplexityOptions {
 struct PerplexityResult {
   int64_t tokens = 0;  // scored
   int64_t windows = 0;
+  int64_t stride = 0;            // tokens between windows, as used
   double mean_nll = 0;           // nats per token
   double mean_nll_stderr = 0;    // its standard error, tokens taken as independent; 0 for one token
   double perplexity = 0;         // exp(mean_nll)

@@ -2,6 +2,7 @@
 #include <cstring>
 #include <set>
 #include <type_traits>
+#include <unordered_map>
 
 #include "core/checked.h"
 #include "core/error.h"
@@ -115,6 +116,7 @@ struct GgufWriter::State {
   std::string target;
   AtomicFile file;
   std::vector<std::pair<std::string, GgufValue>> metadata;
+  std::unordered_map<std::string, size_t> metadata_index;
   std::vector<Declared> tensors;
   std::set<std::string> names;
   uint64_t data_bytes = 0;  // of all declared tensors, each padded
@@ -167,12 +169,12 @@ void GgufWriter::set(const std::string& key, GgufValue value) {
   if (key == kGgufAlignmentKey) {
     fail(ErrorCode::kInternal, "{}: {} is the writer's own business", state_->target, key);
   }
-  for (auto& [known, held] : state_->metadata) {
-    if (known != key) continue;
-    held = std::move(value);
-    return;
+  const auto [place, is_new] = state_->metadata_index.try_emplace(key, state_->metadata.size());
+  if (is_new) {
+    state_->metadata.emplace_back(key, std::move(value));
+  } else {
+    state_->metadata[place->second].second = std::move(value);
   }
-  state_->metadata.emplace_back(key, std::move(value));
 }
 
 void GgufWriter::declare(const std::string& name, DType type, const std::vector<int64_t>& shape) {

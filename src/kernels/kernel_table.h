@@ -9,8 +9,9 @@
 namespace tercet {
 
 // What one instruction set offers. Every kernel, float sums included, gives the same bits on every
-// ISA. Pointers to weights, q and x need no alignment beyond their type's. No kernel allocates or
-// throws. Bytes that stand for no codes give a wrong sum, never an access out of bounds.
+// ISA. Pointers to weights need no alignment at all, those to q and x that of their type. No kernel
+// allocates or throws. Bytes that stand for no codes give a wrong sum, never an access out of
+// bounds.
 struct KernelTable {
   const char* name;
 
@@ -37,12 +38,12 @@ struct KernelTable {
 
   // Float dot products of stored rows with one f32 vector: out[r] = sum w x, accumulated in f32 in
   // 32 lanes (element i in lane i % 32), which are added pairwise: l and l + 16, l + 8, ... l + 1.
-  // w: [rows, cols] without gaps, halves as raw bits.
-  void (*dot_f32)(const float* w, int64_t rows, int64_t cols, const float* x, float* out);
-  void (*dot_f16)(const uint16_t* w, int64_t rows, int64_t cols, const float* x, float* out);
-  void (*dot_bf16)(const uint16_t* w, int64_t rows, int64_t cols, const float* x, float* out);
+  // w: [rows, cols] without gaps, little-endian f32, f16 or bf16.
+  void (*dot_f32)(const void* w, int64_t rows, int64_t cols, const float* x, float* out);
+  void (*dot_f16)(const void* w, int64_t rows, int64_t cols, const float* x, float* out);
+  void (*dot_bf16)(const void* w, int64_t rows, int64_t cols, const float* x, float* out);
   // q8_0: blocks of 32 int8 with an f16 scale in front (34 bytes); cols a multiple of 32.
-  void (*dot_q8_0)(const uint8_t* w, int64_t rows, int64_t cols, const float* x, float* out);
+  void (*dot_q8_0)(const void* w, int64_t rows, int64_t cols, const float* x, float* out);
 };
 
 // All ISAs compiled into this program, best first; `usable` says whether this CPU can run it.

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/convert.h"
 
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
 
 #include "core/error.h"
+#include "core/file.h"
 #include "formats/gguf.h"
 #include "model/convert_plan.h"
 #include "model/gguf_model.h"
@@ -17,6 +19,14 @@ namespace tercet {
 namespace fs = std::filesystem;
 
 namespace {
+
+// Whether replacing `target` destroys nothing but an earlier result: an empty or a GGUF file.
+bool is_replaceable(const fs::path& target) {
+  const MappedFile file(target);
+  const std::string_view bytes(reinterpret_cast<const char*>(file.bytes().data()),
+                               file.bytes().size());
+  return bytes.empty() || bytes.starts_with("GGUF");
+}
 
 void check_target(const fs::path& source, const fs::path& target) {
   std::error_code error;
@@ -30,6 +40,12 @@ void check_target(const fs::path& source, const fs::path& target) {
   }
   if (fs::equivalent(source, target, error)) {
     fail(ErrorCode::kUsage, "'{}' is the source itself; name another target", target.string());
+  }
+  // An HF source is a directory: its weights must not be the target either, nor anything else that
+  // a slip of the fingers could name.
+  if (!is_replaceable(target)) {
+    fail(ErrorCode::kUsage, "'{}' exists and is no GGUF file; name another target",
+         target.string());
   }
 }
 

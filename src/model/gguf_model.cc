@@ -52,9 +52,12 @@ class Reader {
       fail(ErrorCode::kUnsupported, "{}: {} is not 0; mixtures of experts are not supported",
            file_.path().string(), key("expert_count"));
     }
+    // Without a type the factor means linear scaling; old files call it rope.scale_linear.
     const std::string scaling = key("rope.scaling.type");
-    const bool neutral = file_.string_or(scaling, "none") == "none" ||
-                         file_.real_or(key("rope.scaling.factor"), 1.0) == 1.0;
+    const double factor =
+        file_.real_or(key("rope.scaling.factor"), file_.real_or(key("rope.scale_linear"), 0.0));
+    const bool neutral =
+        file_.string_or(scaling, "linear") == "none" || factor == 0.0 || factor == 1.0;
     if (!neutral) {
       fail(ErrorCode::kUnsupported, "{}: {} asks for scaled rotary embeddings; not supported",
            file_.path().string(), scaling);
@@ -140,8 +143,10 @@ std::string gguf_architecture(const ModelConfig& config, StoredType linear) {
   const bool silu = config.hidden_act == Activation::kSilu;
   if (dense && config.norm == NormPlacement::kPre && silu) return kArchLlama;
   // The other readers of these two use the embedding as head whatever the file holds.
-  const bool as_bitnet =
-      !dense && !is_own(linear) && config.norm == NormPlacement::kSub && config.tie_word_embeddings;
+  // They also size the attention sub-norm by the hidden size.
+  const bool square = config.num_attention_heads * config.head_dim == config.hidden_size;
+  const bool as_bitnet = !dense && !is_own(linear) && config.norm == NormPlacement::kSub &&
+                         config.tie_word_embeddings && square;
   if (!as_bitnet) return kArchTercet;
   return silu ? kArchBitnet : kArchBitnet2B;
 }

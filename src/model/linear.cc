@@ -22,12 +22,6 @@ int64_t block_count(const LinearWeights& weights) {
   return (weights.rows + kRowBlock - 1) / kRowBlock;
 }
 
-// The kernels take typed pointers and promise to need no alignment.
-template <typename T>
-const T* typed(const uint8_t* bytes) {
-  return static_cast<const T*>(static_cast<const void*>(bytes));
-}
-
 struct RowRange {
   int64_t first = 0;
   int64_t count = 0;
@@ -38,11 +32,11 @@ void dense_rows(const LinearWeights& w, RowRange rows, const float* x, const Ker
   const uint8_t* data = w.data.data() + rows.first * w.row_stride;
   switch (w.type) {
     case StoredType::kF32:
-      return kernels.dot_f32(typed<float>(data), rows.count, w.cols, x, out);
+      return kernels.dot_f32(data, rows.count, w.cols, x, out);
     case StoredType::kF16:
-      return kernels.dot_f16(typed<uint16_t>(data), rows.count, w.cols, x, out);
+      return kernels.dot_f16(data, rows.count, w.cols, x, out);
     case StoredType::kBF16:
-      return kernels.dot_bf16(typed<uint16_t>(data), rows.count, w.cols, x, out);
+      return kernels.dot_bf16(data, rows.count, w.cols, x, out);
     default:
       return kernels.dot_q8_0(data, rows.count, w.cols, x, out);
   }

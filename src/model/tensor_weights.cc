@@ -107,6 +107,12 @@ LinearWeights block_weights(const TensorView& tensor, const TensorView* sidecar,
   }
   LinearWeights out = matrix_in_place(tensor, *type, spec);
   const std::string named = fmt::format("{}: tensor '{}'", origin, tensor.name);
+  // The kernels take every byte for codes, so this is the only place where damage would show.
+  if (*type == StoredType::kTq1_0) {
+    packing::check_tq1_0(tensor.bytes, named);
+  } else {
+    packing::check_tq2_0(tensor.bytes, named);
+  }
   std::vector<float> scales = ternary_block_scales(*type, tensor.bytes, named);
   const float factor = sidecar_scale(sidecar, origin);
   for (float& scale : scales) scale *= factor;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/verify.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <string>
@@ -17,6 +19,10 @@ namespace {
 
 constexpr int64_t kPositions = 64;
 constexpr uint64_t kSeed = 20240227;
+
+constexpr double kMaxLossless = 1e-6;
+constexpr double kMaxMedian = 0.1;
+constexpr double kMaxWorst = 0.5;
 
 std::vector<int32_t> probe_tokens(const ModelConfig& config) {
   Rng rng(kSeed);
@@ -63,11 +69,16 @@ void compare_logits(const std::vector<float>& reference, const std::vector<float
     errors[p] = relative_rms(a, b);
     agreeing += top1(a) == top1(b) ? 1 : 0;
   }
-  std::sort(errors.begin(), errors.end());
   report.positions = static_cast<int64_t>(positions);
+  report.top1_agreement = static_cast<double>(agreeing) / static_cast<double>(positions);
+  // NaN has no place in an order, and one such position is enough.
+  if (!std::all_of(errors.begin(), errors.end(), [](double e) { return std::isfinite(e); })) {
+    report.relative_rms_median = report.relative_rms_max = std::nan("");
+    return;
+  }
+  std::sort(errors.begin(), errors.end());
   report.relative_rms_median = errors[positions / 2];
   report.relative_rms_max = errors.back();
-  report.top1_agreement = static_cast<double>(agreeing) / static_cast<double>(positions);
 }
 
 // The matrix with its rows in half-split order, whatever the file's.
@@ -83,10 +94,20 @@ bool same_ternary(const packing::TernaryMatrix& a, const packing::TernaryMatrix&
   return a.scales == b.scales && (!grouped || a.group_size == b.group_size);
 }
 
+bool holds_all_values(const LinearWeights& source, const LinearWeights& target) {
+  if (is_ternary(source.type) || is_ternary(target.type)) return false;
+  return target.type == source.type || target.type == StoredType::kF32;
+}
+
 void compare_weights(const Model& source, const Model& target, VerifyReport& report) {
   const ModelConfig& config = source.config();
+  report.lossless = source.rope_order() == target.rope_order() &&
+                    holds_all_values(source.weights().embedding, target.weights().embedding) &&
+                    holds_all_values(source.weights().head, target.weights().head);
   const auto compare = [&](const LinearWeights& a, const LinearWeights& b, int64_t heads) {
-    if (!is_ternary(a.type) || !is_ternary(b.type)) return;
+    const bool both_ternary = is_ternary(a.type) && is_ternary(b.type);
+    report.lossless = report.lossless && (both_ternary || holds_all_values(a, b));
+    if (!both_ternary) return;
     ++report.ternary_tensors;
     report.ternary_equal = report.ternary_equal &&
                            same_ternary(canonical(source, a, heads), canonical(target, b, heads));
@@ -116,6 +137,22 @@ void check_same_shape(const Model& source, const Model& target) {
 }
 
 }  // namespace
+
+std::string find_fault(const VerifyReport& report) {
+  if (!report.ternary_equal) return "ternary codes or scales differ";
+  const double median = report.relative_rms_median;
+  const double worst = report.relative_rms_max;
+  if (!std::isfinite(median) || !std::isfinite(worst)) {
+    return "logits are not finite numbers, or vanish in one of the two";
+  }
+  const double median_limit = report.lossless ? kMaxLossless : kMaxMedian;
+  const double worst_limit = report.lossless ? kMaxLossless : kMaxWorst;
+  if (median <= median_limit && worst <= worst_limit) return {};
+  return fmt::format(
+      "logits differ by {:.2e} relative RMS in the median and {:.2e} at worst, above the {} and {} "
+      "that {} conversion may cost",
+      median, worst, median_limit, worst_limit, report.lossless ? "a lossless" : "this");
+}
 
 VerifyReport verify(const Model& source, const Model& target, const KernelTable& kernels,
                     ThreadPool& pool) {

@@ -54,6 +54,12 @@ TernaryMatrix decode_tq1_0(std::span<const uint8_t> bytes, int64_t rows, int64_t
 TernaryMatrix decode_tq2_0(std::span<const uint8_t> bytes, int64_t rows, int64_t cols,
                            const std::string& origin);
 
+// The check of the codes alone, for blocks that are used as they lie: one linear scan, nothing is
+// decoded, scales are not looked at. `bytes` must be whole blocks. Throws kBadInput naming `origin`
+// and the first block that holds a byte which stands for no codes.
+void check_tq1_0(std::span<const uint8_t> bytes, const std::string& origin);
+void check_tq2_0(std::span<const uint8_t> bytes, const std::string& origin);
+
 // Tercet's own layouts: a 64-byte header (magic, version, layout, scope, rows, cols, group size),
 // the codes row by row (each group of a row starts on a byte), then the f32 scales, each part
 // padded to 64 bytes. Self-describing: decode needs no shape from outside. A group_size above cols

@@ -45,6 +45,11 @@ struct Tq2 {
     }
     return true;
   }
+  static bool is_valid(const uint8_t* block) {
+    unsigned threes = 0;
+    for (int i = 0; i < kCodeBytes; ++i) threes |= block[i] & (block[i] >> 1) & 0x55u;
+    return threes == 0;
+  }
 };
 
 // Trits are the digits of a base-3 fraction of 256, most significant first: multiplying the byte by
@@ -55,12 +60,12 @@ struct Tq1 {
   static constexpr std::array<Section, 3> kSections = {
       {{0, 32, 0, 5}, {32, 16, 160, 5}, {48, 4, 240, 4}}};
 
-  static uint8_t pack(const std::array<int, 5>& digits, int places) {
+  static constexpr uint8_t pack(const std::array<int, 5>& digits, int places) {
     int value = 0;
     for (int n = 0; n < 5; ++n) value = 3 * value + (n < places ? digits[n] : 0);
     return static_cast<uint8_t>((value * 256 + 242) / 243);
   }
-  static bool unpack(uint8_t byte, int places, std::array<int, 5>& digits) {
+  static constexpr bool unpack(uint8_t byte, int places, std::array<int, 5>& digits) {
     int fraction = byte;
     for (int n = 0; n < places; ++n) {
       fraction *= 3;
@@ -69,7 +74,29 @@ struct Tq1 {
     }
     return pack(digits, places) == byte;
   }
+  static bool is_valid(const uint8_t* block);
 };
+
+// Which bytes hold `places` codes.
+constexpr std::array<bool, 256> tq1_bytes(int places) {
+  std::array<bool, 256> valid = {};
+  std::array<int, 5> digits = {};
+  for (size_t byte = 0; byte < valid.size(); ++byte) {
+    valid[byte] = Tq1::unpack(static_cast<uint8_t>(byte), places, digits);
+  }
+  return valid;
+}
+
+bool Tq1::is_valid(const uint8_t* block) {
+  static constexpr std::array<bool, 256> kFive = tq1_bytes(5);
+  static constexpr std::array<bool, 256> kFour = tq1_bytes(4);
+  bool valid = true;
+  for (const Section& section : kSections) {
+    const std::array<bool, 256>& table = section.places == 5 ? kFive : kFour;
+    for (int m = 0; m < section.width; ++m) valid = valid && table[block[section.byte + m]];
+  }
+  return valid;
+}
 
 template <class Format>
 constexpr int64_t block_bytes() {
@@ -149,6 +176,22 @@ size_t checked_blocks(std::span<const uint8_t> bytes, int64_t rows, int64_t cols
 }
 
 template <class Format>
+[[noreturn]] void refuse_codes(size_t block, const std::string& origin) {
+  fail(ErrorCode::kBadInput, "{}: {} block {} holds a byte that stands for no ternary codes",
+       origin, to_string(Format::kLayout), block);
+}
+
+template <class Format>
+void check_blocks(std::span<const uint8_t> bytes, const std::string& origin) {
+  const size_t blocks = bytes.size() / block_bytes<Format>();
+  for (size_t index = 0; index < blocks; ++index) {
+    if (!Format::is_valid(&bytes[index * block_bytes<Format>()])) {
+      refuse_codes<Format>(index, origin);
+    }
+  }
+}
+
+template <class Format>
 TernaryMatrix decode_blocks(std::span<const uint8_t> bytes, int64_t rows, int64_t cols,
                             const std::string& origin) {
   const size_t blocks = checked_blocks<Format>(bytes, rows, cols, origin);
@@ -166,8 +209,7 @@ TernaryMatrix decode_blocks(std::span<const uint8_t> bytes, int64_t rows, int64_
            to_string(Format::kLayout), index);
     }
     if (!unpack_block<Format>(block, &matrix.codes[index * kBlock])) {
-      fail(ErrorCode::kBadInput, "{}: {} block {} holds a byte that stands for no ternary codes",
-           origin, to_string(Format::kLayout), index);
+      refuse_codes<Format>(index, origin);
     }
   }
   const float first = matrix.scales.front();
@@ -200,6 +242,14 @@ TernaryMatrix decode_tq1_0(std::span<const uint8_t> bytes, int64_t rows, int64_t
 TernaryMatrix decode_tq2_0(std::span<const uint8_t> bytes, int64_t rows, int64_t cols,
                            const std::string& origin) {
   return decode_blocks<Tq2>(bytes, rows, cols, origin);
+}
+
+void check_tq1_0(std::span<const uint8_t> bytes, const std::string& origin) {
+  check_blocks<Tq1>(bytes, origin);
+}
+
+void check_tq2_0(std::span<const uint8_t> bytes, const std::string& origin) {
+  check_blocks<Tq2>(bytes, origin);
 }
 
 }  // namespace tercet::packing

@@ -3,6 +3,7 @@
 
 #include "core/error.h"
 #include "formats/gguf.h"
+#include "formats/printable.h"
 
 namespace tercet {
 namespace {
@@ -61,7 +62,7 @@ TokenizerSpec read_gguf_vocabulary(const GgufFile& file) {
   const std::string& model = file.string(kModel);
   if (model != "llama") {
     fail(ErrorCode::kUnsupported, "'{}': {} = '{}' is not supported, only 'llama' is",
-         file.path().string(), kModel, model);
+         file.path().string(), kModel, printable(model));
   }
   if (file.find(kCharsMap) != nullptr) {
     fail(ErrorCode::kUnsupported, "'{}': {} is not supported, only identity normalization is",

@@ -3,6 +3,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "formats/printable.h"
 #include "tokenizer/wire_reader.h"
 
 namespace tercet {
@@ -97,7 +98,7 @@ void check_supported(const Settings& settings, const std::string& file) {
                 names[settings.model_type < 5 ? settings.model_type : 0]);
   }
   if (settings.whitespace_as_suffix) unsupported("trainer_spec.treat_whitespace_as_suffix", "true");
-  if (settings.has_normalizer_rules) unsupported("normalizer_spec.name", settings.normalizer);
+  if (settings.has_normalizer_rules) unsupported("normalizer_spec.name", printable(settings.normalizer));
   if (!settings.escape_whitespaces) unsupported("normalizer_spec.escape_whitespaces", "false");
 }
 

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <optional>
 
 #include "core/error.h"
@@ -42,6 +41,7 @@ Vocabulary::Vocabulary(TokenizerSpec spec) : spec_(std::move(spec)) {
          spec_.pieces.size());
   }
   index_pieces();
+  index_user_defined();
   index_byte_pieces();
   check_special_ids();
 }
@@ -63,13 +63,30 @@ void Vocabulary::index_pieces() {
     index_.emplace(entry.text, id);
     longest_piece_ = std::max(longest_piece_, entry.text.size());
     words_are_independent_ = words_are_independent_ && !has_inner_space(entry.text);
-    if (user_defined) {
-      user_defined_lengths_[static_cast<uint8_t>(entry.text[0])].push_back(entry.text.size());
-    }
   }
-  for (std::vector<size_t>& lengths : user_defined_lengths_) {
-    std::sort(lengths.begin(), lengths.end(), std::greater<>());
-    lengths.erase(std::unique(lengths.begin(), lengths.end()), lengths.end());
+}
+
+void Vocabulary::index_user_defined() {
+  for (int32_t id = 0; id < size(); ++id) {
+    const std::string& text = piece(id).text;
+    if (piece(id).type != PieceType::kUserDefined || find(text) != id) continue;
+    if (text.size() > kMaxUserDefinedBytes) {
+      fail(ErrorCode::kUnsupported, "'{}': user-defined piece {} has {} bytes; at most {} work",
+           spec_.origin, id, text.size(), kMaxUserDefinedBytes);
+    }
+    user_defined_.push_back({text, -1});
+    starts_user_defined_[static_cast<uint8_t>(text[0])] = true;
+  }
+  std::sort(user_defined_.begin(), user_defined_.end(),
+            [](const UserDefined& a, const UserDefined& b) { return a.text < b.text; });
+  // A piece follows all its prefixes, and between them lie only texts with the same prefix.
+  for (size_t i = 1; i < user_defined_.size(); ++i) {
+    auto prefix = static_cast<int64_t>(i) - 1;
+    while (prefix >= 0 &&
+           !user_defined_[i].text.starts_with(user_defined_[static_cast<size_t>(prefix)].text)) {
+      prefix = user_defined_[static_cast<size_t>(prefix)].prefix;
+    }
+    user_defined_[i].prefix = prefix;
   }
 }
 
@@ -113,12 +130,20 @@ void Vocabulary::check_special_ids() const {
 }
 
 size_t Vocabulary::match_user_defined(std::string_view text) const {
-  for (const size_t length : user_defined_lengths_[static_cast<uint8_t>(text[0])]) {
-    if (length > text.size()) continue;
-    const auto it = index_.find(text.substr(0, length));
-    if (it != index_.end() && piece(it->second).type == PieceType::kUserDefined) return length;
+  if (!starts_user_defined_[static_cast<uint8_t>(text[0])]) return 0;
+  // The last piece not after `text` in order, or one of its prefixes, is the longest that matches.
+  const auto after = std::upper_bound(
+      user_defined_.begin(), user_defined_.end(), text,
+      [](std::string_view wanted, const UserDefined& entry) { return wanted < entry.text; });
+  if (after == user_defined_.begin()) return 0;
+  auto best = static_cast<int64_t>(after - user_defined_.begin()) - 1;
+  const std::string_view nearest = user_defined_[static_cast<size_t>(best)].text;
+  const auto differs = std::mismatch(nearest.begin(), nearest.end(), text.begin(), text.end());
+  const auto common = static_cast<size_t>(differs.first - nearest.begin());
+  while (best >= 0 && user_defined_[static_cast<size_t>(best)].text.size() > common) {
+    best = user_defined_[static_cast<size_t>(best)].prefix;
   }
-  return 0;
+  return best < 0 ? 0 : user_defined_[static_cast<size_t>(best)].text.size();
 }
 
 uint8_t Vocabulary::byte_of(int32_t id) const { return *parse_byte_piece(piece(id).text); }

@@ -24,11 +24,14 @@ struct TokenizerSpec {
   bool remove_extra_whitespaces = false;  // runs of spaces become one, outer ones vanish
 };
 
+// Bytes of a user-defined piece at most: they are looked for at every place of a text.
+inline constexpr size_t kMaxUserDefinedBytes = 256;
+
 // The checked, indexed piece table. Immutable. Not copyable: the index points into the pieces.
 class Vocabulary {
  public:
   // Throws kBadInput naming the file and the piece: ids out of range, NaN scores, malformed or
-  // missing byte pieces.
+  // missing byte pieces. kUnsupported for user-defined pieces above kMaxUserDefinedBytes.
   explicit Vocabulary(TokenizerSpec spec);
   Vocabulary(const Vocabulary&) = delete;
   Vocabulary& operator=(const Vocabulary&) = delete;
@@ -43,7 +46,8 @@ class Vocabulary {
     const auto it = index_.find(text);
     return it == index_.end() ? -1 : it->second;
   }
-  // Bytes of the longest user-defined piece that `text` starts with; 0 when there is none.
+  // Bytes of the longest user-defined piece that `text`, not empty, starts with; 0 when there is
+  // none. Takes O(kMaxUserDefinedBytes * log(pieces)) at worst.
   size_t match_user_defined(std::string_view text) const;
 
   bool has_byte_pieces() const { return byte_ids_[0] >= 0; }
@@ -57,13 +61,20 @@ class Vocabulary {
   bool has_unused() const { return has_unused_; }
 
  private:
+  struct UserDefined {
+    std::string_view text;
+    int64_t prefix;  // the longest other one that `text` starts with, -1 for none
+  };
+
   void index_pieces();
+  void index_user_defined();
   void index_byte_pieces();
   void check_special_ids() const;
 
   TokenizerSpec spec_;
   std::unordered_map<std::string_view, int32_t> index_;
-  std::array<std::vector<size_t>, 256> user_defined_lengths_;  // by first byte, longest first
+  std::vector<UserDefined> user_defined_;  // sorted by text
+  std::array<bool, 256> starts_user_defined_{};
   std::array<int32_t, 256> byte_ids_{};
   size_t longest_piece_ = 0;
   bool words_are_independent_ = true;

@@ -101,10 +101,18 @@ TEST_F(FileTest, AFullDiskIsAnErrorAndKeepsTheTarget) {
 }
 
 TEST_F(FileTest, ALeftoverOfAKilledRunIsReplaced) {
-  write_text_file(path("a.tmp"), "much longer rest of a run that was killed");
+  const std::string leftover = "a." + std::to_string(::getpid()) + ".tmp";
+  write_text_file(path(leftover.c_str()), "much longer rest of a run that was killed");
   write_text_file(path("a"), "new");
   EXPECT_EQ(read_text_file(path("a"), 100), "new");
   EXPECT_EQ(entries(), 1u);
+}
+
+TEST_F(FileTest, FilesOfOthersAreLeftAlone) {
+  write_text_file(path("a.tmp"), "mine");
+  write_text_file(path("a"), "new");
+  EXPECT_EQ(read_text_file(path("a.tmp"), 100), "mine");
+  EXPECT_EQ(entries(), 2u);
 }
 
 TEST_F(FileTest, WriteAtOverwritesInsideOnly) {

@@ -123,6 +123,8 @@ class Pretrain(unittest.TestCase):
             time.sleep(extra)
             process.kill()
             process.communicate()
+            if process.returncode == 0:
+                break  # it was faster
             process = self.start_resumed(out)
         process.communicate()
         self.assertEqual(process.returncode, 0)
@@ -192,12 +194,79 @@ class Pretrain(unittest.TestCase):
             (("--config", self.corpus), 3, "corpus.txt"),
             (("--config", self.recipe, "--device", "cuda"), 3, "cuda"),
             (("--resume",), 2, "no checkpoint"),
+            (("--data", data, "--steps", 5, "--learning-rate", -5), 2, "learning_rate"),
+            (("--config", self.recipe, "--eval-tokens", 10), 2, "eval_tokens"),
+            (("--config", self.recipe, "--num-attention-heads", 3), 3, "recipe.json"),
         ]
         for options, code, word in cases:
             with self.subTest(options=options):
                 self.assert_error(run("pretrain", "--out", out, *options), code, word)
         self.assert_error(run("pretrain", "--config", self.recipe, "--out", self.reference), 2,
                           "--resume")
+        self.assert_error(run("pretrain", "--out", self.reference, "--resume"), 2, "finished")
+
+    def test_data_is_checked_before_training(self):
+        bare = self.folder / "bare"
+        self.must("data", "build", self.corpus, "--tokenizer", self.folder / "tok",
+                  "--validation-fraction", 0, "--out", bare)
+        out = self.new()
+        result = run("pretrain", "--config", self.recipe, "--data", bare, "--out", out)
+        self.assert_error(result, 3, "validation")
+        self.assertFalse((out / "log.jsonl").exists())
+        damaged = self.folder / "damaged"
+        shutil.copytree(self.folder / "data", damaged)
+        shard = damaged / "train-00000.bin"
+        data = bytearray(shard.read_bytes())
+        data[1000] ^= 1  # still a valid token
+        shard.write_bytes(data)
+        self.assert_error(run("pretrain", "--config", self.recipe, "--data", damaged, "--out",
+                              self.new()), 3, shard)
+
+    def unfinished(self):
+        """A run that was killed after its first checkpoint."""
+        out = self.new()
+        process = self.start(out)
+        self.wait_for_checkpoint(out, process)
+        process.kill()
+        process.communicate()
+        return out
+
+    def test_resuming_on_other_data_is_refused(self):
+        out = self.unfinished()
+        data = self.folder / "data"
+        manifest = (data / "dataset.json").read_text()
+        try:
+            (data / "dataset.json").write_text(manifest + "\n")
+            self.assert_error(run("pretrain", "--out", out, "--resume"), 3, data)
+        finally:
+            (data / "dataset.json").write_text(manifest)
+        # From another directory, to the same bits.
+        self.must("pretrain", "--out", out, "--resume")
+        self.assert_same_as_reference(out)
+
+    def test_a_lost_log_does_not_stop_a_run(self):
+        out = self.unfinished()
+        (out / "log.jsonl").write_text("")
+        self.must("pretrain", "--out", out, "--resume")
+        self.assertEqual((out / "model.safetensors").read_bytes(),
+                         (self.reference / "model.safetensors").read_bytes())
+
+    def test_directories_of_the_user_are_no_checkpoints(self):
+        out = self.unfinished()
+        newest = sorted(out.glob("checkpoints/step-????????"))[-1]
+        kept = newest.with_name("step-99999999-best")
+        shutil.copytree(newest, kept)
+        self.must("pretrain", "--out", out, "--resume")
+        self.assertTrue((kept / "state.json").exists())
+        self.assert_same_as_reference(out)
+
+    def test_f32_on_two_threads_repeats(self):
+        runs = [self.new(), self.new()]
+        for out in runs:
+            self.must("pretrain", "--config", self.recipe, "--out", out, "--steps", 6,
+                      "--precision", "f32", "--threads", 2)
+        first, second = ((out / "model.safetensors").read_bytes() for out in runs)
+        self.assertEqual(first, second)
 
     def test_a_loss_that_explodes_stops_with_advice(self):
         out = self.new()

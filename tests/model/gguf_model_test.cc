@@ -101,6 +101,11 @@ TEST(GgufModelTest, RefusesWhatItCannotRun) {
     w.set("llama.rope.scaling.type", GgufValue::string("yarn"));
     w.set("llama.rope.scaling.factor", GgufValue::f32(4));
   });
+  // Both mean linear scaling.
+  expect_refused("llama", "llama.rope.scaling.type",
+                 [](GgufWriter& w) { w.set("llama.rope.scaling.factor", GgufValue::f32(4)); });
+  expect_refused("llama", "llama.rope.scaling.type",
+                 [](GgufWriter& w) { w.set("llama.rope.scale_linear", GgufValue::f32(2)); });
   expect_refused("llama", "llama.rope.dimension_count",
                  [](GgufWriter& w) { w.set("llama.rope.dimension_count", GgufValue::u32(8)); });
   expect_refused("llama", "num_key_value_heads",

@@ -155,6 +155,28 @@ TEST_P(DamagedGguf, FlippedBytesAreRefusedOrHarmless) {
   EXPECT_GT(refused, 20);
 }
 
+// The kernels would run on them without a word.
+TEST(LoadTest, BlocksThatHoldNoCodesAreRefusedByName) {
+  const TempDir directory;
+  const ModelConfig config = wide_b158_config();
+  write_hf_model(directory / "model", config, random_weights(config, 1));
+  for (const StoredType type : {StoredType::kTq1_0, StoredType::kTq2_0}) {
+    const fs::path path = directory / (std::string(to_string(type)) + ".gguf");
+    convert(directory / "model", path, {type, {}}, {}, nullptr);
+    std::string bytes = read_text_file(path, 1u << 24);
+    const Model model = Model::load(path);
+    const auto data = model.weights().layers[1].down.data;
+    const std::string blocks(data.begin(), data.end());
+    const size_t at = bytes.find(blocks);
+    ASSERT_NE(at, std::string::npos);
+    bytes[at + blocks.size() - 3] = type == StoredType::kTq1_0 ? '\x01' : '\x03';
+    write_text_file(path, bytes);
+    const std::string message = load_error(path, ErrorCode::kBadInput);
+    expect_text(message, "blk.1.ffn_down.weight");
+    expect_text(message, "stands for no ternary codes");
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(All, DamagedGguf, testing::Values(StoredType::kTrit5, StoredType::kTq2_0));
 
 }  // namespace

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include "core/error.h"
 #include "model/convert.h"
@@ -45,6 +47,55 @@ TEST_F(VerifyTest, IsExactForAModelAndItself) {
   EXPECT_TRUE(report.ternary_equal);
   EXPECT_EQ(report.relative_rms_max, 0);
   EXPECT_EQ(report.top1_agreement, 1);
+}
+
+// NaN in the odd positions only; sorted among numbers it could end anywhere.
+TEST_F(VerifyTest, OneTokenWithoutFiniteLogitsIsAFault) {
+  const ModelConfig config = tiny_config();
+  FloatWeights weights = random_weights(config, 1);
+  write_hf_model(directory_ / "a", config, weights);
+  weights["model.embed_tokens.weight"][5] = std::numeric_limits<float>::quiet_NaN();
+  write_hf_model(directory_ / "b", config, weights);
+  const VerifyReport report = compare("a", "b");
+  EXPECT_TRUE(std::isnan(report.relative_rms_median));
+  EXPECT_TRUE(std::isnan(report.relative_rms_max));
+  EXPECT_NE(find_fault(report).find("not finite"), std::string::npos);
+}
+
+TEST_F(VerifyTest, KnowsWhichConversionsKeepEverything) {
+  const ModelConfig config = tiny_b158_config();
+  write_hf_model(directory_ / "a", config, random_weights(config, 1));
+  const auto report_of = [&](StoredType type, StoredType rest) {
+    convert(directory_ / "a", directory_ / "a.gguf", {type, rest}, {}, nullptr);
+    return compare("a", "a.gguf");
+  };
+  VerifyReport report = report_of(StoredType::kTrit5, StoredType::kF32);
+  EXPECT_TRUE(report.lossless);
+  EXPECT_EQ(find_fault(report), "");
+  report.relative_rms_max = 1e-5;
+  EXPECT_NE(find_fault(report).find("a lossless conversion"), std::string::npos);
+
+  report = report_of(StoredType::kTrit5, StoredType::kQ8_0);
+  EXPECT_FALSE(report.lossless);
+  EXPECT_EQ(find_fault(report), "");
+  report = report_of(StoredType::kF32, StoredType::kF32);  // no int8 activations any more
+  EXPECT_FALSE(report.lossless);
+  EXPECT_EQ(find_fault(report), "");
+}
+
+TEST(FindFault, BoundsTheMedianAndTheWorstPosition) {
+  const auto fault = [](double median, double worst, bool equal) {
+    VerifyReport report;
+    report.relative_rms_median = median;
+    report.relative_rms_max = worst;
+    report.ternary_equal = equal;
+    return !find_fault(report).empty();
+  };
+  EXPECT_FALSE(fault(0.09, 0.4, true));
+  EXPECT_TRUE(fault(0.11, 0.4, true));
+  EXPECT_TRUE(fault(0.01, 0.6, true));
+  EXPECT_TRUE(fault(0, 0, false));
+  EXPECT_TRUE(fault(0.01, std::numeric_limits<double>::infinity(), true));
 }
 
 TEST_F(VerifyTest, RefusesModelsOfDifferentShape) {

@@ -29,10 +29,11 @@ struct Format {
   const char* name;
   std::vector<uint8_t> (*encode)(const TernaryMatrix&, const std::string&);
   TernaryMatrix (*decode)(std::span<const uint8_t>, int64_t, int64_t, const std::string&);
+  void (*check)(std::span<const uint8_t>, const std::string&);
   size_t block;  // bytes
 };
-const Format kFormats[] = {{"tq1_0", encode_tq1_0, decode_tq1_0, 54},
-                           {"tq2_0", encode_tq2_0, decode_tq2_0, 66}};
+const Format kFormats[] = {{"tq1_0", encode_tq1_0, decode_tq1_0, check_tq1_0, 54},
+                           {"tq2_0", encode_tq2_0, decode_tq2_0, check_tq2_0, 66}};
 
 TEST(TqBlocks, EqualTheReferenceByteForByte) {
   std::ifstream file(TERCET_SOURCE_DIR "/tests/golden/tq_blocks.json");
@@ -67,13 +68,32 @@ TEST(TqBlocks, EveryByteValueEitherRoundTripsOrIsRefused) {
         try {
           const TernaryMatrix decoded = format.decode(bytes, 1, 256, "t");
           EXPECT_EQ(format.encode(decoded, "t"), bytes) << format.name << " " << place;
+          format.check(bytes, "t");
           ++accepted;
         } catch (const Error& error) {
           EXPECT_EQ(error.code(), ErrorCode::kBadInput);
+          expect_error(ErrorCode::kBadInput, "block 0", [&] { format.check(bytes, "t"); });
         }
       }
       const bool five = format.block == 54 && place < 48;
       EXPECT_EQ(accepted, five ? 243 : 81) << format.name << " " << place;
+    }
+  }
+}
+
+TEST(TqBlocks, CheckReadsEveryCodeByteOfEveryBlock) {
+  for (const Format& format : kFormats) {
+    const std::vector<uint8_t> good = format.encode(make_matrix(1, 512), "t");
+    format.check(good, "t");
+    for (size_t place = 0; place < good.size(); ++place) {
+      std::vector<uint8_t> bytes = good;
+      bytes[place] = format.block == 54 ? 0x01 : 0xC0;  // impossible in every section
+      if (place % format.block >= format.block - 2) {
+        EXPECT_NO_THROW(format.check(bytes, "t")) << place;  // a scale
+        continue;
+      }
+      expect_error(ErrorCode::kBadInput, place < format.block ? "block 0" : "block 1",
+                   [&] { format.check(bytes, "t"); });
     }
   }
 }

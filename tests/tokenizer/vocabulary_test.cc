@@ -2,6 +2,7 @@
 #include "tokenizer/vocabulary.h"
 
 #include <limits>
+#include <set>
 
 #include "tokenizer/support.h"
 
@@ -69,6 +70,59 @@ TEST(Vocabulary, FindsOnlyWhatMergingMayMake) {
   for (const char* text : {"<s>", "<unk>", "<0x41>", "", "abc"}) {
     EXPECT_EQ(vocabulary.find(text), -1) << text;
   }
+}
+
+TEST(Vocabulary, UserDefinedPiecesMatchAsLongAsTheyCan) {
+  // "abzz" lies between "ab" and texts such as "abzzy" and "ac" in order; the first "q" is normal.
+  const Vocabulary vocabulary(SpecBuilder()
+                                  .add("q")
+                                  .add("a", PieceType::kUserDefined)
+                                  .add("abzz", PieceType::kUserDefined)
+                                  .add("abm", PieceType::kUserDefined)
+                                  .add("ab", PieceType::kUserDefined)
+                                  .add("q", PieceType::kUserDefined)
+                                  .add("\xFF\xFE", PieceType::kUserDefined)
+                                  .spec());
+  const std::pair<const char*, size_t> expected[] = {
+      {"a", 1},    {"ab", 2},       {"abm", 3},      {"abmzz", 3},   {"abz", 2}, {"abzy", 2},
+      {"abzz", 4}, {"abzzy", 4},    {"abzzz", 4},    {"ac", 1},      {"b", 0},   {"q", 0},
+      {"\xFF", 0}, {"\xFF\xFE", 2}, {"\xFF\xFF", 0}, {"abl\xFF", 2}, {"aa", 1}};
+  for (const auto& [text, length] : expected) {
+    EXPECT_EQ(vocabulary.match_user_defined(text), length) << text;
+  }
+}
+
+TEST(Vocabulary, UserDefinedPiecesMatchAsATableOfAllPrefixesSays) {
+  Rng rng(5);
+  const auto draw = [&rng](uint64_t longest) {
+    std::string text;
+    for (uint64_t left = 1 + rng.below(longest); left > 0; --left) text += "ab\xC3"[rng.below(3)];
+    return text;
+  };
+  SpecBuilder builder;
+  std::set<std::string> pieces;
+  for (int i = 0; i < 60; ++i) {
+    pieces.insert(draw(7));
+    builder.add(*pieces.rbegin(), PieceType::kUserDefined);
+  }
+  for (const std::string& piece : pieces) builder.add(piece, PieceType::kUserDefined);
+  const Vocabulary vocabulary(builder.spec());
+  for (int i = 0; i < 2000; ++i) {
+    const std::string text = draw(9);
+    size_t expected = text.size();
+    while (expected > 0 && !pieces.contains(text.substr(0, expected))) --expected;
+    EXPECT_EQ(vocabulary.match_user_defined(text), expected) << text;
+  }
+}
+
+TEST(Vocabulary, UserDefinedPiecesHaveAGreatestLength) {
+  SpecBuilder builder;
+  builder.add(std::string(256, 'a'), PieceType::kUserDefined);
+  const Vocabulary vocabulary(builder.spec());
+  EXPECT_EQ(vocabulary.match_user_defined(std::string(1000, 'a')), 256u);
+  builder.add(std::string(257, 'a'), PieceType::kUserDefined);
+  expect_error(ErrorCode::kUnsupported, "user-defined piece 260 has 257 bytes",
+               [&] { Vocabulary refused(builder.spec()); });
 }
 
 TEST(Vocabulary, WordsDependOnEachOtherWhenAPieceHoldsAnInnerSpace) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "kernels/generic/bits.inl.h"
@@ -24,41 +25,42 @@ inline float widen_f16(uint16_t half) {
   return float_from_bits(bits_of_float(scaled) | special | sign);
 }
 
-// Each storage type: Stored, how many of them make a row, and 32 values from element i on, which
-// may be the stored ones themselves.
+// Files may put a row at any address, so stored elements are never accessed by their type.
+inline uint16_t load_half(const uint8_t* from) {
+  uint16_t half;
+  __builtin_memcpy(&half, from, sizeof(half));
+  return half;
+}
+
+// Each storage type: the bytes of `count` values, and the 32 floats stored at `from`, which may be
+// the stored ones themselves.
 struct F32Row {
-  using Stored = float;
-  static int64_t stride(int64_t cols) { return cols; }
-  static const float* widen(const float* row, int64_t i, float*) { return row + i; }
+  static constexpr int64_t bytes(int64_t count) { return 4 * count; }
+  static const void* widen(const uint8_t* from, float*) { return from; }
 };
 
 struct F16Row {
-  using Stored = uint16_t;
-  static int64_t stride(int64_t cols) { return cols; }
-  static const float* widen(const uint16_t* row, int64_t i, float* values) {
-    for (int lane = 0; lane < kLanes; ++lane) values[lane] = widen_f16(row[i + lane]);
+  static constexpr int64_t bytes(int64_t count) { return 2 * count; }
+  static const void* widen(const uint8_t* from, float* values) {
+    for (int lane = 0; lane < kLanes; ++lane) values[lane] = widen_f16(load_half(from + 2 * lane));
     return values;
   }
 };
 
 struct Bf16Row {
-  using Stored = uint16_t;
-  static int64_t stride(int64_t cols) { return cols; }
-  static const float* widen(const uint16_t* row, int64_t i, float* values) {
+  static constexpr int64_t bytes(int64_t count) { return 2 * count; }
+  static const void* widen(const uint8_t* from, float* values) {
     for (int lane = 0; lane < kLanes; ++lane) {
-      values[lane] = float_from_bits(static_cast<uint32_t>(row[i + lane]) << 16);
+      values[lane] = float_from_bits(static_cast<uint32_t>(load_half(from + 2 * lane)) << 16);
     }
     return values;
   }
 };
 
 struct Q8Row {  // blocks of an f16 scale and 32 int8
-  using Stored = uint8_t;
-  static constexpr int kBlockBytes = 34;
-  static int64_t stride(int64_t cols) { return cols / kLanes * kBlockBytes; }
-  static const float* widen(const uint8_t* row, int64_t i, float* values) {
-    const uint8_t* block = row + i / kLanes * kBlockBytes;
-    const float scale = widen_f16(static_cast<uint16_t>(block[0] | block[1] << 8));
+  static constexpr int64_t bytes(int64_t count) { return count / kLanes * 34; }
+  static const void* widen(const uint8_t* block, float* values) {
+    const float scale = widen_f16(load_half(block));
     for (int lane = 0; lane < kLanes; ++lane) {
       values[lane] = scale * static_cast<float>(static_cast<int8_t>(block[2 + lane]));
     }
@@ -73,10 +75,10 @@ struct LaneSums {
 
   Vector sums[kVectors] = {};
 
-  void add(const float* values, const float* x) {
+  void add(const void* values, const void* x) {
 #pragma GCC unroll 8
     for (int part = 0; part < kVectors; ++part) {
-      sums[part] += load(values + part * Isa::kFloats) * load(x + part * Isa::kFloats);
+      sums[part] += load(values, part) * load(x, part);
     }
   }
 
@@ -90,36 +92,37 @@ struct LaneSums {
   }
 
  private:
-  static Vector load(const float* from) {
+  static Vector load(const void* from, int part) {
     Vector vector;
-    __builtin_memcpy(&vector, from, sizeof(vector));
+    __builtin_memcpy(&vector, static_cast<const uint8_t*>(from) + part * sizeof(vector),
+                     sizeof(vector));
     return vector;
   }
 };
 
 template <class Isa, class Row>
-float dot_row(const typename Row::Stored* row, int64_t cols, const float* x) {
+float dot_row(const uint8_t* row, int64_t cols, const float* x) {
   LaneSums<Isa> sums;
   float values[kLanes];
   int64_t i = 0;
-  for (; i + kLanes <= cols; i += kLanes) sums.add(Row::widen(row, i, values), x + i);
+  for (; i + kLanes <= cols; i += kLanes) {
+    sums.add(Row::widen(row + Row::bytes(i), values), x + i);
+  }
   if (i < cols) {  // never for q8_0; zeros add nothing
-    typename Row::Stored last[kLanes] = {};
+    uint8_t last[Row::bytes(kLanes)] = {};
     float last_x[kLanes] = {};
-    for (int lane = 0; lane < cols - i; ++lane) {
-      last[lane] = row[i + lane];
-      last_x[lane] = x[i + lane];
-    }
-    sums.add(Row::widen(last, 0, values), last_x);
+    __builtin_memcpy(last, row + Row::bytes(i), static_cast<size_t>(Row::bytes(cols - i)));
+    __builtin_memcpy(last_x, x + i, static_cast<size_t>(cols - i) * sizeof(float));
+    sums.add(Row::widen(last, values), last_x);
   }
   return sums.total();
 }
 
 template <class Isa, class Row>
-void float_dot(const typename Row::Stored* w, int64_t rows, int64_t cols, const float* x,
-               float* out) {
+void float_dot(const void* w, int64_t rows, int64_t cols, const float* x, float* out) {
+  const uint8_t* bytes = static_cast<const uint8_t*>(w);
   for (int64_t row = 0; row < rows; ++row) {
-    out[row] = dot_row<Isa, Row>(w + row * Row::stride(cols), cols, x);
+    out[row] = dot_row<Isa, Row>(bytes + row * Row::bytes(cols), cols, x);
   }
 }
 

@@ -92,7 +92,7 @@ TernaryRows ternary_rows(const std::vector<at::Tensor>& weights, at::ScalarType 
 
 class TernaryLinearFunction : public torch::autograd::Function<TernaryLinearFunction> {
  public:
-  // `weights` come as varargs so that autograd sees each.
+  // A TensorList, so that autograd sees each weight.
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, at::TensorList weights,
                             at::ScalarType compute) {
     const int64_t rows = x.size(0);

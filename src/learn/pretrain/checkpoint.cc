@@ -3,7 +3,8 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <map>
+#include <string_view>
 #include <system_error>
 #include <vector>
 
@@ -22,27 +23,32 @@ constexpr const char* kUnfinished = ".unfinished";
 constexpr const char* kStateFile = "state.json";
 constexpr const char* kOptimizerFile = "optimizer.safetensors";
 
-uint64_t checksum(const fs::path& file) {
-  const MappedFile mapped(file);
-  Fnv1a64 hash;
-  hash.update(mapped.bytes());
-  return hash.value();
-}
-
 fs::path checkpoint_path(const fs::path& out, int64_t step) {
   return out / "checkpoints" / fmt::format("{}{:08}", kPrefix, step);
 }
 
+// The step in a name that checkpoint_path() makes; nothing for any other name: directories that the
+// user renamed or put there are not ours to resume from or to remove.
+std::optional<int64_t> step_of(const std::string& name) {
+  if (!name.starts_with(kPrefix)) return std::nullopt;
+  const std::string digits = name.substr(std::string_view(kPrefix).size());
+  const bool plain = digits.size() >= 8 && digits.size() <= 12 &&
+                     digits.find_first_not_of("0123456789") == std::string::npos;
+  if (!plain) return std::nullopt;
+  return std::stoll(digits);
+}
+
 // Finished checkpoints, oldest first.
 std::vector<fs::path> finished_checkpoints(const fs::path& out) {
-  std::vector<fs::path> found;
+  std::map<int64_t, fs::path> found;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(out / "checkpoints", error)) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with(kPrefix) && !name.ends_with(kUnfinished)) found.push_back(entry.path());
+    const auto step = step_of(entry.path().filename().string());
+    if (step && entry.is_directory(error)) found[*step] = entry.path();
   }
-  std::sort(found.begin(), found.end());
-  return found;
+  std::vector<fs::path> ordered;
+  for (const auto& [step, path] : found) ordered.push_back(path);
+  return ordered;
 }
 
 void remove_directory(const fs::path& directory) {
@@ -75,13 +81,17 @@ std::string state_checksum(Json json) {
 Json state_json(const TrainingState& state, const fs::path& directory) {
   Json files = Json::object();
   for (const auto& entry : fs::directory_iterator(directory)) {
-    files[entry.path().filename().string()] = fmt::format("{:016x}", checksum(entry.path()));
+    files[entry.path().filename().string()] = file_checksum(entry.path());
   }
   Json json = {{"format", 1},
                {"step", state.step},
                {"log_bytes", state.log_bytes},
                {"seconds", state.seconds},
-               {"best_validation_loss", state.best_validation_loss},
+               {"last_eval",
+                {{"step", state.last_eval.step},
+                 {"validation_loss", state.last_eval.validation_loss},
+                 {"tokens", state.last_eval.tokens}}},
+               {"data_fingerprint", state.data_fingerprint},
                {"recipe", state.recipe},
                {"checksums", files}};
   json["state_checksum"] = state_checksum(json);
@@ -98,13 +108,20 @@ void check_files(const Json& checksums, const fs::path& checkpoint) {
   for (const auto& [name, sum] : checksums.items()) {
     const fs::path file = checkpoint / fs::path(name).filename();
     if (!fs::exists(file)) fail_damaged(file, "is missing");
-    if (!sum.is_string() || sum.get<std::string>() != fmt::format("{:016x}", checksum(file))) {
+    if (!sum.is_string() || sum.get<std::string>() != file_checksum(file)) {
       fail_damaged(file, "is damaged (its checksum differs)");
     }
   }
 }
 
 }  // namespace
+
+std::string file_checksum(const fs::path& file) {
+  const MappedFile mapped(file);
+  Fnv1a64 hash;
+  hash.update(mapped.bytes());
+  return fmt::format("{:016x}", hash.value());
+}
 
 void copy_tokenizer(const fs::path& from, const fs::path& to) {
   for (const char* name : {"tokenizer.model", "tokenizer_config.json", "special_tokens_map.json"}) {
@@ -156,7 +173,10 @@ TrainingState read_checkpoint(const fs::path& checkpoint) {
     state.step = json.at("step").get<int64_t>();
     state.log_bytes = json.at("log_bytes").get<uint64_t>();
     state.seconds = json.at("seconds").get<double>();
-    state.best_validation_loss = json.at("best_validation_loss").get<double>();
+    state.last_eval = {json.at("last_eval").at("step").get<int64_t>(),
+                       json.at("last_eval").at("validation_loss").get<double>(),
+                       json.at("last_eval").at("tokens").get<uint64_t>()};
+    state.data_fingerprint = json.at("data_fingerprint").get<std::string>();
     state.recipe = json.at("recipe");
     return state;
   } catch (const Json::exception& error) {

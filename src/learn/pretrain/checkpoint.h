@@ -12,6 +12,13 @@
 
 namespace tercet::learn {
 
+// The newest validation loss; step is -1 before the first.
+struct LastEvaluation {
+  int64_t step = -1;
+  double validation_loss = 0;  // nats per token
+  uint64_t tokens = 0;
+};
+
 // OUT/checkpoints/step-00000100/: an HF directory (latent weights) plus optimizer.safetensors and
 // state.json. A checkpoint appears whole, by renaming its directory, or not at all; state.json
 // holds a checksum of every other file.
@@ -19,8 +26,9 @@ struct TrainingState {
   int64_t step = 0;        // optimizer steps done
   uint64_t log_bytes = 0;  // length of the log at that time; a resumed run cuts it there
   double seconds = 0;      // of training so far
-  double best_validation_loss = -1;
-  Json recipe;  // the run's resolved recipe
+  LastEvaluation last_eval;
+  std::string data_fingerprint;  // file_checksum of the data set's dataset.json
+  Json recipe;                   // the run's resolved recipe
 };
 
 // Writes a checkpoint and removes all but the newest `keep`.
@@ -34,6 +42,9 @@ std::optional<std::filesystem::path> newest_checkpoint(const std::filesystem::pa
 // state.json of a checkpoint, after comparing every file with its checksum. Throws kBadInput naming
 // the damaged file and which checkpoint to go back to.
 TrainingState read_checkpoint(const std::filesystem::path& checkpoint);
+
+// FNV-1a of a file's bytes in hexadecimal.
+std::string file_checksum(const std::filesystem::path& file);
 
 // Copies the tokenizer's files (tokenizer.model and its configuration) between directories.
 void copy_tokenizer(const std::filesystem::path& from, const std::filesystem::path& to);

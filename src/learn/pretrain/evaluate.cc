@@ -30,19 +30,28 @@ int32_t sample_row(const at::Tensor& logits, Rng& rng) {
 
 double ValidationLoss::perplexity() const { return std::exp(mean_nll); }
 
+void check_validation_split(const TokenDataset& split, int64_t sequence_length,
+                            int64_t max_tokens) {
+  if (max_tokens < sequence_length) {
+    fail(ErrorCode::kUsage, "eval_tokens is {}, fewer than one sequence of {}", max_tokens,
+         sequence_length);
+  }
+  if (static_cast<int64_t>(split.size()) <= sequence_length) {
+    fail(ErrorCode::kBadInput,
+         "the validation split has {} tokens, too few for one sequence of {}; use a larger "
+         "--validation-fraction in `tercet data build`, or a shorter sequence_length",
+         split.size(), sequence_length);
+  }
+}
+
 ValidationLoss validation_loss(const Transformer& model, const TokenDataset& split,
                                int64_t sequence_length, int64_t micro_batch_size,
                                int64_t max_tokens, at::ScalarType compute,
                                const std::atomic<bool>* stop) {
   const at::NoGradGuard no_gradients;
+  check_validation_split(split, sequence_length, max_tokens);
   const int64_t available = static_cast<int64_t>(split.size()) - 1;
   const int64_t windows = std::min(available, max_tokens) / sequence_length;
-  if (windows < 1) {
-    fail(ErrorCode::kBadInput,
-         "the validation split has {} tokens, fewer than one sequence of {}; use a larger "
-         "--validation-fraction in `tercet data build`",
-         split.size(), sequence_length);
-  }
   ValidationLoss result;
   double total = 0.0;
   for (int64_t first = 0; first < windows; first += micro_batch_size) {

@@ -17,6 +17,8 @@ struct ValidationLoss {
   uint64_t tokens = 0;
   double perplexity() const;
 };
+// Throws kBadInput / kUsage when the split or `max_tokens` hold less than one window.
+void check_validation_split(const TokenDataset& split, int64_t sequence_length, int64_t max_tokens);
 ValidationLoss validation_loss(const Transformer& model, const TokenDataset& split,
                                int64_t sequence_length, int64_t micro_batch_size,
                                int64_t max_tokens, at::ScalarType compute,

@@ -123,10 +123,10 @@ void resolve_schedule(Recipe& r) {
   const bool ternary = r.linear == "b1.58";
   if (r.schedule.empty()) r.schedule = ternary ? "two-stage" : "cosine";
   check_choice("schedule", r.schedule, {"two-stage", "cosine", "linear", "constant"});
-  if (r.learning_rate < 0) r.learning_rate = default_learning_rate(ternary, r.hidden_size);
-  if (r.learning_rate_2 < 0) r.learning_rate_2 = r.learning_rate * (2.0 / 3.0);
-  if (r.weight_decay < 0) r.weight_decay = 0.1;
-  if (r.weight_decay_2 < 0) r.weight_decay_2 = r.schedule == "two-stage" ? 0.0 : r.weight_decay;
+  if (r.learning_rate == -1) r.learning_rate = default_learning_rate(ternary, r.hidden_size);
+  if (r.learning_rate_2 == -1) r.learning_rate_2 = r.learning_rate * (2.0 / 3.0);
+  if (r.weight_decay == -1) r.weight_decay = 0.1;
+  if (r.weight_decay_2 == -1) r.weight_decay_2 = r.schedule == "two-stage" ? 0.0 : r.weight_decay;
   check_range("learning_rate", r.learning_rate, 1e-9, 10);
   check_range("learning_rate_2", r.learning_rate_2, 0, 10);
   check_range("min_learning_rate", r.min_learning_rate, 0, r.learning_rate);
@@ -151,11 +151,12 @@ void resolve_amount(Recipe& r) {
   if (r.tokens < 0 || r.steps < 0 || (r.tokens == 0 && r.steps == 0)) {
     fail(ErrorCode::kUsage, "give how long to train: tokens or steps, above 0");
   }
+  check_range("tokens", static_cast<double>(r.tokens), 0, 1e15);
   const int64_t per_step = r.sequence_length * r.batch_size;
   if (r.steps == 0) r.steps = (r.tokens + per_step - 1) / per_step;
   check_range("steps", static_cast<double>(r.steps), 1, 1e9);
   r.tokens = 0;
-  if (r.warmup_steps < 0) r.warmup_steps = std::min<int64_t>(375, r.steps / 20);
+  if (r.warmup_steps == -1) r.warmup_steps = std::min<int64_t>(375, r.steps / 20);
   check_range("warmup_steps", static_cast<double>(r.warmup_steps), 0, static_cast<double>(r.steps));
 }
 

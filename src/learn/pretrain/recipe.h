@@ -37,7 +37,7 @@ struct Recipe {
   int64_t tokens = 0;            // to train on; 0: `steps` decides
   int64_t steps = 0;             // optimizer steps; 0: `tokens` decides
 
-  // How. A negative value means: by family (see resolved()).
+  // How. -1 means: by family (see resolved()).
   std::string schedule;          // "two-stage" | "cosine" | "linear" | "constant"
   double learning_rate = -1;     // peak
   double learning_rate_2 = -1;   // two-stage: peak of the second half
@@ -80,7 +80,7 @@ void apply_json(Recipe& recipe, const Json& json, const std::string& origin);
 Json to_json(const Recipe& recipe);
 
 // Fills what was left to the family and checks every number and choice; throws kUsage naming the
-// field and the allowed range. `train_tokens` is the size of the training split.
+// field and the allowed range.
 Recipe resolved(const Recipe& recipe);
 
 // The architecture, for a tokenizer with these ids. Throws kBadInput naming the field when the

@@ -3,12 +3,13 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <c10/util/Exception.h>
+#include <dlfcn.h>
 #include <torch/csrc/autograd/autograd.h>
 
-#include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <memory>
+#include <string>
 #include <vector>
 
 #include "core/cpu.h"
@@ -58,15 +59,19 @@ class Run {
             model_config(recipe, tokenizer_.vocab_size(), tokenizer_.bos_id(), tokenizer_.eos_id()),
             static_cast<uint64_t>(recipe.seed), parse_device(recipe.device)),
         optimizer_(model_.parameters(), recipe) {
-    if (train_.vocab_size() != tokenizer_.vocab_size()) {
-      fail(ErrorCode::kBadInput,
-           "'{}' was built with a vocabulary of {}, but its tokenizer has {}; build it again",
-           recipe.data, train_.vocab_size(), tokenizer_.vocab_size());
-    }
+    check_data();
     state_.recipe = to_json(recipe);
+    state_.data_fingerprint = file_checksum(std::filesystem::path(recipe.data) / kManifestName);
   }
 
   void restore(const std::filesystem::path& checkpoint, const TrainingState& state) {
+    if (state.data_fingerprint != state_.data_fingerprint) {
+      fail(ErrorCode::kBadInput,
+           "'{}' is another data set than the one that the run in '{}' was trained on; put that "
+           "back "
+           "or start a new run",
+           recipe_.data, out_.string());
+    }
     load_weights(model_, checkpoint);
     optimizer_.load(checkpoint / "optimizer.safetensors");
     state_ = state;
@@ -80,11 +85,25 @@ class Run {
       if (stop_ != nullptr && *stop_) interrupt();
       step();
     }
-    if (last_eval_.step != state_.step) evaluate();
+    // First the weights, then what is said about them: nothing may lose a finished training.
+    checkpoint();
+    if (state_.last_eval.step != state_.step) evaluate();
     return finish();
   }
 
  private:
+  // Everything that could stop the run at its first evaluation or in its middle, found before it.
+  void check_data() const {
+    if (train_.vocab_size() != tokenizer_.vocab_size()) {
+      fail(ErrorCode::kBadInput,
+           "'{}' was built with a vocabulary of {}, but its tokenizer has {}; build it again",
+           recipe_.data, train_.vocab_size(), tokenizer_.vocab_size());
+    }
+    check_validation_split(validation_, recipe_.sequence_length, recipe_.eval_tokens);
+    train_.verify();
+    validation_.verify();
+  }
+
   int64_t tokens_per_step() const { return recipe_.batch_size * recipe_.sequence_length; }
 
   void start() {
@@ -96,7 +115,7 @@ class Run {
     info.epochs = loader_.epochs(static_cast<uint64_t>(recipe_.steps * micro_batches()));
     info.gemm_gflops = measured_gemm_gflops(compute_, model_.device());
     info.threads = at::get_num_threads();
-    if (state_.step == 0) {
+    if (state_.log_bytes == 0) {
       log_->write({{"event", "start"},
                    {"recipe", state_.recipe},
                    {"parameters", model_.config().parameter_count()},
@@ -130,20 +149,21 @@ class Run {
     const Clock::time_point begin = Clock::now();
     const double loss = accumulate();
     const double norm = optimizer_.clip(recipe_.grad_clip);
-    if (!std::isfinite(loss) || !std::isfinite(norm)) {
-      fail(ErrorCode::kBadInput,
-           "the loss is no longer finite at step {}; lower learning_rate or raise warmup_steps "
-           "(the last checkpoint is in '{}')",
-           state_.step + 1, (out_ / "checkpoints").string());
-    }
+    if (!std::isfinite(loss) || !std::isfinite(norm)) fail_diverged(state_.step + 1);
     const StepRates rates = rates_at(recipe_, state_.step);
     optimizer_.step(rates);
     ++state_.step;
     const double seconds = seconds_since(begin);
     state_.seconds += seconds;
-    step_seconds_.push_back(seconds);
     report_step(loss, norm, rates, seconds);
     after_step();
+  }
+
+  [[noreturn]] void fail_diverged(int64_t step) const {
+    fail(ErrorCode::kBadInput,
+         "the run in '{}' has diverged: the loss is no longer finite at step {}; start again in "
+         "another --out with a lower learning_rate or more warmup_steps",
+         out_.string(), step);
   }
 
   void report_step(double loss, double norm, const StepRates& rates, double seconds) {
@@ -181,21 +201,20 @@ class Run {
   }
 
   void evaluate() {
-    // Ctrl-C during the evaluation waits for it: it takes seconds, and a log without it would
-    // differ from that of an uninterrupted run.
+    // Ctrl-C waits for the evaluation: a log without it would differ from an uninterrupted run's.
     const ValidationLoss loss =
         validation_loss(model_, validation_, recipe_.sequence_length, recipe_.micro_batch_size,
                         recipe_.eval_tokens, compute_, nullptr);
-    last_eval_ = {state_.step, loss.mean_nll, loss.perplexity(), loss.tokens};
-    if (state_.best_validation_loss < 0 || loss.mean_nll < state_.best_validation_loss) {
-      state_.best_validation_loss = loss.mean_nll;
-    }
+    if (!std::isfinite(loss.mean_nll)) fail_diverged(state_.step);
+    state_.last_eval = {state_.step, loss.mean_nll, loss.tokens};
     log_->write({{"event", "eval"},
                  {"step", state_.step},
                  {"validation_loss", loss.mean_nll},
                  {"perplexity", loss.perplexity()},
                  {"validation_tokens", loss.tokens}});
-    if (events_.on_eval) events_.on_eval(last_eval_);
+    if (events_.on_eval) {
+      events_.on_eval({state_.step, loss.mean_nll, loss.perplexity(), loss.tokens});
+    }
   }
 
   void sample() {
@@ -211,6 +230,7 @@ class Run {
   }
 
   void checkpoint() {
+    log_->flush();
     state_.log_bytes = log_->bytes();
     save_checkpoint(out_, state_, model_, optimizer_, recipe_.data, recipe_.keep_checkpoints);
     if (events_.on_checkpoint) events_.on_checkpoint(out_ / "checkpoints");
@@ -223,21 +243,16 @@ class Run {
   }
 
   TrainResult finish() {
-    checkpoint();
     save_model(model_, out_);
     copy_tokenizer(recipe_.data, out_);
     TrainResult result;
     result.steps = state_.step;
     result.tokens = state_.step * tokens_per_step();
-    result.validation_loss = last_eval_.validation_loss;
-    result.perplexity = last_eval_.perplexity;
+    result.validation_loss = state_.last_eval.validation_loss;
+    result.perplexity = std::exp(result.validation_loss);
     result.parameters = model_.config().parameter_count();
     result.seconds = state_.seconds;
-    if (!step_seconds_.empty()) {
-      const auto middle = step_seconds_.begin() + static_cast<int64_t>(step_seconds_.size() / 2);
-      std::nth_element(step_seconds_.begin(), middle, step_seconds_.end());
-      result.step_ms = *middle * 1e3;
-    }
+    result.step_ms = 1e3 * state_.seconds / static_cast<double>(state_.step);
     write_summary(result);
     return result;
   }
@@ -249,7 +264,7 @@ class Run {
                        {"tokens", result.tokens},
                        {"steps", result.steps},
                        {"validation_loss", result.validation_loss},
-                       {"validation_tokens", last_eval_.tokens},
+                       {"validation_tokens", state_.last_eval.tokens},
                        {"perplexity", result.perplexity},
                        {"step_ms", result.step_ms},
                        {"seconds", result.seconds},
@@ -274,43 +289,79 @@ class Run {
   Optimizer optimizer_;
   TrainingState state_;
   TrainingLog* log_ = nullptr;
-  EvalReport last_eval_;
-  std::vector<double> step_seconds_;
 };
 
-void set_threads(const Recipe& recipe) {
-  const int threads =
-      recipe.threads > 0 ? static_cast<int>(recipe.threads) : read_cpu_info().physical_cores;
-  at::set_num_threads(threads);
+// libtorch's own setting does not reach an OpenBLAS that has threads of its own.
+void set_openblas_threads(int threads) {
+  using Setter = void (*)(int);
+  void* symbol = ::dlsym(RTLD_DEFAULT, "openblas_set_num_threads");
+  if (symbol != nullptr) reinterpret_cast<Setter>(symbol)(threads);
+}
+
+// Fixes the thread count in the recipe, so that a resumed run uses the same.
+void settle_threads(Recipe& recipe) {
+  if (recipe.threads == 0) recipe.threads = read_cpu_info().physical_cores;
+  at::set_num_threads(static_cast<int>(recipe.threads));
+  set_openblas_threads(static_cast<int>(recipe.threads));
+}
+
+TrainResult start_run(const Recipe& recipe, const std::filesystem::path& out,
+                      const TrainEvents& events, const std::atomic<bool>* stop) {
+  if (newest_checkpoint(out) || std::filesystem::exists(out / "model.safetensors")) {
+    fail(ErrorCode::kUsage,
+         "'{}' already holds a run; continue it with --resume or choose another --out",
+         out.string());
+  }
+  Recipe ready = resolved(recipe);
+  // The run may be resumed from another directory.
+  ready.data = std::filesystem::absolute(ready.data).lexically_normal().string();
+  settle_threads(ready);
+  make_directories(out);
+  return Run(ready, out, events, stop).train();
+}
+
+TrainResult resume_run(const std::filesystem::path& out, const TrainEvents& events,
+                       const std::atomic<bool>* stop) {
+  const auto checkpoint = newest_checkpoint(out);
+  if (!checkpoint) {
+    fail(ErrorCode::kUsage, "'{}' holds no checkpoint to resume from; start without --resume",
+         out.string());
+  }
+  const TrainingState state = read_checkpoint(*checkpoint);
+  Recipe recipe;
+  apply_json(recipe, state.recipe, (*checkpoint / "state.json").string());
+  if (state.step >= recipe.steps && std::filesystem::exists(out / "training.json")) {
+    fail(ErrorCode::kUsage, "the run in '{}' is finished: all {} steps are done", out.string(),
+         recipe.steps);
+  }
+  settle_threads(recipe);
+  Run run(recipe, out, events, stop);
+  run.restore(*checkpoint, state);
+  return run.train();
+}
+
+// The first line of a libtorch error; the rest is a stack trace.
+[[noreturn]] void rethrow_torch_error(const c10::Error& error) {
+  std::string message = error.what_without_backtrace();
+  message = message.substr(0, message.find('\n'));
+  if (message.find("not enough memory") != std::string::npos ||
+      message.find("out of memory") != std::string::npos) {
+    fail(ErrorCode::kUsage,
+         "there is not enough memory for this training; lower micro_batch_size, sequence_length, "
+         "hidden_size or num_hidden_layers");
+  }
+  fail(ErrorCode::kInternal, "libtorch: {}", message);
 }
 
 }  // namespace
 
 TrainResult pretrain(const Recipe& recipe, const std::filesystem::path& out, bool resume,
                      const TrainEvents& events, const std::atomic<bool>* stop) {
-  const auto checkpoint = newest_checkpoint(out);
-  if (!resume) {
-    if (checkpoint || std::filesystem::exists(out / "model.safetensors")) {
-      fail(ErrorCode::kUsage,
-           "'{}' already holds a run; continue it with --resume or choose another --out",
-           out.string());
-    }
-    const Recipe ready = resolved(recipe);
-    set_threads(ready);
-    make_directories(out);
-    return Run(ready, out, events, stop).train();
+  try {
+    return resume ? resume_run(out, events, stop) : start_run(recipe, out, events, stop);
+  } catch (const c10::Error& error) {
+    rethrow_torch_error(error);
   }
-  if (!checkpoint) {
-    fail(ErrorCode::kUsage, "'{}' holds no checkpoint to resume from; start without --resume",
-         out.string());
-  }
-  const TrainingState state = read_checkpoint(*checkpoint);
-  Recipe stored;
-  apply_json(stored, state.recipe, (*checkpoint / "state.json").string());
-  set_threads(stored);
-  Run run(stored, out, events, stop);
-  run.restore(*checkpoint, state);
-  return run.train();
 }
 
 }  // namespace tercet::learn

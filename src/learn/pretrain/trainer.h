@@ -57,17 +57,17 @@ struct TrainResult {
   double validation_loss = 0;
   double perplexity = 0;
   int64_t parameters = 0;
-  double step_ms = 0;  // median
+  double step_ms = 0;  // mean
   double seconds = 0;  // of training, over all resumed parts
 };
 
 // Trains by `recipe` into `out`: log.jsonl, checkpoints/, and at the end the HF directory (config,
-// weights, tokenizer) with training.json beside it (DESIGN.md section 7). With `resume` it
-// continues from the newest checkpoint there to the same bits as an uninterrupted run; the recipe
-// then comes from the checkpoint and `recipe` is ignored. When *stop becomes true, a checkpoint is
-// written and kInterrupted thrown. Throws kUsage for a recipe that makes no sense, kBadInput for
-// damaged data or a loss that is no longer finite, kIo when the disk is full (the last checkpoint
-// stays).
+// weights, tokenizer) with training.json, the result and recipe as data, beside it. With `resume`
+// it continues from the newest checkpoint there to the same bits as an uninterrupted run; the
+// recipe then comes from the checkpoint and `recipe` is ignored. When *stop becomes true, a
+// checkpoint is written and kInterrupted thrown. Throws kUsage for a recipe that makes no sense or
+// needs more memory than there is, kBadInput for damaged data or a loss that is no longer finite,
+// kIo when the disk is full (the last checkpoint stays).
 TrainResult pretrain(const Recipe& recipe, const std::filesystem::path& out, bool resume,
                      const TrainEvents& events, const std::atomic<bool>* stop);
 

@@ -12,7 +12,8 @@ namespace tercet::learn {
 class TrainingLog {
  public:
   // Opens for appending after cutting the file to `keep_bytes`: a resumed run repeats the steps
-  // after its checkpoint, and their old lines go. Throws kIo; kBadInput when the file is shorter.
+  // after its checkpoint, and their old lines go. A file that is shorter (lost by a crash of the
+  // machine, or removed) goes on from its last whole line. Throws kIo.
   TrainingLog(const std::filesystem::path& file, uint64_t keep_bytes);
   ~TrainingLog();
   TrainingLog(const TrainingLog&) = delete;
@@ -20,6 +21,8 @@ class TrainingLog {
 
   void write(const Json& line);
   uint64_t bytes() const { return bytes_; }
+  // To the disk: what bytes() says survives a crash of the machine.
+  void flush();
 
  private:
   std::filesystem::path file_;
