@@ -26,7 +26,7 @@ struct VerifyReport {
 
 // In words, what shows that the target does not compute what its source does; empty when nothing
 // does. The limits: 1e-6 at every position when lossless, otherwise a median of 0.1 and 0.5 at the
-// worst position (int8 and bf16 stay well below them).
+// worst position (q8_0 and bf16 stay well below them).
 std::string find_fault(const VerifyReport& report);
 
 // Runs both on the same pseudo-random tokens (fixed seed) and compares logits and ternary weights.
