@@ -28,7 +28,7 @@ const std::array kFields = {
     RecipeField{"sequence_length", &Recipe::sequence_length, "tokens per sequence"},
     RecipeField{"batch_size", &Recipe::batch_size, "sequences per optimizer step"},
     RecipeField{"micro_batch_size", &Recipe::micro_batch_size,
-                "sequences per forward pass (default: about 8192 tokens)"},
+                "sequences per forward pass (default: about 2048 tokens)"},
     RecipeField{"tokens", &Recipe::tokens, "tokens to train on"},
     RecipeField{"steps", &Recipe::steps, "optimizer steps, instead of tokens"},
     RecipeField{"schedule", &Recipe::schedule, "two-stage, cosine, linear or constant"},
@@ -138,7 +138,7 @@ void resolve_amount(Recipe& r) {
   check_range("sequence_length", static_cast<double>(r.sequence_length), 2, 1 << 20);
   check_range("batch_size", static_cast<double>(r.batch_size), 1, 1 << 20);
   if (r.micro_batch_size == 0) {
-    r.micro_batch_size = std::clamp<int64_t>(8192 / r.sequence_length, 1, r.batch_size);
+    r.micro_batch_size = std::clamp<int64_t>(2048 / r.sequence_length, 1, r.batch_size);
     while (r.batch_size % r.micro_batch_size != 0) --r.micro_batch_size;
   }
   if (r.micro_batch_size < 1 || r.batch_size % r.micro_batch_size != 0) {

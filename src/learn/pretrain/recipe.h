@@ -33,7 +33,7 @@ struct Recipe {
   std::string data;  // directory made by `tercet data build`
   int64_t sequence_length = 256;
   int64_t batch_size = 32;       // sequences per optimizer step
-  int64_t micro_batch_size = 0;  // sequences per forward pass; 0: as many as fit 8192 tokens
+  int64_t micro_batch_size = 0;  // sequences per forward pass; 0: as many as fit 2048 tokens
   int64_t tokens = 0;            // to train on; 0: `steps` decides
   int64_t steps = 0;             // optimizer steps; 0: `tokens` decides
 
