@@ -6,6 +6,7 @@ usage: plot_training.py OUT.{svg,png} NAME=RUN_DIRECTORY_OR_LOG...
 Draws each run's training loss (a running mean) and validation loss over tokens.
 """
 
+import gzip
 import json
 import pathlib
 import subprocess
@@ -17,7 +18,9 @@ def read_log(path):
     path = pathlib.Path(path)
     if path.is_dir():
         path = path / "log.jsonl"
-    events = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt", encoding="utf-8") as file:
+        events = [json.loads(line) for line in file]
     steps = [e for e in events if e["event"] == "step"]
     tokens_of = {e["step"]: e["tokens"] for e in steps}
     evals = [(tokens_of[e["step"]], e["validation_loss"]) for e in events

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Puts the training.json of a ternary run and of its twin into one result file (DESIGN.md section 7).
 
-usage: twin_result.py TERNARY_RUN TWIN_RUN OUT.json [TRIAL_RUN...]
+usage: twin_result.py DATA_DIRECTORY OUT.json TERNARY_RUN TWIN_RUN [TRIAL_RUN...]
 Trial runs (directories of short trainings that chose the learning rates) are listed beside.
 """
 
@@ -22,7 +22,8 @@ def load(run):
 
 def member(run):
     summary = load(run)
-    return {**{key: summary[key] for key in MEMBER}, "recipe": summary["recipe"]}
+    recipe = {key: value for key, value in summary["recipe"].items() if key != "data"}
+    return {**{key: summary[key] for key in MEMBER}, "recipe": recipe}
 
 
 def trial(run):
@@ -34,12 +35,11 @@ def trial(run):
 
 
 def main():
-    if len(sys.argv) < 4:
+    if len(sys.argv) < 5:
         sys.exit(__doc__)
-    ternary, twin = load(sys.argv[1]), load(sys.argv[2])
-    dataset = json.loads((pathlib.Path(sys.argv[1]).resolve().parent / ternary["recipe"]["data"] /
-                          "dataset.json").read_text(encoding="utf-8")) \
-        if not pathlib.Path(ternary["recipe"]["data"]).is_absolute() else {}
+    data, out, ternary_run, twin_run = sys.argv[1:5]
+    ternary, twin = load(ternary_run), load(twin_run)
+    dataset = json.loads((pathlib.Path(data) / "dataset.json").read_text(encoding="utf-8"))
     version = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True,
                              text=True, check=False).stdout.strip()
     result = {
@@ -48,14 +48,14 @@ def main():
         "date": datetime.date.today().isoformat(),
         "machine": {"cpu": ternary["cpu"], "memory_bytes": ternary["memory_bytes"]},
         "text": {"name": "english-novels (100 novels, public domain)",
-                 "train": {k: dataset.get("train", {}).get(k) for k in ("tokens", "bytes")},
-                 "validation": {k: dataset.get("val", {}).get(k)
+                 "train": {k: dataset["train"][k] for k in ("tokens", "bytes")},
+                 "validation": {k: dataset["val"][k]
                                 for k in ("tokens", "bytes")}},
         "perplexity_ratio": ternary["perplexity"] / twin["perplexity"],
-        "members": [member(sys.argv[1]), member(sys.argv[2])],
-        "learning_rate_trials": [trial(run) for run in sys.argv[4:]],
+        "members": [member(ternary_run), member(twin_run)],
+        "learning_rate_trials": [trial(run) for run in sys.argv[5:]],
     }
-    pathlib.Path(sys.argv[3]).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    pathlib.Path(out).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
