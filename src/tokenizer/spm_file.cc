@@ -98,7 +98,8 @@ void check_supported(const Settings& settings, const std::string& file) {
                 names[settings.model_type < 5 ? settings.model_type : 0]);
   }
   if (settings.whitespace_as_suffix) unsupported("trainer_spec.treat_whitespace_as_suffix", "true");
-  if (settings.has_normalizer_rules) unsupported("normalizer_spec.name", printable(settings.normalizer));
+  if (settings.has_normalizer_rules)
+    unsupported("normalizer_spec.name", printable(settings.normalizer));
   if (!settings.escape_whitespaces) unsupported("normalizer_spec.escape_whitespaces", "false");
 }
 

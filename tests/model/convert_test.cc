@@ -200,7 +200,8 @@ TEST_F(ConvertTest, RefusesTargetsItWouldDestroy) {
   expect_error(ErrorCode::kIo, "absent", [&] { to(source, "absent/m.gguf"); });
   // The weights inside the source directory, and any file that is no earlier result.
   const std::string weights = bytes("model/model.safetensors");
-  expect_error(ErrorCode::kUsage, "is no GGUF file", [&] { to(source, "model/model.safetensors"); });
+  expect_error(ErrorCode::kUsage, "is no GGUF file",
+               [&] { to(source, "model/model.safetensors"); });
   EXPECT_EQ(bytes("model/model.safetensors"), weights);
 }
 
