@@ -49,10 +49,12 @@ bench: setup
 	  --benchmark_out_format=json --benchmark_out=bench/baselines/$(CPU_NAME).json
 
 format:
+	@command -v clang-format > /dev/null || { echo "install Debian's clang-format first"; exit 1; }
 	clang-format -i $(SOURCES)
 
 # libtorch's headers are not ours to lint, so the learning half is left out.
 lint:
+	@command -v clang-tidy > /dev/null || { echo "install Debian's clang-tidy first"; exit 1; }
 	cmake --preset runtime
 	clang-tidy -p build/runtime --quiet --warnings-as-errors='*' \
 	  --extra-arg=-Wno-unknown-warning-option \
