@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <variant>
@@ -58,10 +59,12 @@ class GgufFile {
   // Throws kIo when unreadable; kBadInput naming file and field when damaged or cut; kUnsupported
   // for a version or tensor type this program does not read.
   explicit GgufFile(const std::filesystem::path& path);
+  // The same of bytes in memory, which must outlive this; `name` stands for the path in errors.
+  GgufFile(std::span<const uint8_t> bytes, std::filesystem::path name);
 
-  const std::filesystem::path& path() const { return file_.path(); }
+  const std::filesystem::path& path() const { return path_; }
   uint32_t version() const { return version_; }
-  uint64_t file_bytes() const { return file_.bytes().size(); }
+  uint64_t file_bytes() const { return file_bytes_; }
 
   // In file order.
   const std::vector<std::pair<std::string, GgufValue>>& metadata() const { return metadata_; }
@@ -88,7 +91,11 @@ class GgufFile {
   const TensorView& tensor(const std::string& name) const;
 
  private:
-  MappedFile file_;
+  void parse(std::span<const uint8_t> bytes);
+
+  std::optional<MappedFile> file_;  // empty for bytes in memory
+  std::filesystem::path path_;
+  uint64_t file_bytes_ = 0;
   uint32_t version_ = 0;
   std::vector<std::pair<std::string, GgufValue>> metadata_;
   std::vector<TensorView> tensors_;

@@ -59,8 +59,18 @@ const std::vector<T>* find_array(const GgufValue& value) {
 
 }  // namespace
 
-GgufFile::GgufFile(const std::filesystem::path& path) : file_(path) {
-  GgufContents contents = parse_gguf(file_.bytes(), path.string());
+GgufFile::GgufFile(const std::filesystem::path& path) : file_(MappedFile(path)), path_(path) {
+  parse(file_->bytes());
+}
+
+GgufFile::GgufFile(std::span<const uint8_t> bytes, std::filesystem::path name)
+    : path_(std::move(name)) {
+  parse(bytes);
+}
+
+void GgufFile::parse(std::span<const uint8_t> bytes) {
+  GgufContents contents = parse_gguf(bytes, path_.string());
+  file_bytes_ = bytes.size();
   version_ = contents.version;
   metadata_ = std::move(contents.metadata);
   tensors_ = std::move(contents.tensors);

@@ -69,29 +69,9 @@ void check_plain_name(const std::string& name, const std::string& origin) {
        printable(name));
 }
 
-// Tensor name -> shard file name.
-std::map<std::string, std::string> read_weight_map(const fs::path& path) {
-  const Json json = read_json_file(path);
-  const JsonFields fields(json, path.string());
-  const Json* weight_map = fields.find("weight_map");
-  if (weight_map == nullptr || !weight_map->is_object() || weight_map->empty()) {
-    fail(ErrorCode::kBadInput, "{}: weight_map is missing or empty", path.string());
-  }
-  std::map<std::string, std::string> out;
-  for (const auto& [tensor, file] : weight_map->items()) {
-    if (!file.is_string()) {
-      fail(ErrorCode::kBadInput, "{}: weight_map of '{}' is not a file name", path.string(),
-           printable(tensor));
-    }
-    check_plain_name(file.get_ref<const std::string&>(), path.string());
-    out.emplace(tensor, file.get<std::string>());
-  }
-  return out;
-}
-
 std::vector<SafetensorsFile> open_shards(const fs::path& directory) {
   const fs::path index_path = directory / kIndexFile;
-  const auto weight_map = read_weight_map(index_path);
+  const auto weight_map = weight_map_from_json(read_json_file(index_path), index_path.string());
   std::map<std::string, size_t> opened;
   std::vector<SafetensorsFile> files;
   std::set<std::string> seen;
@@ -157,6 +137,25 @@ void check_outer_norms(const HfModel& model) {
 }
 
 }  // namespace
+
+std::map<std::string, std::string> weight_map_from_json(const Json& json,
+                                                        const std::string& origin) {
+  const JsonFields fields(json, origin);
+  const Json* weight_map = fields.find("weight_map");
+  if (weight_map == nullptr || !weight_map->is_object() || weight_map->empty()) {
+    fail(ErrorCode::kBadInput, "{}: weight_map is missing or empty", origin);
+  }
+  std::map<std::string, std::string> out;
+  for (const auto& [tensor, file] : weight_map->items()) {
+    if (!file.is_string()) {
+      fail(ErrorCode::kBadInput, "{}: weight_map of '{}' is not a file name", origin,
+           printable(tensor));
+    }
+    check_plain_name(file.get_ref<const std::string&>(), origin);
+    out.emplace(tensor, file.get<std::string>());
+  }
+  return out;
+}
 
 HfModel::HfModel(const fs::path& directory) : directory_(directory) {
   check_directory(directory);

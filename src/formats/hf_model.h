@@ -26,6 +26,11 @@ ModelConfig model_config_from_json(const Json& json, const std::string& origin);
 // post_attention_layernorm, all ones. Throws kBadInput for an invalid config.
 Json model_config_to_json(const ModelConfig& config);
 
+// Tensor name -> file name of the shard that holds it, from model.safetensors.index.json. Throws
+// kBadInput naming `origin` when weight_map is missing, or names anything but plain file names.
+std::map<std::string, std::string> weight_map_from_json(const Json& json,
+                                                        const std::string& origin);
+
 // An HF model directory: config.json and one model.safetensors (or model.safetensors.index.json
 // with its shards, whose names must be plain file names in the directory). Tensors are views into
 // mapped files; shapes of all tensors of the architecture are checked against the config.

@@ -13,6 +13,7 @@ namespace tercet {
 class GgufSource final : public WeightSource {
  public:
   explicit GgufSource(const std::filesystem::path& path);
+  explicit GgufSource(GgufFile file);
 
   const char* format() const override { return "gguf"; }
   uint64_t file_bytes() const override { return file_.file_bytes(); }
@@ -28,7 +29,6 @@ class GgufSource final : public WeightSource {
   const GgufFile& file() const { return file_; }
 
  private:
-  explicit GgufSource(GgufFile file);
   void check_tensor_names() const;
   bool is_own_payload(const TensorView& tensor) const;
   const TensorView* sidecar(const TensorSpec& spec) const;
