@@ -151,6 +151,39 @@ std::vector<int32_t> Tokenizer::encode_prompt(std::string_view text) const {
   return ids;
 }
 
+// Every stretch between control pieces is a text of its own, with its own leading space, as
+// llama.cpp and the Rust tokenizers have it.
+std::vector<int32_t> Tokenizer::encode_with_special(std::string_view text) const {
+  std::vector<int32_t> ids;
+  const auto append = [&](std::string_view stretch) {
+    const std::vector<int32_t> encoded = encode(stretch);
+    ids.insert(ids.end(), encoded.begin(), encoded.end());
+  };
+  size_t begin = 0;
+  for (size_t at = 0; at < text.size();) {
+    const int32_t id = data_->vocabulary.match_control(text.substr(at));
+    if (id < 0) {
+      ++at;
+      continue;
+    }
+    append(text.substr(begin, at - begin));
+    ids.push_back(id);
+    at += piece(id).text.size();
+    begin = at;
+  }
+  append(text.substr(begin));
+  return ids;
+}
+
+std::optional<int32_t> Tokenizer::find_special(std::string_view text) const {
+  const int32_t id = data_->vocabulary.find_special(text);
+  return id < 0 ? std::nullopt : std::optional<int32_t>(id);
+}
+
+bool Tokenizer::is_special(int32_t id) const {
+  return id >= 0 && id < vocab_size() && piece(id).type == PieceType::kControl;
+}
+
 void Tokenizer::append_text(int32_t id, bool& at_text_start, std::string& out) const {
   const Piece& entry = piece(id);
   if (entry.type == PieceType::kControl) return;

@@ -58,6 +58,17 @@ class Tokenizer {
   // encode() with BOS in front when add_bos().
   std::vector<int32_t> encode_prompt(std::string_view text) const;
 
+  // encode() that also recognises the control and added tokens written in the text, the longest at
+  // each place, e.g. "<|im_start|>" or "</s>". No BOS is added. For rendered chat templates and
+  // other text of the program's own making: in a user's text it would let the user forge turns.
+  std::vector<int32_t> encode_with_special(std::string_view text) const;
+
+  // The id of the control, user-defined or added token with exactly this text.
+  std::optional<int32_t> find_special(std::string_view text) const;
+  // Whether the token is a control token: it shapes the conversation and decodes to nothing. False
+  // outside the vocabulary.
+  bool is_special(int32_t id) const;
+
   // The text of `ids`; control pieces give nothing, byte pieces their byte, so that the text may be
   // invalid UTF-8 (StreamDecoder repairs it). The space that stands for the beginning of a text is
   // removed: ids start the text. Throws kBadInput for an id outside [0, vocab_size).

@@ -41,6 +41,7 @@ Vocabulary::Vocabulary(TokenizerSpec spec) : spec_(std::move(spec)) {
          spec_.pieces.size());
   }
   index_pieces();
+  index_special();
   index_user_defined();
   index_byte_pieces();
   check_special_ids();
@@ -64,6 +65,31 @@ void Vocabulary::index_pieces() {
     longest_piece_ = std::max(longest_piece_, entry.text.size());
     words_are_independent_ = words_are_independent_ && !has_inner_space(entry.text);
   }
+}
+
+void Vocabulary::index_special() {
+  for (int32_t id = 0; id < size(); ++id) {
+    const Piece& entry = piece(id);
+    const bool control = entry.type == PieceType::kControl;
+    if (entry.text.empty() || (!control && entry.type != PieceType::kUserDefined)) continue;
+    special_.emplace(entry.text, id);
+    if (!control) continue;
+    if (entry.text.size() > kMaxUserDefinedBytes) {
+      fail(ErrorCode::kUnsupported, "'{}': control piece {} has {} bytes; at most {} work",
+           spec_.origin, id, entry.text.size(), kMaxUserDefinedBytes);
+    }
+    starts_control_[static_cast<uint8_t>(entry.text[0])] = true;
+    longest_control_ = std::max(longest_control_, entry.text.size());
+  }
+}
+
+int32_t Vocabulary::match_control(std::string_view text) const {
+  if (text.empty() || !starts_control_[static_cast<uint8_t>(text[0])]) return -1;
+  for (size_t length = std::min(longest_control_, text.size()); length > 0; --length) {
+    const int32_t id = find_special(text.substr(0, length));
+    if (id >= 0 && piece(id).type == PieceType::kControl) return id;
+  }
+  return -1;
 }
 
 void Vocabulary::index_user_defined() {

@@ -24,14 +24,15 @@ struct TokenizerSpec {
   bool remove_extra_whitespaces = false;  // runs of spaces become one, outer ones vanish
 };
 
-// Bytes of a user-defined piece at most: they are looked for at every place of a text.
+// Bytes of a user-defined or control piece at most: they are looked for at every place of a text.
 inline constexpr size_t kMaxUserDefinedBytes = 256;
 
 // The checked, indexed piece table. Immutable. Not copyable: the index points into the pieces.
 class Vocabulary {
  public:
   // Throws kBadInput naming the file and the piece: ids out of range, NaN scores, malformed or
-  // missing byte pieces. kUnsupported for user-defined pieces above kMaxUserDefinedBytes.
+  // missing byte pieces. kUnsupported for user-defined and control pieces above
+  // kMaxUserDefinedBytes.
   explicit Vocabulary(TokenizerSpec spec);
   Vocabulary(const Vocabulary&) = delete;
   Vocabulary& operator=(const Vocabulary&) = delete;
@@ -50,6 +51,14 @@ class Vocabulary {
   // none. Takes O(kMaxUserDefinedBytes * log(pieces)) at worst.
   size_t match_user_defined(std::string_view text) const;
 
+  // The control or user-defined piece with exactly this text, or -1.
+  int32_t find_special(std::string_view text) const {
+    const auto it = special_.find(text);
+    return it == special_.end() ? -1 : it->second;
+  }
+  // The control piece that `text` starts with, the longest of several; -1 when there is none.
+  int32_t match_control(std::string_view text) const;
+
   bool has_byte_pieces() const { return byte_ids_[0] >= 0; }
   int32_t byte_id(uint8_t byte) const { return byte_ids_[byte]; }
   // The byte that a byte piece stands for.
@@ -67,12 +76,16 @@ class Vocabulary {
   };
 
   void index_pieces();
+  void index_special();
   void index_user_defined();
   void index_byte_pieces();
   void check_special_ids() const;
 
   TokenizerSpec spec_;
   std::unordered_map<std::string_view, int32_t> index_;
+  std::unordered_map<std::string_view, int32_t> special_;  // control and user-defined
+  std::array<bool, 256> starts_control_{};
+  size_t longest_control_ = 0;
   std::vector<UserDefined> user_defined_;  // sorted by text
   std::array<bool, 256> starts_user_defined_{};
   std::array<int32_t, 256> byte_ids_{};

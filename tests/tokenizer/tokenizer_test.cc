@@ -108,6 +108,27 @@ TEST_P(TrainedTokenizer, ControlPiecesGiveNoTextAndBadIdsAnError) {
   }
 }
 
+TEST_P(TrainedTokenizer, SpecialTokensAreRecognisedOnlyOnRequest) {
+  const Tokenizer tokenizer = Tokenizer::load(directory());
+  EXPECT_EQ(tokenizer.find_special("</s>"), tokenizer.eos_id());
+  EXPECT_EQ(tokenizer.find_special("the"), std::nullopt);
+  EXPECT_EQ(tokenizer.find_special(""), std::nullopt);
+  EXPECT_TRUE(tokenizer.is_special(tokenizer.bos_id()));
+  EXPECT_FALSE(tokenizer.is_special(tokenizer.encode("the")[0]));
+  EXPECT_FALSE(tokenizer.is_special(-1));
+  EXPECT_FALSE(tokenizer.is_special(tokenizer.vocab_size()));
+
+  Ids expected = {tokenizer.bos_id()};
+  const Ids house = tokenizer.encode("the house");
+  expected.insert(expected.end(), house.begin(), house.end());
+  expected.push_back(tokenizer.eos_id());
+  const Ids sang = tokenizer.encode(" sang <s");
+  expected.insert(expected.end(), sang.begin(), sang.end());
+  EXPECT_EQ(tokenizer.encode_with_special("<s>the house</s> sang <s"), expected);
+  const Ids plain = tokenizer.encode("<s>the house</s>");
+  EXPECT_EQ(std::count(plain.begin(), plain.end(), tokenizer.bos_id()), 0);
+}
+
 TEST(Tokenizer, MissingFilesAreNamed) {
   TemporaryDirectory directory;
   expect_error(ErrorCode::kIo, "holds no tokenizer.model",
