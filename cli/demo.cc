@@ -38,6 +38,7 @@ struct DemoArguments {
   int64_t tokens = 60;
   double train_seconds = 60;
   double sample_seconds = 15;
+  bool json = false;
 };
 
 using Arguments = std::vector<std::string>;
@@ -93,7 +94,12 @@ class Demo {
     return pattern;
   }
 
+  // With --json stdout holds the one document and the story goes to stderr.
   void say(const std::string& text) const {
+    if (arguments_.json) {
+      write_error_output(text);
+      return;
+    }
     write_output(text);
     flush_output();
   }
@@ -231,41 +237,56 @@ class Demo {
     step(words);
   }
 
-  struct Measured {
-    std::string name;
-    std::string text;
-    std::vector<std::string> cells;
-  };
-
-  Measured measure(const std::string& name, const fs::path& model) const {
+  // What the other commands say of one embedded model.
+  Json measure(const std::string& name, const fs::path& model) const {
     const std::string tokens = std::to_string(arguments_.tokens);
-    const Json info = json_of({"inspect", model.string()});
+    const Json info = json_of({"inspect", model.string()}).at("model");
     const Json run = json_of({"run", model.string(), "-p", arguments_.prompt, "-n", tokens,
                               "--temp", "0.7", "--seed", "5"});
     const Json score =
         json_of({"perplexity", model.string(), "--text", bundled_model("heldout.txt").string()});
-    Measured out;
-    out.name = name;
-    out.text = arguments_.prompt + run.at("text").get<std::string>();
-    out.cells = {name,
-                 format_count(info.at("model").at("parameters").get<uint64_t>()),
-                 fmt::format("{:.2f}", info.at("model").at("linear_bits_per_weight").get<double>()),
-                 fmt::format("{:.2f}", info.at("model").at("model_bits_per_weight").get<double>()),
-                 format_bytes(fs::file_size(model)),
-                 format_bytes(run.at("peak_rss_bytes").get<uint64_t>()),
-                 fmt::format("{:.0f}", run.at("generated_tokens_per_s").get<double>()),
-                 fmt::format("{:.1f}", score.at("perplexity").get<double>())};
-    return out;
+    return {{"name", name},
+            {"path", model.string()},
+            {"text", arguments_.prompt + run.at("text").get<std::string>()},
+            {"parameters", info.at("parameters")},
+            {"linear_bits_per_weight", info.at("linear_bits_per_weight")},
+            {"model_bits_per_weight", info.at("model_bits_per_weight")},
+            {"file_bytes", fs::file_size(model)},
+            {"peak_rss_bytes", run.at("peak_rss_bytes")},
+            {"generated_tokens_per_s", run.at("generated_tokens_per_s")},
+            {"perplexity", score.at("perplexity")}};
+  }
+
+  static std::vector<std::string> table_row(const Json& measured) {
+    return {measured.at("name").get<std::string>(),
+            format_count(measured.at("parameters").get<uint64_t>()),
+            fmt::format("{:.2f}", measured.at("linear_bits_per_weight").get<double>()),
+            fmt::format("{:.2f}", measured.at("model_bits_per_weight").get<double>()),
+            format_bytes(measured.at("file_bytes").get<uint64_t>()),
+            format_bytes(measured.at("peak_rss_bytes").get<uint64_t>()),
+            fmt::format("{:.0f}", measured.at("generated_tokens_per_s").get<double>()),
+            fmt::format("{:.1f}", measured.at("perplexity").get<double>())};
   }
 
   void compare() const {
-    const Measured ternary = measure("ternary (b1.58)", ternary_);
-    const Measured twin = measure("full precision (f16)", twin_);
-    say("\n" + side_by_side(ternary.name, ternary.text, twin.name, twin.text, kColumnWidth) + "\n");
+    const Json ternary = measure("ternary (b1.58)", ternary_);
+    const Json twin = measure("full precision (f16)", twin_);
+    const auto string = [](const Json& of, const char* field) {
+      return of.at(field).get<std::string>();
+    };
+    say("\n" +
+        side_by_side(string(ternary, "name"), string(ternary, "text"), string(twin, "name"),
+                     string(twin, "text"), kColumnWidth) +
+        "\n");
     say(format_table({"model", "parameters", "bits/linear weight", "bits/weight", "file", "memory",
                       "tokens/s", "perplexity"},
-                     {ternary.cells, twin.cells}));
+                     {table_row(ternary), table_row(twin)}));
     say("  (perplexity on models/heldout.txt, a text neither has seen; tokens/s of this run)\n");
+    if (arguments_.json) {
+      print_json({{"directory", work_.string()},
+                  {"prompt", arguments_.prompt},
+                  {"models", Json::array({ternary, twin})}});
+    }
   }
 
   DemoArguments arguments_;
@@ -294,6 +315,7 @@ void add_demo(CLI::App& app) {
   command->add_option("--sample-seconds", arguments->sample_seconds, "Time to sample text for")
       ->check(CLI::Range(1.0, 1e6))
       ->capture_default_str();
+  command->add_flag("--json", arguments->json, "Print the comparison as one JSON document");
   command->footer("Example:\n  tercet demo --text my-novel.txt --train-seconds 120");
   command->callback([arguments] { Demo(*arguments).run(); });
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "learn/data/build.h"
 
-#include <array>
 #include <optional>
 #include <system_error>
 #include <utility>
@@ -14,42 +13,19 @@
 #include "learn/data/split.h"
 #include "learn/data/split_writer.h"
 #include "tokenizer/tokenizer.h"
+#include "tokenizer/tokenizer_files.h"
 
 namespace tercet {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kModelName = "tokenizer.model";
-constexpr std::array<const char*, 4> kTokenizerFiles = {
-    kModelName, "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"};
 constexpr size_t kBatchBytes = size_t{1} << 20;  // of text per thread that are tokenized together
-
-fs::path model_file(const fs::path& tokenizer) {
-  return fs::is_directory(tokenizer) ? tokenizer / kModelName : tokenizer;
-}
 
 uint64_t fingerprint_of(const fs::path& file) {
   Fnv1a64 hash;
   hash.update(MappedFile(file).bytes());
   return hash.value();
-}
-
-void copy_atomically(const fs::path& from, const fs::path& to) {
-  const MappedFile source(from);
-  AtomicFile target(to);
-  target.write(source.bytes());
-  target.commit();
-}
-
-// The files beside the model say how to use it, so they travel along.
-void copy_tokenizer(const fs::path& model, const fs::path& out) {
-  std::error_code ignored;
-  if (fs::equivalent(model.parent_path().empty() ? "." : model.parent_path(), out, ignored)) return;
-  for (const char* name : kTokenizerFiles) {
-    const fs::path source = name == kModelName ? model : model.parent_path() / name;
-    if (fs::exists(source, ignored)) copy_atomically(source, out / name);
-  }
 }
 
 void prepare_directory(const BuildOptions& options) {
@@ -189,15 +165,15 @@ BuildStats build_dataset(const BuildOptions& options,
                          const std::atomic<bool>* stop) {
   check_options(options);
   const SplitRule rule(options.seed, options.validation_fraction);
-  const fs::path model = model_file(options.tokenizer);
+  const fs::path definition = tokenizer_definition(options.tokenizer);
   Tokenizer tokenizer = Tokenizer::load(options.tokenizer);
   if (tokenizer.eos_id() < 0) {
     fail(ErrorCode::kBadInput, "'{}' has no EOS piece, which must divide the documents",
-         model.string());
+         definition.string());
   }
   BuildStats stats;
   stats.manifest.vocab_size = static_cast<uint32_t>(tokenizer.vocab_size());
-  stats.manifest.tokenizer_fingerprint = fingerprint_of(model);
+  stats.manifest.tokenizer_fingerprint = fingerprint_of(definition);
   stats.manifest.bos = tokenizer.add_bos();
   stats.manifest.seed = options.seed;
   stats.manifest.validation_fraction = options.validation_fraction;
@@ -205,7 +181,7 @@ BuildStats build_dataset(const BuildOptions& options,
   SplitRule plan = plan_split(options.inputs, options.corpus, rule, stop);
   stats.validation_is_cut = plan.cut_at_byte().has_value();
   prepare_directory(options);
-  copy_tokenizer(model, options.out);
+  copy_tokenizer_files(options.tokenizer, options.out);
   Builder(options, std::move(tokenizer), stats.manifest.tokenizer_fingerprint, std::move(plan),
           progress, stop)
       .run(stats.manifest);

@@ -14,7 +14,7 @@ namespace tercet {
 
 struct BuildOptions {
   std::vector<std::filesystem::path> inputs;  // files and directories, see CorpusReader
-  std::filesystem::path tokenizer;            // a tokenizer.model or a directory that holds one
+  std::filesystem::path tokenizer;            // see tokenizer_definition()
   std::filesystem::path out;
   CorpusOptions corpus;
   double validation_fraction = 0.01;

@@ -19,7 +19,7 @@ struct ShardHeader {
   uint32_t vocab_size = 0;
   uint64_t n_tokens = 0;
   uint64_t n_documents = 0;            // that end in this shard
-  uint64_t tokenizer_fingerprint = 0;  // Fnv1a64 of the bytes of tokenizer.model
+  uint64_t tokenizer_fingerprint = 0;  // Fnv1a64 of the bytes of its definition (tokenizer_files.h)
   uint64_t checksum = 0;               // Fnv1a64 of the bytes of the tokens
 };
 

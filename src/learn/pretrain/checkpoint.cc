@@ -12,6 +12,7 @@
 #include "core/file.h"
 #include "learn/data/hash.h"
 #include "learn/nn/model_io.h"
+#include "tokenizer/tokenizer_files.h"
 
 namespace tercet::learn {
 namespace {
@@ -123,13 +124,6 @@ std::string file_checksum(const fs::path& file) {
   return fmt::format("{:016x}", hash.value());
 }
 
-void copy_tokenizer(const fs::path& from, const fs::path& to) {
-  for (const char* name : {"tokenizer.model", "tokenizer_config.json", "special_tokens_map.json"}) {
-    if (!fs::exists(from / name)) continue;
-    write_text_file(to / name, read_text_file(from / name, uint64_t{64} << 20));
-  }
-}
-
 void save_checkpoint(const fs::path& out, const TrainingState& state, const Transformer& model,
                      const Optimizer& optimizer, const fs::path& tokenizer_directory,
                      int64_t keep) {
@@ -142,7 +136,7 @@ void save_checkpoint(const fs::path& out, const TrainingState& state, const Tran
   try {
     save_model(model, unfinished);
     optimizer.save(unfinished / kOptimizerFile);
-    copy_tokenizer(tokenizer_directory, unfinished);
+    copy_tokenizer_files(tokenizer_directory, unfinished);
     write_text_file(unfinished / kStateFile, state_json(state, unfinished).dump(2) + "\n");
   } catch (...) {
     std::error_code ignored;  // the error on its way up says more

@@ -46,7 +46,4 @@ TrainingState read_checkpoint(const std::filesystem::path& checkpoint);
 // FNV-1a of a file's bytes in hexadecimal.
 std::string file_checksum(const std::filesystem::path& file);
 
-// Copies the tokenizer's files (tokenizer.model and its configuration) between directories.
-void copy_tokenizer(const std::filesystem::path& from, const std::filesystem::path& to);
-
 }  // namespace tercet::learn

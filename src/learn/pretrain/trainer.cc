@@ -22,6 +22,7 @@
 #include "learn/pretrain/optimizer.h"
 #include "learn/pretrain/training_log.h"
 #include "tokenizer/tokenizer.h"
+#include "tokenizer/tokenizer_files.h"
 
 namespace tercet::learn {
 namespace {
@@ -244,7 +245,7 @@ class Run {
 
   TrainResult finish() {
     save_model(model_, out_);
-    copy_tokenizer(recipe_.data, out_);
+    copy_tokenizer_files(recipe_.data, out_);
     TrainResult result;
     result.steps = state_.step;
     result.tokens = state_.step * tokens_per_step();
