@@ -31,6 +31,17 @@ endif()
 if(TERCET_WERROR)
   target_compile_options(tercet_options INTERFACE -Werror)
 endif()
+if(TERCET_FUZZ)
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    message(FATAL_ERROR "TERCET_FUZZ needs clang: -DCMAKE_CXX_COMPILER=clang++-14")
+  endif()
+  set(TERCET_SANITIZE "fuzzer-no-link,address,undefined")
+  # A fuzzer wants many runs soon, built in little time; the standard library's own checks of indices
+  # and iterators see what the sanitizers cannot.
+  add_compile_definitions(_GLIBCXX_ASSERTIONS)
+  string(TOUPPER "${CMAKE_BUILD_TYPE}" build_type)
+  set(CMAKE_CXX_FLAGS_${build_type} "-O1 -gline-tables-only")
+endif()
 if(TERCET_SANITIZE)
   target_compile_options(tercet_options INTERFACE -fsanitize=${TERCET_SANITIZE}
     -fno-omit-frame-pointer -fno-sanitize-recover=all)

@@ -6,10 +6,11 @@ set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-usage: scripts/setup.sh [--runtime-only]
+usage: scripts/setup.sh [--runtime-only] [--fuzz]
 
 Installs the Debian packages that Tercet is built with, as root or through sudo.
   --runtime-only   only what `tercet run` and its tests need: no libtorch, no training
+  --fuzz           also the compiler of the fuzzers (make fuzz)
 TEXT
 }
 
@@ -22,14 +23,21 @@ runtime_packages=(
 # reference one it would otherwise get is 25 times slower.
 learning_packages=(libtorch-dev libgloo-dev libopenblas-dev)
 
-packages=("${runtime_packages[@]}" "${learning_packages[@]}")
+fuzz_packages=(clang-14 libclang-rt-14-dev)
+
+learning=true
+fuzz=false
 for argument in "$@"; do
   case "$argument" in
-    --runtime-only) packages=("${runtime_packages[@]}") ;;
+    --runtime-only) learning=false ;;
+    --fuzz) fuzz=true ;;
     -h | --help) usage; exit 0 ;;
     *) usage >&2; exit 2 ;;
   esac
 done
+packages=("${runtime_packages[@]}")
+if $learning; then packages+=("${learning_packages[@]}"); fi
+if $fuzz; then packages+=("${fuzz_packages[@]}"); fi
 
 if ! command -v dpkg-query > /dev/null || ! command -v apt-get > /dev/null; then
   {

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#ifdef TERCET_KERNELS_AVX2
+#include <cpuid.h>
+#endif
+
 #include <algorithm>
 
 #include "core/error.h"
@@ -9,10 +13,15 @@ namespace tercet {
 namespace {
 
 #ifdef TERCET_KERNELS_AVX2
+// Not every compiler's __builtin_cpu_supports() knows this one.
+bool has_f16c() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & static_cast<unsigned>(bit_F16C)) != 0;
+}
+
 // __builtin_cpu_supports() also asks whether the operating system saves the registers.
 bool has_avx2() {
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-         __builtin_cpu_supports("f16c");
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
 }
 #endif
 
