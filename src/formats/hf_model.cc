@@ -103,13 +103,19 @@ std::vector<SafetensorsFile> open_weights(const fs::path& directory) {
   return open_shards(directory);
 }
 
-void check_tensor(const TensorView& tensor, const TensorSpec& spec, const std::string& origin) {
+constexpr int64_t kPackedRows = 4;  // rows of codes that share a row of packed bytes
+
+void check_tensor(const TensorView& tensor, const TensorSpec& spec, const HfTernaryStorage& storage,
+                  const std::string& origin) {
+  const bool packed = spec.low_bit && storage.packed && tensor.type == DType::kU8;
+  const int64_t rows = packed ? (spec.rows + kPackedRows - 1) / kPackedRows : spec.rows;
   const std::vector<int64_t> shape =
-      spec.rows == 0 ? std::vector<int64_t>{spec.cols} : std::vector<int64_t>{spec.rows, spec.cols};
+      spec.rows == 0 ? std::vector<int64_t>{spec.cols} : std::vector<int64_t>{rows, spec.cols};
   if (tensor.shape != shape) {
     fail(ErrorCode::kBadInput, "{}: tensor '{}' has shape [{}], config.json says [{}]", origin,
          tensor.name, fmt::join(tensor.shape, ", "), fmt::join(shape, ", "));
   }
+  if (packed) return;
   if (tensor.type == DType::kF32 || tensor.type == DType::kF16 || tensor.type == DType::kBF16) {
     return;
   }
@@ -117,8 +123,8 @@ void check_tensor(const TensorView& tensor, const TensorSpec& spec, const std::s
        origin, tensor.name, to_string(tensor.type));
 }
 
-// transformers runs the norms of LLaMA's layers before those inside the linear maps. All ones, they
-// change nothing that the second norm does not undo; anything else Tercet would silently drop.
+// The block's norms that Tercet writes beside a kInside model are for transformers' sake and all
+// ones; anything else would silently be dropped.
 void check_outer_norms(const HfModel& model) {
   if (model.config().norm != NormPlacement::kInside) return;
   for (int64_t layer = 0; layer < model.config().num_hidden_layers; ++layer) {
@@ -128,11 +134,41 @@ void check_outer_norms(const HfModel& model) {
       if (tensor == nullptr) continue;
       const std::vector<float> values = to_f32(*tensor);
       if (std::all_of(values.begin(), values.end(), [](float v) { return v == 1.0f; })) continue;
-      fail(ErrorCode::kUnsupported,
-           "{}: tensor '{}' is not all ones; norms before and inside linear maps together are not "
-           "supported",
-           model.directory().string(), full);
+      fail(
+          ErrorCode::kUnsupported,
+          "{}: tensor '{}' is not all ones, but config.json says \"norm\": \"inside\"; remove that "
+          "field to run both norms",
+          model.directory().string(), full);
     }
+  }
+}
+
+constexpr const char* kPlainPrefix = "model.";
+
+// Models that also see keep their text half under a longer name, which changed between versions of
+// transformers.
+std::string find_text_prefix(const std::vector<SafetensorsFile>& files) {
+  for (const char* prefix : {"model.language_model.", "language_model.model."}) {
+    for (const SafetensorsFile& file : files) {
+      if (file.find_tensor(fmt::format("{}embed_tokens.weight", prefix)) != nullptr) return prefix;
+    }
+  }
+  return kPlainPrefix;
+}
+
+// Chat models stop at more tokens than config.json says.
+void add_generation_ends(const fs::path& path, ModelConfig& config) {
+  if (!is_there(path)) return;
+  const Json json = read_json_file(path);
+  const JsonFields fields(json, path.string());
+  for (const int64_t id : fields.integers_or("eos_token_id", {})) {
+    if (id < 0 || id >= config.vocab_size) {
+      fail(ErrorCode::kBadInput, "{} is {}, outside the vocabulary of {} tokens",
+           fields.describe("eos_token_id"), id, config.vocab_size);
+    }
+    std::vector<int32_t>& ids = config.eos_token_ids;
+    const int32_t end = static_cast<int32_t>(id);
+    if (std::find(ids.begin(), ids.end(), end) == ids.end()) ids.push_back(end);
   }
 }
 
@@ -160,17 +196,26 @@ std::map<std::string, std::string> weight_map_from_json(const Json& json,
 HfModel::HfModel(const fs::path& directory) : directory_(directory) {
   check_directory(directory);
   const fs::path config_path = directory / "config.json";
-  config_ = model_config_from_json(read_json_file(config_path), config_path.string());
+  const Json config = read_json_file(config_path);
+  config_ = model_config_from_json(config, config_path.string());
+  ternary_storage_ = ternary_storage_from_json(config, config_path.string());
+  add_generation_ends(directory / "generation_config.json", config_);
   files_ = open_weights(directory);
+  text_prefix_ = find_text_prefix(files_);
   for (const TensorSpec& spec : tensor_specs(config_)) {
-    check_tensor(tensor(spec.hf_name), spec, directory.string());
+    if (spec.hf_name.empty()) continue;
+    check_tensor(tensor(spec.hf_name), spec, ternary_storage_, directory.string());
   }
   check_outer_norms(*this);
 }
 
 const TensorView* HfModel::find_tensor(const std::string& hf_name) const {
+  std::string name = hf_name;
+  if (name.starts_with(kPlainPrefix)) {
+    name.replace(0, std::string_view(kPlainPrefix).size(), text_prefix_);
+  }
   for (const SafetensorsFile& file : files_) {
-    if (const TensorView* found = file.find_tensor(hf_name)) return found;
+    if (const TensorView* found = file.find_tensor(name)) return found;
   }
   return nullptr;
 }

@@ -22,10 +22,10 @@ std::string brief(const Json& value) {
 }  // namespace
 
 JsonFields::JsonFields(const Json& object, std::string origin, std::string prefix)
-    : object_(object), origin_(std::move(origin)), prefix_(std::move(prefix)) {
-  if (!object_.is_object()) {
+    : object_(&object), origin_(std::move(origin)), prefix_(std::move(prefix)) {
+  if (!object.is_object()) {
     fail(ErrorCode::kBadInput, "{}: {} where an object with named fields is expected", origin_,
-         brief(object_));
+         brief(object));
   }
 }
 
@@ -34,8 +34,8 @@ std::string JsonFields::describe(const char* field) const {
 }
 
 const Json* JsonFields::find(const char* field) const {
-  const auto position = object_.find(field);
-  if (position == object_.end() || position->is_null()) return nullptr;
+  const auto position = object_->find(field);
+  if (position == object_->end() || position->is_null()) return nullptr;
   return &*position;
 }
 
@@ -96,8 +96,8 @@ std::string JsonFields::string_or(const char* field, const std::string& fallback
 
 std::vector<int64_t> JsonFields::integers_or(const char* field,
                                              std::vector<int64_t> fallback) const {
-  const auto position = object_.find(field);
-  if (position == object_.end()) return fallback;
+  const auto position = object_->find(field);
+  if (position == object_->end()) return fallback;
   if (position->is_null()) return {};
   if (!position->is_array()) return {to_integer(*position, field)};
   std::vector<int64_t> out;

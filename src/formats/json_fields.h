@@ -42,7 +42,7 @@ class JsonFields {
   int64_t to_integer(const Json& value, const char* field) const;
   [[noreturn]] void wrong(const char* field, const Json& value, const char* wanted) const;
 
-  const Json& object_;
+  const Json* object_;
   std::string origin_;
   std::string prefix_;
 };

@@ -60,15 +60,18 @@ LinearWeights HfSource::matrix(const TensorSpec& spec, WeightStorage& storage) c
 }
 
 std::vector<float> HfSource::vector(const TensorSpec& spec) const {
-  return dense_vector(model_.tensor(spec.hf_name), spec, path().string());
+  if (spec.hf_name.empty()) return llama3_frequency_factors(config());
+  std::vector<float> values = dense_vector(model_.tensor(spec.hf_name), spec, path().string());
+  for (float& value : values) value += spec.hf_offset;
+  return values;
 }
 
 uint64_t HfSource::stored_bytes(const TensorSpec& spec) const {
-  return model_.tensor(spec.hf_name).bytes.size();
+  return spec.hf_name.empty() ? 0 : model_.tensor(spec.hf_name).bytes.size();
 }
 
 std::string HfSource::stored_type_name(const TensorSpec& spec) const {
-  return to_string(model_.tensor(spec.hf_name).type);
+  return spec.hf_name.empty() ? "computed" : to_string(model_.tensor(spec.hf_name).type);
 }
 
 ScaleReach HfSource::scale_reach(const TensorSpec& spec) const {

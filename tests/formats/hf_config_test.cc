@@ -119,12 +119,12 @@ TEST(HfConfig, RopeParametersInBothPlaces) {
   json.erase("rope_theta");
   json["rope_parameters"] = {{"rope_type", "default"}, {"rope_theta", 300000}};
   EXPECT_EQ(read(json).rope_theta, 300000.0f);
-  json["rope_parameters"]["rope_type"] = "llama3";
-  expect_error(ErrorCode::kUnsupported, "rope_parameters.rope_type is \"llama3\"",
+  json["rope_parameters"]["rope_type"] = "longrope";
+  expect_error(ErrorCode::kUnsupported, "rope_parameters.rope_type is \"longrope\"",
                [&] { read(json); });
   json.erase("rope_parameters");
-  json["rope_scaling"] = {{"type", "linear"}, {"factor", 2.0}};
-  expect_error(ErrorCode::kUnsupported, "rope_scaling.type is \"linear\"", [&] { read(json); });
+  json["rope_scaling"] = {{"type", "dynamic"}, {"factor", 2.0}};
+  expect_error(ErrorCode::kUnsupported, "rope_scaling.type is \"dynamic\"", [&] { read(json); });
 }
 
 TEST(HfConfig, QuantizationConfigOfLlama) {
@@ -134,6 +134,8 @@ TEST(HfConfig, QuantizationConfigOfLlama) {
   EXPECT_EQ(read(json).norm, NormPlacement::kPre);
   json["quantization_config"]["use_rms_norm"] = true;
   json["quantization_config"]["rms_norm_eps"] = 1e-6;
+  EXPECT_EQ(read(json).norm, NormPlacement::kPreInside);
+  json["norm"] = "inside";  // as Tercet writes it
   EXPECT_EQ(read(json).norm, NormPlacement::kInside);
   json["quantization_config"]["rms_norm_eps"] = 1e-5;
   expect_error(ErrorCode::kUnsupported, "quantization_config.rms_norm_eps", [&] { read(json); });
@@ -151,10 +153,26 @@ TEST(HfConfig, RefusesOtherQuantizers) {
     }
   };
   refused("quant_method", "gptq", "quantization_config.quant_method is \"gptq\"");
-  refused("linear_class", "bitlinear", "packed uint8");
-  refused("linear_class", nullptr, "packed uint8");
-  refused("quantization_mode", "offline", "packed uint8");
+  refused("linear_class", "otherlinear", "quantization_config.linear_class is \"otherlinear\"");
+  refused("quantization_mode", "later", "quantization_config.quantization_mode is \"later\"");
   refused("modules_to_not_convert", {"lm_head", "model.layers.0.mlp.up_proj"}, "modules_to_not");
+}
+
+TEST(HfConfig, StorageOfTernaryWeights) {
+  const auto storage = [](const Json& linear_class, const Json& mode) {
+    Json json = llama_json();
+    json["quantization_config"] = online();
+    json["quantization_config"]["linear_class"] = linear_class;
+    json["quantization_config"]["quantization_mode"] = mode;
+    EXPECT_EQ(read(json).linear, LinearKind::kB158);
+    return ternary_storage_from_json(json, "config.json");
+  };
+  // transformers' defaults: bitlinear, offline.
+  EXPECT_EQ(storage(nullptr, nullptr), (HfTernaryStorage{true, true}));
+  EXPECT_EQ(storage("bitlinear", "online"), (HfTernaryStorage{true, true}));
+  EXPECT_EQ(storage("autobitlinear", "offline"), (HfTernaryStorage{true, false}));
+  EXPECT_EQ(storage("autobitlinear", "online"), (HfTernaryStorage{false, false}));
+  EXPECT_EQ(ternary_storage_from_json(llama_json(), "config.json"), HfTernaryStorage{});
 }
 
 TEST(HfConfig, RefusesWhatItWouldMisread) {
@@ -167,8 +185,10 @@ TEST(HfConfig, RefusesWhatItWouldMisread) {
   };
   refused(ErrorCode::kUnsupported, "model_type", "mamba", "\"mamba\"");
   refused(ErrorCode::kUnsupported, "model_type", nullptr, "model_type");
-  refused(ErrorCode::kUnsupported, "attention_bias", true, "attention_bias");
-  refused(ErrorCode::kUnsupported, "mlp_bias", true, "mlp_bias");
+  refused(ErrorCode::kUnsupported, "final_logit_softcapping", 30.0, "final_logit_softcapping");
+  refused(ErrorCode::kUnsupported, "attn_logit_softcapping", 50, "attn_logit_softcapping");
+  refused(ErrorCode::kUnsupported, "num_local_experts", 8, "num_local_experts");
+  refused(ErrorCode::kUnsupported, "use_bidirectional_attention", true, "use_bidirectional");
   refused(ErrorCode::kUnsupported, "hidden_act", "gelu", "hidden_act");
   refused(ErrorCode::kBadInput, "model_type", 3, "model_type");
   refused(ErrorCode::kBadInput, "hidden_size", 12.5, "hidden_size is 12.5");

@@ -27,6 +27,15 @@ const TensorSpec& spec_of(const std::vector<TensorSpec>& specs, const std::strin
   throw std::runtime_error("no tensor " + hf_name);
 }
 
+RopeScaling yarn(float beta_fast, int64_t context) {
+  RopeScaling out;
+  out.type = RopeType::kYarn;
+  out.factor = 4.0f;
+  out.beta_fast = beta_fast;
+  out.original_max_position_embeddings = context;
+  return out;
+}
+
 TEST(ModelConfig, SmallOneIsValid) { EXPECT_NO_THROW(small_config().validate("t")); }
 
 TEST(ModelConfig, RefusesImpossibleNumbersByName) {
@@ -50,6 +59,20 @@ TEST(ModelConfig, RefusesImpossibleNumbersByName) {
       {"rms_norm_eps", [=](ModelConfig& c) { c.rms_norm_eps = nan; }},
       {"rope_theta", [](ModelConfig& c) { c.rope_theta = 1.0f; }},
       {"rope_theta", [=](ModelConfig& c) { c.rope_theta = inf; }},
+      {"head_dim", [](ModelConfig& c) { c.rotary_dim = 4; }},
+      {"elements", [](ModelConfig& c) { c.rotary_dim = 1; }},
+      {"rope_local_theta", [](ModelConfig& c) { c.rope_local_theta = 0.5f; }},
+      {"factor", [](ModelConfig& c) { c.rope_scaling.factor = 0.0f; }},
+      {"beta_fast", [](ModelConfig& c) { c.rope_scaling = yarn(-1.0f, 64); }},
+      {"original_max_position_embeddings", [](ModelConfig& c) { c.rope_scaling = yarn(32.0f, 0); }},
+      {"high_freq_factor",
+       [](ModelConfig& c) {
+         c.rope_scaling = {RopeType::kLlama3, 8.0f, 64, 4.0f, 4.0f};
+       }},
+      {"sliding_window", [](ModelConfig& c) { c.sliding_window = -1; }},
+      {"layer_types", [](ModelConfig& c) { c.sliding_layers = {true}; }},
+      {"scores", [=](ModelConfig& c) { c.attention_scale = nan; }},
+      {"embedding_multiplier", [](ModelConfig& c) { c.embedding_multiplier = 0.0f; }},
       {"bos_token_id", [](ModelConfig& c) { c.bos_token_id = 23; }},
       {"bos_token_id", [](ModelConfig& c) { c.bos_token_id = -2; }},
       {"eos_token_id",
@@ -74,18 +97,24 @@ TEST(ModelConfig, NoBeginningAndNoEndTokenAreAllowed) {
 }
 
 TEST(ModelConfig, NamesOfChoicesRoundTrip) {
-  for (const auto value : {Activation::kSilu, Activation::kRelu2}) {
+  for (const auto value : {Activation::kSilu, Activation::kRelu2, Activation::kGeluTanh}) {
     EXPECT_EQ(parse_activation(to_string(value)), value);
   }
   for (const auto value : {LinearKind::kDense, LinearKind::kB158}) {
     EXPECT_EQ(parse_linear_kind(to_string(value)), value);
   }
-  for (const auto value : {NormPlacement::kPre, NormPlacement::kSub, NormPlacement::kInside}) {
+  for (const auto value : {NormPlacement::kPre, NormPlacement::kSub, NormPlacement::kInside,
+                           NormPlacement::kPreInside, NormPlacement::kSandwich}) {
     EXPECT_EQ(parse_norm_placement(to_string(value)), value);
   }
-  expect_error(ErrorCode::kBadInput, "choose silu or relu2", [] { parse_activation("gelu"); });
+  expect_error(ErrorCode::kBadInput, "silu, relu2, gelu_pytorch_tanh",
+               [] { parse_activation("gelu"); });
   expect_error(ErrorCode::kBadInput, "'b2'", [] { parse_linear_kind("b2"); });
-  expect_error(ErrorCode::kBadInput, "pre, sub or inside", [] { parse_norm_placement(""); });
+  expect_error(ErrorCode::kBadInput, "pre, sub, inside", [] { parse_norm_placement(""); });
+  for (const auto value :
+       {RopeType::kDefault, RopeType::kLinear, RopeType::kLlama3, RopeType::kYarn}) {
+    EXPECT_EQ(parse_rope_type(to_string(value)), value);
+  }
 }
 
 TEST(TensorSpecs, PreNormIsTheLlamaLayout) {

@@ -90,6 +90,7 @@ void write_hf_model(const fs::path& directory, const ModelConfig& config,
   write_text_file(directory / "config.json", model_config_to_json(config).dump(2));
   std::vector<TensorView> tensors;
   for (const TensorSpec& spec : tensor_specs(config)) {
+    if (spec.hf_name.empty()) continue;
     const std::vector<float>& values = weights.at(spec.hf_name);
     TensorView view;
     view.name = spec.hf_name;
