@@ -9,9 +9,8 @@
 namespace tercet {
 
 void attend(const float* query, const float* keys, const float* values, int64_t positions,
-            int64_t head_dim, const KernelTable& kernels, float* out) {
+            int64_t head_dim, float scale, const KernelTable& kernels, float* out) {
   constexpr int64_t kBlock = 64;
-  const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
   std::array<float, kBlock> scores;
   float maximum = -std::numeric_limits<float>::infinity();
   float sum = 0.0f;

@@ -137,7 +137,7 @@ class Converter {
 
   void write(const PlannedTensor& tensor) {
     if (tensor.spec.rows == 0) {
-      const std::vector<float> values = source_.vector(tensor.spec);
+      const std::vector<float> values = encode_vector(source_.vector(tensor.spec), tensor);
       put(tensor, from_f32(values, DType::kF32, tensor.spec.cols, tensor.spec.gguf_name));
       return;
     }

@@ -69,8 +69,11 @@ void check_fit(const WeightSource& source, const PlannedTensor& tensor) {
 int64_t permuted_heads(const WeightSource& source, const std::string& architecture,
                        const std::string& gguf_name) {
   if (source.rope_order() == rope_order_of(architecture)) return 0;
-  if (gguf_name.ends_with(".attn_q.weight")) return source.config().num_attention_heads;
-  if (gguf_name.ends_with(".attn_k.weight")) return source.config().num_key_value_heads;
+  const auto is_of = [&](const std::string& map) {
+    return gguf_name.ends_with(map + ".weight") || gguf_name.ends_with(map + ".bias");
+  };
+  if (is_of(".attn_q")) return source.config().num_attention_heads;
+  if (is_of(".attn_k")) return source.config().num_key_value_heads;
   return 0;
 }
 
@@ -111,6 +114,7 @@ ConvertPlan plan_conversion(const WeightSource& source, const ConvertOptions& op
     tensor.spec = spec;
     tensor.is_linear = is_linear_map(spec);
     tensor.permuted_heads = permuted_heads(source, plan.architecture, spec.gguf_name);
+    tensor.rotary_dim = source.config().rotary_dimensions();
     tensor.to_adjacent = rope_order_of(plan.architecture) == RopeOrder::kAdjacent;
     if (spec.rows > 0) tensor.type = tensor.is_linear ? plan.linear_type : plan.rest_type;
     check_fit(source, tensor);

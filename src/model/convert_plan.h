@@ -18,6 +18,7 @@ struct PlannedTensor {
   StoredType type = StoredType::kF32;
   bool is_linear = false;      // a linear map of attention or feed-forward
   int64_t permuted_heads = 0;  // heads whose rows change their order (q and k); 0 for none
+  int64_t rotary_dim = 0;      // leading rows of each head that move
   bool to_adjacent = false;    // the order they change to: adjacent pairs, else half-split
 };
 

@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 #include <functional>
+#include <utility>
 
 #include "core/error.h"
 #include "model/attention.h"
@@ -20,14 +21,30 @@ std::vector<float> scratch(int64_t tokens, int64_t width) {
 }
 
 void activate(Activation kind, const float* gate, const float* up, int64_t count, float* out) {
-  if (kind == Activation::kSilu) {
-    for (int64_t i = 0; i < count; ++i) out[i] = gate[i] / (1.0f + std::exp(-gate[i])) * up[i];
-    return;
+  switch (kind) {
+    case Activation::kSilu:
+      for (int64_t i = 0; i < count; ++i) out[i] = gate[i] / (1.0f + std::exp(-gate[i])) * up[i];
+      return;
+    case Activation::kRelu2:
+      for (int64_t i = 0; i < count; ++i) {
+        const float positive = std::max(gate[i], 0.0f);
+        out[i] = positive * positive * up[i];
+      }
+      return;
+    case Activation::kGeluTanh:
+      for (int64_t i = 0; i < count; ++i) {
+        constexpr float kSlope = 0.79788456080286536f;  // sqrt(2 / pi)
+        const float g = gate[i];
+        const float bent = kSlope * (g + 0.044715f * g * g * g);
+        out[i] = 0.5f * g * (1.0f + std::tanh(bent)) * up[i];
+      }
+      return;
   }
-  for (int64_t i = 0; i < count; ++i) {
-    const float positive = std::max(gate[i], 0.0f);
-    out[i] = positive * positive * up[i];
-  }
+}
+
+float score_scale(const ModelConfig& config) {
+  return config.attention_scale != 0.0f ? config.attention_scale
+                                        : 1.0f / std::sqrt(static_cast<float>(config.head_dim));
 }
 
 }  // namespace
@@ -37,14 +54,14 @@ Forward::Forward(const Model& model, const KernelTable& kernels, ThreadPool& poo
       config_(model.config()),
       kernels_(kernels),
       pool_(pool),
-      rope_(model.rope_order(), config_.head_dim, config_.rope_theta),
+      score_scale_(score_scale(config_)),
       chunk_(chunk) {
   const int64_t attention = config_.num_attention_heads * config_.head_dim;
   const int64_t key_value = config_.num_key_value_heads * config_.head_dim;
   const int64_t widest = std::max({config_.hidden_size, attention, config_.intermediate_size});
-  prepared_.resize(config_.norm == NormPlacement::kInside ? kMaxSharedInputs : 1);
+  prepared_.resize(has_input_norms(config_.norm) ? kMaxSharedInputs : 1);
   for (Prepared& slot : prepared_) {
-    if (config_.norm == NormPlacement::kInside) slot.normed = scratch(chunk, widest);
+    if (has_input_norms(config_.norm)) slot.normed = scratch(chunk, widest);
     slot.quantized.resize(static_cast<size_t>(chunk * widest));
     slot.scales = scratch(chunk, 1);
   }
@@ -56,8 +73,16 @@ Forward::Forward(const Model& model, const KernelTable& kernels, ThreadPool& poo
   attended_ = scratch(chunk, attention);
   gate_ = scratch(chunk, config_.intermediate_size);
   up_ = scratch(chunk, config_.intermediate_size);
-  cosines_ = scratch(chunk, config_.head_dim / 2);
-  sines_ = scratch(chunk, config_.head_dim / 2);
+  add_rotation(scaled_frequencies(config_, model.weights().rope_factors));
+  if (config_.rope_local_theta != 0.0f) {
+    add_rotation(plain_frequencies(config_.rotary_dimensions(), config_.rope_local_theta));
+  }
+}
+
+void Forward::add_rotation(RopeFrequencies frequencies) {
+  Rope rope(model_.rope_order(), std::move(frequencies));
+  const int64_t pairs = rope.pairs();
+  rotations_.push_back({std::move(rope), scratch(chunk_, pairs), scratch(chunk_, pairs)});
 }
 
 uint64_t Forward::scratch_bytes() const {
@@ -67,9 +92,12 @@ uint64_t Forward::scratch_bytes() const {
     floats += slot.normed.size() + slot.scales.size();
     bytes += slot.quantized.size();
   }
-  for (const auto* buffer : {&residual_, &hidden_, &query_, &key_, &value_, &attended_, &gate_,
-                             &up_, &cosines_, &sines_}) {
+  for (const auto* buffer :
+       {&residual_, &hidden_, &query_, &key_, &value_, &attended_, &gate_, &up_}) {
     floats += buffer->size();
+  }
+  for (const Rotation& rotation : rotations_) {
+    floats += rotation.cosines.size() + rotation.sines.size();
   }
   return bytes + floats * sizeof(float);
 }
@@ -126,10 +154,13 @@ void Forward::run(std::span<const int32_t> tokens, KvCache& cache, std::span<flo
 
 void Forward::run_chunk(std::span<const int32_t> tokens, KvCache& cache) {
   const int64_t count = static_cast<int64_t>(tokens.size());
-  const int64_t half = config_.head_dim / 2;
   embed(tokens);
-  for (int64_t t = 0; t < count; ++t) {
-    rope_.angles(cache.length() + t, cosines_.data() + t * half, sines_.data() + t * half);
+  for (Rotation& rotation : rotations_) {
+    const int64_t pairs = rotation.rope.pairs();
+    for (int64_t t = 0; t < count; ++t) {
+      rotation.rope.angles(cache.length() + t, rotation.cosines.data() + t * pairs,
+                           rotation.sines.data() + t * pairs);
+    }
   }
   const std::vector<LayerWeights>& layers = model_.weights().layers;
   for (size_t i = 0; i < layers.size(); ++i) {
@@ -144,6 +175,9 @@ void Forward::embed(std::span<const int32_t> tokens) {
     decode_dense_row(model_.weights().embedding, tokens[t],
                      residual_.data() + t * static_cast<size_t>(config_.hidden_size));
   }
+  if (config_.embedding_multiplier == 1.0f) return;
+  const size_t count = tokens.size() * static_cast<size_t>(config_.hidden_size);
+  for (size_t i = 0; i < count; ++i) residual_[i] *= config_.embedding_multiplier;
 }
 
 void Forward::attention_block(const LayerWeights& layer, int64_t index, int64_t tokens,
@@ -151,12 +185,13 @@ void Forward::attention_block(const LayerWeights& layer, int64_t index, int64_t 
   const float* input = normed(residual_.data(), layer.attention_norm, tokens, hidden_.data());
   project({{&layer.q, query_.data()}, {&layer.k, key_.data()}, {&layer.v, value_.data()}}, input,
           tokens);
-  rotate_and_store(index, tokens, cache);
+  rotate_and_store(layer, index, tokens, cache);
   attend_all(index, tokens, cache);
   const float* context =
       normed(attended_.data(), layer.attention_sub_norm, tokens, attended_.data());
   project({{&layer.o, hidden_.data()}}, context, tokens);
-  add_to_residual(hidden_.data(), tokens);
+  add_to_residual(normed(hidden_.data(), layer.post_attention_norm, tokens, hidden_.data()),
+                  tokens);
 }
 
 void Forward::feed_forward_block(const LayerWeights& layer, int64_t tokens) {
@@ -169,23 +204,31 @@ void Forward::feed_forward_block(const LayerWeights& layer, int64_t tokens) {
   });
   const float* gated = normed(gate_.data(), layer.ffn_sub_norm, tokens, gate_.data());
   project({{&layer.down, hidden_.data()}}, gated, tokens);
-  add_to_residual(hidden_.data(), tokens);
+  add_to_residual(normed(hidden_.data(), layer.post_ffn_norm, tokens, hidden_.data()), tokens);
 }
 
-void Forward::rotate_and_store(int64_t layer, int64_t tokens, KvCache& cache) {
+void Forward::rotate_and_store(const LayerWeights& weights, int64_t layer, int64_t tokens,
+                               KvCache& cache) {
   const int64_t dim = config_.head_dim;
   const int64_t heads = config_.num_attention_heads;
   const int64_t kv_heads = config_.num_key_value_heads;
+  // Sliding layers have the second rotation where there are two.
+  const Rotation& rotation = rotations_[config_.is_sliding(layer) ? rotations_.size() - 1 : 0];
+  const int64_t pairs = rotation.rope.pairs();
   for_tokens(tokens, [&](int64_t t) {
-    const float* cosines = cosines_.data() + t * (dim / 2);
-    const float* sines = sines_.data() + t * (dim / 2);
+    const float* cosines = rotation.cosines.data() + t * pairs;
+    const float* sines = rotation.sines.data() + t * pairs;
+    const auto place = [&](float* head, const std::vector<float>& norm) {
+      if (!norm.empty()) rms_norm(head, norm, config_.rms_norm_eps, head);
+      rotation.rope.rotate(cosines, sines, head);
+    };
     for (int64_t h = 0; h < heads; ++h) {
-      rope_.rotate(cosines, sines, query_.data() + (t * heads + h) * dim);
+      place(query_.data() + (t * heads + h) * dim, weights.q_norm);
     }
     for (int64_t h = 0; h < kv_heads; ++h) {
       float* key = key_.data() + (t * kv_heads + h) * dim;
       const float* value = value_.data() + (t * kv_heads + h) * dim;
-      rope_.rotate(cosines, sines, key);
+      place(key, weights.k_norm);
       const int64_t at = (cache.length() + t) * dim;
       std::copy(key, key + dim, cache.keys(layer, h) + at);
       std::copy(value, value + dim, cache.values(layer, h) + at);
@@ -197,6 +240,7 @@ void Forward::attend_all(int64_t layer, int64_t tokens, KvCache& cache) {
   const int64_t dim = config_.head_dim;
   const int64_t heads = config_.num_attention_heads;
   const int64_t heads_per_kv = heads / config_.num_key_value_heads;
+  const int64_t window = config_.is_sliding(layer) ? config_.sliding_window : cache.max_tokens();
   // Head-major, so that a contiguous share of the work holds early (cheap) and late tokens alike.
   const auto body = [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item) {
@@ -204,8 +248,11 @@ void Forward::attend_all(int64_t layer, int64_t tokens, KvCache& cache) {
       const int64_t t = item % tokens;
       const int64_t kv_head = head / heads_per_kv;
       const int64_t at = (t * heads + head) * dim;
-      attend(query_.data() + at, cache.keys(layer, kv_head), cache.values(layer, kv_head),
-             cache.length() + t + 1, dim, kernels_, attended_.data() + at);
+      const int64_t seen = cache.length() + t + 1;
+      const int64_t first = std::max(seen - window, int64_t{0});
+      attend(query_.data() + at, cache.keys(layer, kv_head) + first * dim,
+             cache.values(layer, kv_head) + first * dim, seen - first, dim, score_scale_, kernels_,
+             attended_.data() + at);
     }
   };
   constexpr int64_t kMinParallelWork = int64_t{1} << 15;

@@ -45,6 +45,12 @@ class Forward {
     std::vector<int8_t> quantized;  // [chunk, widest input]
     std::vector<float> scales;      // [chunk]
   };
+  // One set of rotary frequencies and what they give for the tokens of a chunk.
+  struct Rotation {
+    Rope rope;
+    std::vector<float> cosines;  // [chunk, pairs]
+    std::vector<float> sines;    // [chunk, pairs]
+  };
   struct Projection {
     const LinearWeights* weights;
     float* out;
@@ -56,7 +62,8 @@ class Forward {
   void embed(std::span<const int32_t> tokens);
   void attention_block(const LayerWeights& layer, int64_t index, int64_t tokens, KvCache& cache);
   void feed_forward_block(const LayerWeights& layer, int64_t tokens);
-  void rotate_and_store(int64_t layer, int64_t tokens, KvCache& cache);
+  void add_rotation(RopeFrequencies frequencies);
+  void rotate_and_store(const LayerWeights& weights, int64_t layer, int64_t tokens, KvCache& cache);
   void attend_all(int64_t layer, int64_t tokens, KvCache& cache);
   void write_logits(int64_t first_token, int64_t tokens, float* logits);
 
@@ -74,7 +81,7 @@ class Forward {
   const ModelConfig& config_;
   const KernelTable& kernels_;
   ThreadPool& pool_;
-  Rope rope_;
+  float score_scale_;
   int64_t chunk_;
 
   std::vector<Prepared> prepared_;  // as many as linear maps with norms of their own share an input
@@ -86,8 +93,7 @@ class Forward {
   std::vector<float> attended_;     // [chunk, n_heads * head_dim]
   std::vector<float> gate_;         // [chunk, intermediate]
   std::vector<float> up_;           // [chunk, intermediate]
-  std::vector<float> cosines_;      // [chunk, head_dim / 2]
-  std::vector<float> sines_;        // [chunk, head_dim / 2]
+  std::vector<Rotation> rotations_;  // of all layers; a second one, if any, of sliding layers
 };
 
 }  // namespace tercet

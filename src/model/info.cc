@@ -26,14 +26,15 @@ uint64_t bytes_in_memory(const ModelWeights& weights, bool tied) {
   for (const LayerWeights& layer : weights.layers) {
     for (const LinearWeights* w :
          {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {
-      total += w->stored_bytes + w->input_norm.size() * sizeof(float);
+      total += w->stored_bytes + (w->input_norm.size() + w->bias.size()) * sizeof(float);
     }
     for (const auto* norm :
-         {&layer.attention_norm, &layer.attention_sub_norm, &layer.ffn_norm, &layer.ffn_sub_norm}) {
+         {&layer.attention_norm, &layer.q_norm, &layer.k_norm, &layer.attention_sub_norm,
+          &layer.post_attention_norm, &layer.ffn_norm, &layer.ffn_sub_norm, &layer.post_ffn_norm}) {
       total += norm->size() * sizeof(float);
     }
   }
-  return total + weights.final_norm.size() * sizeof(float);
+  return total + (weights.final_norm.size() + weights.rope_factors.size()) * sizeof(float);
 }
 
 }  // namespace

@@ -121,6 +121,8 @@ void run_block(const LinearJob& job, int64_t block, int64_t tokens, const Kernel
     } else {
       scaled_rows(w, rows, job.input.q + t * w.cols, job.input.scale[t], kernels, out);
     }
+    if (w.bias.empty()) continue;
+    for (int64_t i = 0; i < rows.count; ++i) out[i] += w.bias[static_cast<size_t>(first + i)];
   }
 }
 

@@ -19,7 +19,7 @@ struct LinearInput {
   const float* scale = nullptr;  // [tokens]
 };
 
-// One product out[t][r] = sum_c W[r][c] * input[t][c]; out: [tokens, weights->rows].
+// One product out[t][r] = sum_c W[r][c] * input[t][c] + bias[r]; out: [tokens, weights->rows].
 struct LinearJob {
   const LinearWeights* weights = nullptr;
   LinearInput input;

@@ -4,35 +4,41 @@
 #include <cstdint>
 #include <vector>
 
+#include "model/rope_frequencies.h"
+
 namespace tercet {
 
-// Which elements of a head rotate together.
+// Which of the leading `dimensions` elements of a head, those that rotate, do so together.
 enum class RopeOrder {
-  kHalfSplit,  // (i, i + head_dim / 2): HF checkpoints, GGUF "bitnet*" and "tercet"
+  kHalfSplit,  // (i, i + dimensions / 2): HF checkpoints, all GGUF architectures but "llama"
   kAdjacent,   // (2i, 2i + 1): GGUF "llama", whose q and k rows are stored in that order
 };
 
-// Rotary position embedding over whole heads: pair i turns by position * theta^(-2i / head_dim).
+// Rotary position embedding over the leading elements of heads: pair i turns by
+// position * radians[i]. Elements behind the pairs stay as they are.
 class Rope {
  public:
-  // head_dim even.
-  Rope(RopeOrder order, int64_t head_dim, double theta);
+  Rope(RopeOrder order, RopeFrequencies frequencies);
 
-  // Cosines and sines for one position, computed in double, rounded to f32; each [head_dim / 2].
+  // Pairs that rotate.
+  int64_t pairs() const { return static_cast<int64_t>(frequencies_.radians.size()); }
+
+  // Cosines and sines for one position, computed in double, rounded to f32; each [pairs].
   void angles(int64_t position, float* cosines, float* sines) const;
 
-  // Rotates one head in place; head: [head_dim].
+  // Rotates one head in place; head: [head_dim], at least 2 * pairs.
   void rotate(const float* cosines, const float* sines, float* head) const;
 
  private:
   RopeOrder order_;
-  std::vector<double> frequencies_;  // [head_dim / 2]
+  RopeFrequencies frequencies_;
 };
 
-// How the rows of a q or k matrix in half-split order are read to give adjacent order:
-// adjacent[r] = half_split[permutation[r]]. [n_heads * head_dim].
-std::vector<int64_t> adjacent_permutation(int64_t n_heads, int64_t head_dim);
+// How the rows of a q or k matrix (or the elements of its bias) in half-split order are read to
+// give adjacent order: adjacent[r] = half_split[permutation[r]]. [n_heads * head_dim]. Of each head
+// only the first rotary_dim (even) rows move.
+std::vector<int64_t> adjacent_permutation(int64_t n_heads, int64_t head_dim, int64_t rotary_dim);
 // Its inverse: half_split[r] = adjacent[permutation[r]].
-std::vector<int64_t> half_split_permutation(int64_t n_heads, int64_t head_dim);
+std::vector<int64_t> half_split_permutation(int64_t n_heads, int64_t head_dim, int64_t rotary_dim);
 
 }  // namespace tercet

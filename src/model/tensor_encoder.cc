@@ -13,9 +13,11 @@ namespace {
 // Row order of the target in terms of the source; empty when nothing moves.
 std::vector<int64_t> row_order(const PlannedTensor& plan) {
   if (plan.permuted_heads == 0) return {};
-  const int64_t head_dim = plan.spec.rows / plan.permuted_heads;
-  return plan.to_adjacent ? adjacent_permutation(plan.permuted_heads, head_dim)
-                          : half_split_permutation(plan.permuted_heads, head_dim);
+  // A bias has one element for each row of its matrix.
+  const int64_t rows = plan.spec.rows == 0 ? plan.spec.cols : plan.spec.rows;
+  const int64_t head_dim = rows / plan.permuted_heads;
+  const auto permutation = plan.to_adjacent ? adjacent_permutation : half_split_permutation;
+  return permutation(plan.permuted_heads, head_dim, plan.rotary_dim);
 }
 
 float scale_at(const packing::TernaryMatrix& matrix, int64_t row, int64_t column) {
@@ -91,6 +93,15 @@ packing::TernaryMatrix reorder_rows(const packing::TernaryMatrix& matrix,
     std::copy_n(matrix.scales.begin() + from * scales_per_row, scales_per_row,
                 out.scales.begin() + row * scales_per_row);
   }
+  return out;
+}
+
+std::vector<float> encode_vector(std::vector<float> source, const PlannedTensor& plan) {
+  const std::vector<int64_t> order = row_order(plan);
+  if (order.empty()) return source;
+  std::vector<float> out;
+  out.reserve(source.size());
+  for (const int64_t from : order) out.push_back(source[static_cast<size_t>(from)]);
   return out;
 }
 

@@ -25,4 +25,7 @@ EncodedMatrix encode_matrix(const LinearWeights& source, const PlannedTensor& pl
 packing::TernaryMatrix reorder_rows(const packing::TernaryMatrix& matrix,
                                     const std::vector<int64_t>& permutation);
 
+// A vector in the order that the target wants it: the bias of q or k goes with its rows.
+std::vector<float> encode_vector(std::vector<float> source, const PlannedTensor& plan);
+
 }  // namespace tercet

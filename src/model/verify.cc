@@ -85,7 +85,8 @@ void compare_logits(const std::vector<float>& reference, const std::vector<float
 packing::TernaryMatrix canonical(const Model& model, const LinearWeights& weights, int64_t heads) {
   packing::TernaryMatrix matrix = decode_ternary(weights);
   if (heads == 0 || model.rope_order() == RopeOrder::kHalfSplit) return matrix;
-  return reorder_rows(matrix, half_split_permutation(heads, model.config().head_dim));
+  return reorder_rows(matrix, half_split_permutation(heads, model.config().head_dim,
+                                                     model.config().rotary_dimensions()));
 }
 
 bool same_ternary(const packing::TernaryMatrix& a, const packing::TernaryMatrix& b) {

@@ -31,20 +31,7 @@ WeightSource::WeightSource(fs::path path, ModelConfig config, RopeOrder rope_ord
     : path_(std::move(path)),
       config_(std::move(config)),
       rope_order_(rope_order),
-      architecture_(std::move(architecture)) {
-  ModelConfig known = config_;
-  known.attention_bias = known.output_bias = known.mlp_bias = known.qk_norm = false;
-  known.embedding_multiplier = 1.0f;
-  known.attention_scale = 0.0f;
-  known.rotary_dim = 0;
-  known.rope_scaling = {};
-  known.sliding_window = 0;
-  if (known != config_ || config_.norm == NormPlacement::kSandwich ||
-      config_.norm == NormPlacement::kPreInside) {
-    fail(ErrorCode::kUnsupported, "{}: this model type is read, but does not run yet",
-         path_.string());
-  }
-}
+      architecture_(std::move(architecture)) {}
 
 WeightSource::~WeightSource() = default;
 

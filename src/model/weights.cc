@@ -32,11 +32,15 @@ constexpr std::array<MatrixName, 7> kMatrices = {{
     {"ffn_down", &LayerWeights::down},
 }};
 
-constexpr std::array<VectorName, 4> kVectors = {{
+constexpr std::array<VectorName, 8> kVectors = {{
     {"attn_norm", &LayerWeights::attention_norm},
     {"attn_sub_norm", &LayerWeights::attention_sub_norm},
     {"ffn_norm", &LayerWeights::ffn_norm},
     {"ffn_sub_norm", &LayerWeights::ffn_sub_norm},
+    {"attn_q_norm", &LayerWeights::q_norm},
+    {"attn_k_norm", &LayerWeights::k_norm},
+    {"post_attention_norm", &LayerWeights::post_attention_norm},
+    {"post_ffw_norm", &LayerWeights::post_ffn_norm},
 }};
 
 WeightSlot find_layer_slot(LayerWeights& layer, std::string_view name) {
@@ -45,9 +49,10 @@ WeightSlot find_layer_slot(LayerWeights& layer, std::string_view name) {
   }
   for (const MatrixName& entry : kMatrices) {
     if (name == entry.name) return {&(layer.*entry.member), nullptr};
-    if (name.starts_with(entry.name) && name.substr(entry.name.size()) == ".input_norm") {
-      return {nullptr, &(layer.*entry.member).input_norm};
-    }
+    if (!name.starts_with(entry.name)) continue;
+    const std::string_view part = name.substr(entry.name.size());
+    if (part == ".input_norm") return {nullptr, &(layer.*entry.member).input_norm};
+    if (part == ".bias") return {nullptr, &(layer.*entry.member).bias};
   }
   return {};
 }
@@ -59,6 +64,7 @@ WeightSlot find_slot(ModelWeights& weights, const std::string& gguf_name) {
   if (name.ends_with(kSuffix)) name.remove_suffix(kSuffix.size());
   if (name == "token_embd") return {&weights.embedding, nullptr};
   if (name == "output_norm") return {nullptr, &weights.final_norm};
+  if (name == "rope_freqs") return {nullptr, &weights.rope_factors};
   if (name == "output") return {&weights.head, nullptr};
 
   if (name.starts_with("blk.")) {

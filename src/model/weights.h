@@ -35,8 +35,10 @@ struct LinearWeights {
   int64_t group_size = 0;  // columns per scale (cols unless kGroup)
   std::span<const float> scales;
 
-  // The RMS norm at the input, [cols] (NormPlacement::kInside); empty when there is none.
+  // The RMS norm at the input, [cols], and what is added to the product, [rows]; empty when there
+  // is none.
   std::vector<float> input_norm;
+  std::vector<float> bias;
 };
 
 // One decoder layer. Norm vectors are empty where the architecture has none.
@@ -45,17 +47,22 @@ struct LayerWeights {
   LinearWeights q;                    // [n_heads * head_dim, hidden]
   LinearWeights k;                    // [n_kv_heads * head_dim, hidden]
   LinearWeights v;
-  std::vector<float> attention_sub_norm;  // [n_heads * head_dim]
-  LinearWeights o;                        // [hidden, n_heads * head_dim]
-  std::vector<float> ffn_norm;            // [hidden]
-  LinearWeights gate;                     // [intermediate, hidden]
+  std::vector<float> q_norm;               // [head_dim], over each head before it is rotated
+  std::vector<float> k_norm;               // [head_dim]
+  std::vector<float> attention_sub_norm;   // [n_heads * head_dim]
+  LinearWeights o;                         // [hidden, n_heads * head_dim]
+  std::vector<float> post_attention_norm;  // [hidden], before the residual is added
+  std::vector<float> ffn_norm;             // [hidden]
+  LinearWeights gate;                      // [intermediate, hidden]
   LinearWeights up;
-  std::vector<float> ffn_sub_norm;  // [intermediate]
-  LinearWeights down;               // [hidden, intermediate]
+  std::vector<float> ffn_sub_norm;   // [intermediate]
+  LinearWeights down;                // [hidden, intermediate]
+  std::vector<float> post_ffn_norm;  // [hidden], before the residual is added
 };
 
 struct ModelWeights {
-  LinearWeights embedding;  // [vocab, hidden], dense
+  LinearWeights embedding;          // [vocab, hidden], dense
+  std::vector<float> rope_factors;  // [rotary dimensions / 2] for RopeType::kLlama3, else empty
   std::vector<LayerWeights> layers;
   std::vector<float> final_norm;  // [hidden]
   LinearWeights head;             // [vocab, hidden], dense; views the embedding when tied

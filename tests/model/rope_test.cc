@@ -9,7 +9,7 @@ namespace tercet::test {
 namespace {
 
 TEST(RopeTest, TurnsEachPairByItsAngle) {
-  const Rope rope(RopeOrder::kHalfSplit, 4, 100.0);
+  const Rope rope(RopeOrder::kHalfSplit, plain_frequencies(4, 100.0));
   float cosines[2];
   float sines[2];
   rope.angles(3, cosines, sines);
@@ -26,27 +26,27 @@ TEST(RopeTest, TurnsEachPairByItsAngle) {
 
 // Where llama.cpp's readers expect each row of q: the second half of a head between the first.
 TEST(RopeTest, AdjacentOrderInterleavesTheHalvesOfEveryHead) {
-  EXPECT_EQ(adjacent_permutation(2, 6),
+  EXPECT_EQ(adjacent_permutation(2, 6, 6),
             (std::vector<int64_t>{0, 3, 1, 4, 2, 5, 6, 9, 7, 10, 8, 11}));
 }
 
 TEST(RopeTest, PermutationsUndoEachOther) {
-  const std::vector<int64_t> there = adjacent_permutation(3, 8);
-  const std::vector<int64_t> back = half_split_permutation(3, 8);
+  const std::vector<int64_t> there = adjacent_permutation(3, 8, 8);
+  const std::vector<int64_t> back = half_split_permutation(3, 8, 8);
   for (size_t i = 0; i < there.size(); ++i) {
     EXPECT_EQ(there[static_cast<size_t>(back[i])], static_cast<int64_t>(i));
   }
 }
 
 TEST(RopeTest, OrdersRotateAlike) {
-  const Rope split(RopeOrder::kHalfSplit, 8, 10000.0);
-  const Rope adjacent(RopeOrder::kAdjacent, 8, 10000.0);
+  const Rope split(RopeOrder::kHalfSplit, plain_frequencies(8, 10000.0));
+  const Rope adjacent(RopeOrder::kAdjacent, plain_frequencies(8, 10000.0));
   float cosines[4];
   float sines[4];
   split.angles(17, cosines, sines);
   float a[8];
   float b[8];
-  const std::vector<int64_t> order = adjacent_permutation(1, 8);
+  const std::vector<int64_t> order = adjacent_permutation(1, 8, 8);
   for (size_t i = 0; i < 8; ++i) a[i] = static_cast<float>(i) - 2.5f;
   for (size_t i = 0; i < 8; ++i) b[i] = a[order[i]];
   split.rotate(cosines, sines, a);
