@@ -1,188 +1,96 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/gguf_model.h"
 
-#include <algorithm>
-#include <array>
 #include <cmath>
-#include <limits>
 
-#include "core/error.h"
-#include "formats/printable.h"
+#include "model/gguf_architectures.h"
 
 namespace tercet {
 namespace {
 
-constexpr const char* kArchLlama = "llama";
-constexpr const char* kArchBitnet = "bitnet";
-constexpr const char* kArchBitnet2B = "bitnet-b1.58";
-constexpr std::array kArchitectures = {kArchLlama, kArchBitnet, kArchBitnet2B, kArchTercet};
+// No other reader has a key for these.
+bool has_common_features(const ModelConfig& config) {
+  const RopeScaling defaults;
+  const RopeScaling& scaling = config.rope_scaling;
+  const bool plain_ramp = scaling.truncate && scaling.beta_fast == defaults.beta_fast &&
+                          scaling.beta_slow == defaults.beta_slow;
+  // llama.cpp asserts that heads rotate as a whole.
+  return plain_ramp && config.rotary_dimensions() == config.head_dim;
+}
 
-constexpr const char* kEmbedding = "token_embd.weight";
-constexpr const char* kFirstLinear = "blk.0.attn_q.weight";
+bool slides(const ModelConfig& config) {
+  return config.sliding_window > 0 && config.sliding_window < config.max_position_embeddings;
+}
 
-// Reads the keys of one architecture.
-class Reader {
- public:
-  explicit Reader(const GgufFile& file)
-      : file_(file), architecture_(file.string("general.architecture")) {
-    const auto known = [&](const char* name) { return architecture_ == name; };
-    if (std::none_of(kArchitectures.begin(), kArchitectures.end(), known)) {
-      fail(ErrorCode::kUnsupported,
-           "{}: architecture '{}' is not supported; this version runs llama, bitnet, bitnet-b1.58 "
-           "and tercet",
-           file.path().string(), printable(architecture_));
-    }
+bool is_square(const ModelConfig& config) {
+  return config.num_attention_heads * config.head_dim == config.hidden_size;
+}
+
+// What llama, qwen2, qwen3 and the bitnets have in common, but for biases and norms.
+bool has_plain_attention(const ModelConfig& config) {
+  return has_common_features(config) && !slides(config) && config.attention_scale == 0.0f &&
+         config.embedding_multiplier == 1.0f && config.rope_local_theta == 0.0f &&
+         !config.zero_centered_norms;
+}
+
+bool is_gemma3(const ModelConfig& config) {
+  for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
+    if (config.is_sliding(layer) != ((layer + 1) % kGemma3Pattern != 0)) return false;
   }
+  return has_common_features(config) && config.linear == LinearKind::kDense &&
+         config.norm == NormPlacement::kSandwich && config.hidden_act == Activation::kGeluTanh &&
+         config.qk_norm && config.zero_centered_norms && !config.attention_bias &&
+         !config.output_bias && !config.mlp_bias && config.rope_scaling.type != RopeType::kLlama3 &&
+         config.rope_scaling.type != RopeType::kYarn &&
+         config.embedding_multiplier == gemma_embedding_multiplier(config.hidden_size) &&
+         config.attention_scale == gemma3_attention_scale(config) &&
+         config.rope_local_theta == kGemma3LocalTheta;
+}
 
-  ModelConfig read() const {
-    refuse_what_is_missing_here();
-    ModelConfig config = read_shape();
-    read_kind(config);
-    read_token_ids(config);
-    config.validate(file_.path().string());
-    return config;
-  }
-
- private:
-  std::string key(const char* name) const { return architecture_ + "." + name; }
-
-  // Features that change the result and that Forward does not have.
-  void refuse_what_is_missing_here() const {
-    if (file_.integer_or(key("expert_count"), 0) != 0) {
-      fail(ErrorCode::kUnsupported, "{}: {} is not 0; mixtures of experts are not supported",
-           file_.path().string(), key("expert_count"));
-    }
-    // Without a type the factor means linear scaling; old files call it rope.scale_linear.
-    const std::string scaling = key("rope.scaling.type");
-    const double factor =
-        file_.real_or(key("rope.scaling.factor"), file_.real_or(key("rope.scale_linear"), 0.0));
-    const bool neutral =
-        file_.string_or(scaling, "linear") == "none" || factor == 0.0 || factor == 1.0;
-    if (!neutral) {
-      fail(ErrorCode::kUnsupported, "{}: {} asks for scaled rotary embeddings; not supported",
-           file_.path().string(), scaling);
-    }
-  }
-
-  ModelConfig read_shape() const {
-    ModelConfig config;
-    const TensorView& embedding = file_.tensor(kEmbedding);
-    const int64_t rows = embedding.shape.empty() ? 0 : embedding.shape.front();
-    config.vocab_size = file_.integer_or(key("vocab_size"), rows);
-    config.hidden_size = file_.integer(key("embedding_length"));
-    config.intermediate_size = file_.integer(key("feed_forward_length"));
-    config.num_hidden_layers = file_.integer(key("block_count"));
-    config.num_attention_heads = file_.integer(key("attention.head_count"));
-    config.num_key_value_heads =
-        file_.integer_or(key("attention.head_count_kv"), config.num_attention_heads);
-    config.head_dim = read_head_dim(config);
-    config.max_position_embeddings = file_.integer(key("context_length"));
-    config.rms_norm_eps = static_cast<float>(file_.real(key("attention.layer_norm_rms_epsilon")));
-    config.rope_theta = static_cast<float>(file_.real_or(key("rope.freq_base"), 10000.0));
-    config.tie_word_embeddings = file_.find_tensor("output.weight") == nullptr;
-    return config;
-  }
-
-  int64_t read_head_dim(const ModelConfig& config) const {
-    const int64_t heads = config.num_attention_heads;
-    const int64_t derived = heads > 0 ? config.hidden_size / heads : 0;
-    const int64_t head_dim = file_.integer_or(key("attention.key_length"), derived);
-    for (const char* name : {"attention.value_length", "rope.dimension_count"}) {
-      const int64_t value = file_.integer_or(key(name), head_dim);
-      if (value == head_dim) continue;
-      fail(ErrorCode::kUnsupported, "{}: {} is {}, the head size {}; only equal ones are supported",
-           file_.path().string(), key(name), value, head_dim);
-    }
-    return head_dim;
-  }
-
-  void read_kind(ModelConfig& config) const {
-    if (architecture_ == kArchTercet) {
-      config.hidden_act = parse_activation(file_.string("tercet.hidden_act"));
-      config.linear = parse_linear_kind(file_.string("tercet.linear"));
-      config.norm = parse_norm_placement(file_.string("tercet.norm"));
-      return;
-    }
-    config.hidden_act = architecture_ == kArchBitnet2B ? Activation::kRelu2 : Activation::kSilu;
-    config.norm = architecture_ == kArchLlama ? NormPlacement::kPre : NormPlacement::kSub;
-    const std::optional<StoredType> type = stored_type(file_.tensor(kFirstLinear).type);
-    config.linear = type && is_ternary(*type) ? LinearKind::kB158 : LinearKind::kDense;
-  }
-
-  int32_t token_id(const std::string& name, int64_t id) const {
-    if (id >= -1 && id <= std::numeric_limits<int32_t>::max()) return static_cast<int32_t>(id);
-    fail(ErrorCode::kBadInput, "{}: {} is {}, outside any vocabulary", file_.path().string(), name,
-         id);
-  }
-
-  // Ours first: a tokenizer has one end-of-text token, a chat model may stop at several.
-  void read_token_ids(ModelConfig& config) const {
-    const std::string bos = file_.find("tercet.bos_token_id") != nullptr
-                                ? "tercet.bos_token_id"
-                                : "tokenizer.ggml.bos_token_id";
-    config.bos_token_id = token_id(bos, file_.integer_or(bos, -1));
-    config.eos_token_ids.clear();
-    if (file_.find("tercet.eos_token_ids") != nullptr) {
-      for (const int64_t id : file_.integers("tercet.eos_token_ids")) {
-        config.eos_token_ids.push_back(token_id("tercet.eos_token_ids", id));
-      }
-    } else if (file_.find("tokenizer.ggml.eos_token_id") != nullptr) {
-      const std::string eos = "tokenizer.ggml.eos_token_id";
-      config.eos_token_ids.push_back(token_id(eos, file_.integer(eos)));
-    }
-  }
-
-  const GgufFile& file_;
-  std::string architecture_;
-};
+// Blocks as LLaMA's, full precision.
+std::string dense_architecture(const ModelConfig& config) {
+  const bool factors = config.rope_scaling.type == RopeType::kLlama3;
+  const bool no_bias = !config.attention_bias && !config.output_bias && !config.mlp_bias;
+  if (config.qk_norm) return no_bias && !factors ? kArchQwen3 : kArchTercet;
+  const bool qwen2_bias = config.attention_bias && !config.output_bias && !config.mlp_bias;
+  return qwen2_bias && !factors && is_square(config) ? kArchQwen2 : kArchLlama;
+}
 
 }  // namespace
+
+float gemma3_attention_scale(const ModelConfig& config) {
+  constexpr int64_t kLayersOf27B = 62;
+  const int64_t heads = config.num_attention_heads;
+  const int64_t divisor = config.num_hidden_layers == kLayersOf27B && heads > 0
+                              ? config.hidden_size / heads
+                              : config.head_dim;
+  return static_cast<float>(1.0 / std::sqrt(static_cast<double>(divisor)));
+}
+
+float yarn_attention_factor(float factor) {
+  return factor <= 1.0f ? 1.0f
+                        : static_cast<float>(0.1 * std::log(static_cast<double>(factor)) + 1.0);
+}
 
 std::string gguf_architecture(const ModelConfig& config, StoredType linear) {
   const bool dense = config.linear == LinearKind::kDense;
   const bool silu = config.hidden_act == Activation::kSilu;
-  if (dense && config.norm == NormPlacement::kPre && silu) return kArchLlama;
+  if (is_gemma3(config)) return kArchGemma3;
+  if (!has_plain_attention(config)) return kArchTercet;
+  if (dense && config.norm == NormPlacement::kPre && silu) return dense_architecture(config);
   // The other readers of these two use the embedding as head whatever the file holds.
   // They also size the attention sub-norm by the hidden size.
-  const bool square = config.num_attention_heads * config.head_dim == config.hidden_size;
   const bool as_bitnet = !dense && !is_own(linear) && config.norm == NormPlacement::kSub &&
-                         config.tie_word_embeddings && square;
+                         config.tie_word_embeddings && is_square(config) && !config.qk_norm &&
+                         !config.attention_bias && !config.output_bias && !config.mlp_bias &&
+                         config.rope_scaling.type != RopeType::kLlama3 &&
+                         config.hidden_act != Activation::kGeluTanh;
   if (!as_bitnet) return kArchTercet;
   return silu ? kArchBitnet : kArchBitnet2B;
 }
 
 RopeOrder rope_order_of(const std::string& architecture) {
   return architecture == kArchLlama ? RopeOrder::kAdjacent : RopeOrder::kHalfSplit;
-}
-
-ModelConfig config_from_gguf(const GgufFile& file) { return Reader(file).read(); }
-
-void set_gguf_config(GgufWriter& writer, const ModelConfig& config,
-                     const std::string& architecture) {
-  const auto key = [&](const char* name) { return architecture + "." + name; };
-  const auto count = [&](const char* name, int64_t value) {
-    writer.set(key(name), GgufValue::u32(static_cast<uint32_t>(value)));
-  };
-  writer.set("general.architecture", GgufValue::string(architecture));
-  count("vocab_size", config.vocab_size);
-  count("context_length", config.max_position_embeddings);
-  count("embedding_length", config.hidden_size);
-  count("block_count", config.num_hidden_layers);
-  count("feed_forward_length", config.intermediate_size);
-  count("attention.head_count", config.num_attention_heads);
-  count("attention.head_count_kv", config.num_key_value_heads);
-  count("attention.key_length", config.head_dim);
-  count("attention.value_length", config.head_dim);
-  count("rope.dimension_count", config.head_dim);
-  writer.set(key("rope.freq_base"), GgufValue::f32(config.rope_theta));
-  writer.set(key("attention.layer_norm_rms_epsilon"), GgufValue::f32(config.rms_norm_eps));
-  if (architecture == kArchTercet) {
-    writer.set("tercet.hidden_act", GgufValue::string(to_string(config.hidden_act)));
-    writer.set("tercet.linear", GgufValue::string(to_string(config.linear)));
-    writer.set("tercet.norm", GgufValue::string(to_string(config.norm)));
-  }
-  writer.set("tercet.bos_token_id", GgufValue::i32(config.bos_token_id));
-  writer.set("tercet.eos_token_ids", GgufValue::i32s(config.eos_token_ids));
 }
 
 std::string scale_tensor_name(const std::string& weight_name) {

@@ -10,11 +10,15 @@
 
 namespace tercet {
 
-// ModelConfig <-> GGUF metadata. Four architecture names are in use:
+// ModelConfig <-> GGUF metadata. Architecture names written:
 //   llama         LLaMA as every reader knows it: dense, norms before the blocks, SiLU
+//   qwen2         the same with biases on q, k and v
+//   qwen3         the same with norms of the heads of q and k
+//   gemma3        Gemma 3: dense, norms around the blocks, five of six layers slide
 //   bitnet        b1.58 in TQ1_0/TQ2_0, sub-norms, SiLU, tied head, as llama.cpp reads it
 //   bitnet-b1.58  the same with squared ReLU (BitNet b1.58 2B4T), as bitnet.cpp reads it
 //   tercet        everything else; other readers refuse it by name
+// Read is bitnet-25 as well, an older name of bitnet-b1.58.
 inline constexpr const char* kArchTercet = "tercet";
 
 // Metadata: names of the I8 tensors whose payload is one of Tercet's own layouts.

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <functional>
 
 #include "core/error.h"
@@ -74,9 +75,82 @@ TEST(GgufModelTest, NamesAnArchitectureOnlyWhereOthersReadItRight) {
   EXPECT_EQ(gguf_architecture(dense, StoredType::kF16), "tercet");
 }
 
+TEST(GgufModelTest, ScaledRotationInEverySpelling) {
+  const auto scaling = [](const std::function<void(GgufWriter&)>& change) {
+    return through_file(tiny_config(), "llama", change).rope_scaling;
+  };
+  // Both mean linear scaling.
+  RopeScaling linear;
+  linear.type = RopeType::kLinear;
+  linear.factor = 4.0f;
+  EXPECT_EQ(scaling([](GgufWriter& w) { w.set("llama.rope.scaling.factor", GgufValue::f32(4)); }),
+            linear);
+  EXPECT_EQ(scaling([](GgufWriter& w) { w.set("llama.rope.scale_linear", GgufValue::f32(4)); }),
+            linear);
+  const RopeScaling yarn = scaling([](GgufWriter& w) {
+    w.set("llama.rope.scaling.type", GgufValue::string("yarn"));
+    w.set("llama.rope.scaling.factor", GgufValue::f32(4));
+    w.set("llama.rope.scaling.attn_factor", GgufValue::f32(0.5f));
+  });
+  EXPECT_EQ(yarn.type, RopeType::kYarn);
+  EXPECT_EQ(yarn.original_max_position_embeddings, 128) << "the context length";
+  EXPECT_FLOAT_EQ(yarn.attention_factor, 0.5f * (0.1f * std::log(4.0f) + 1.0f));
+}
+
+TEST(GgufModelTest, NamesOfTheFamiliesThatOthersRead) {
+  const auto name = [](const std::function<void(ModelConfig&)>& change) {
+    ModelConfig config = tiny_config();
+    change(config);
+    return gguf_architecture(config, StoredType::kF16);
+  };
+  EXPECT_EQ(name([](ModelConfig& c) { c.attention_bias = true; }), "qwen2");
+  EXPECT_EQ(name([](ModelConfig& c) { c.attention_bias = c.output_bias = true; }), "llama");
+  EXPECT_EQ(name([](ModelConfig& c) { c.attention_bias = true, c.head_dim = 32; }), "llama");
+  EXPECT_EQ(name([](ModelConfig& c) { c.qk_norm = true; }), "qwen3");
+  EXPECT_EQ(name([](ModelConfig& c) { c.qk_norm = c.attention_bias = true; }), "tercet");
+  EXPECT_EQ(name([](ModelConfig& c) { c.rope_scaling.type = RopeType::kLlama3; }), "llama");
+  EXPECT_EQ(name([](ModelConfig& c) {
+              c.rope_scaling.type = RopeType::kLlama3;
+              c.qk_norm = true;
+            }),
+            "tercet");
+  EXPECT_EQ(name([](ModelConfig& c) { c.sliding_window = 16; }), "tercet");
+  EXPECT_EQ(name([](ModelConfig& c) { c.sliding_window = 128; }), "llama") << "never reached";
+  EXPECT_EQ(name([](ModelConfig& c) { c.rotary_dim = 8; }), "tercet");
+  EXPECT_EQ(name([](ModelConfig& c) { c.rope_scaling.beta_fast = 16.0f; }), "tercet");
+  EXPECT_EQ(name([](ModelConfig& c) { c = tiny_gemma3_config(); }), "gemma3");
+  EXPECT_EQ(name([](ModelConfig& c) {
+              c = tiny_gemma3_config();
+              c.sliding_layers[0] = false;
+            }),
+            "tercet");
+  EXPECT_EQ(name([](ModelConfig& c) {
+              c = tiny_gemma3_config();
+              c.attention_scale = 0.5f;
+            }),
+            "tercet");
+}
+
+TEST(GgufModelTest, FamiliesSurviveTheirFiles) {
+  // Of the tensors that tell about features, the file of this test has none.
+  ModelConfig gemma = tiny_gemma3_config();
+  gemma.qk_norm = false;
+  EXPECT_EQ(through_file(gemma, "gemma3"), gemma);
+  gemma.sliding_layers[1] = false;
+  gemma.attention_scale = 0.3f;
+  gemma.rotary_dim = 4;
+  EXPECT_EQ(through_file(gemma, "tercet"), gemma);
+  ModelConfig mistral = tiny_config();
+  mistral.sliding_window = 16;
+  EXPECT_EQ(through_file(mistral, "tercet"), mistral);
+  ModelConfig yarn = tiny_config();
+  yarn.rope_scaling = {RopeType::kYarn, 4.0f, 32, 1.0f, 4.0f, 16.0f, 2.0f, false, 1.7f};
+  EXPECT_EQ(through_file(yarn, "tercet"), yarn);
+}
+
 TEST(GgufModelTest, OnlyLlamaRotatesNeighbours) {
   EXPECT_EQ(rope_order_of("llama"), RopeOrder::kAdjacent);
-  for (const char* name : {"bitnet", "bitnet-b1.58", "tercet"}) {
+  for (const char* name : {"bitnet", "bitnet-b1.58", "qwen2", "qwen3", "gemma3", "tercet"}) {
     EXPECT_EQ(rope_order_of(name), RopeOrder::kHalfSplit) << name;
   }
 }
@@ -97,17 +171,22 @@ TEST(GgufModelTest, RefusesWhatItCannotRun) {
   expect_refused("gpt2", "architecture 'gpt2'", {});
   expect_refused("llama", "llama.expert_count",
                  [](GgufWriter& w) { w.set("llama.expert_count", GgufValue::u32(8)); });
-  expect_refused("llama", "llama.rope.scaling.type", [](GgufWriter& w) {
-    w.set("llama.rope.scaling.type", GgufValue::string("yarn"));
-    w.set("llama.rope.scaling.factor", GgufValue::f32(4));
+  expect_refused("llama", "llama.rope.scaling.type is 'longrope'", [](GgufWriter& w) {
+    w.set("llama.rope.scaling.type", GgufValue::string("longrope"));
   });
-  // Both mean linear scaling.
-  expect_refused("llama", "llama.rope.scaling.type",
-                 [](GgufWriter& w) { w.set("llama.rope.scaling.factor", GgufValue::f32(4)); });
-  expect_refused("llama", "llama.rope.scaling.type",
-                 [](GgufWriter& w) { w.set("llama.rope.scale_linear", GgufValue::f32(2)); });
-  expect_refused("llama", "llama.rope.dimension_count",
-                 [](GgufWriter& w) { w.set("llama.rope.dimension_count", GgufValue::u32(8)); });
+  expect_refused("llama", "llama.rope.scaling.yarn_ext_factor", [](GgufWriter& w) {
+    w.set("llama.rope.scaling.type", GgufValue::string("yarn"));
+    w.set("llama.rope.scaling.yarn_ext_factor", GgufValue::f32(0.5f));
+  });
+  expect_refused("llama", "elements of a head rotate",
+                 [](GgufWriter& w) { w.set("llama.rope.dimension_count", GgufValue::u32(18)); });
+  expect_refused("llama", "llama.attention.value_length",
+                 [](GgufWriter& w) { w.set("llama.attention.value_length", GgufValue::u32(8)); });
+  expect_refused("llama", "llama.final_logit_softcapping",
+                 [](GgufWriter& w) { w.set("llama.final_logit_softcapping", GgufValue::f32(30)); });
+  expect_refused("qwen2", "qwen2.attention.sliding_window", [](GgufWriter& w) {
+    w.set("qwen2.attention.sliding_window", GgufValue::u32(16));
+  });
   expect_refused("llama", "num_key_value_heads",
                  [](GgufWriter& w) { w.set("llama.attention.head_count_kv", GgufValue::u32(3)); });
   expect_refused("llama", "num_attention_heads",

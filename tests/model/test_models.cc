@@ -61,6 +61,21 @@ ModelConfig tiny_b158_config() {
   return config;
 }
 
+ModelConfig tiny_gemma3_config() {
+  ModelConfig config = tiny_config();
+  config.num_hidden_layers = 8;
+  config.hidden_act = Activation::kGeluTanh;
+  config.norm = NormPlacement::kSandwich;
+  config.qk_norm = config.zero_centered_norms = true;
+  config.embedding_multiplier = gemma_embedding_multiplier(config.hidden_size);
+  config.attention_scale = 0.25f;
+  config.rope_theta = 1e6f;
+  config.rope_local_theta = 1e4f;
+  config.sliding_window = 16;
+  config.sliding_layers = {true, true, true, true, true, false, true, true};
+  return config;
+}
+
 ModelConfig wide_b158_config() {
   ModelConfig config = tiny_b158_config();
   config.hidden_size = 256;

@@ -32,6 +32,8 @@ class TempDir {
 ModelConfig tiny_config();
 // As tiny_config(), but b1.58 with sub-norms and squared ReLU as in the 2B4T model.
 ModelConfig tiny_b158_config();
+// As tiny_config(), but as Gemma 3 in eight layers with a window of 16.
+ModelConfig tiny_gemma3_config();
 // As tiny_b158_config(), but every row a multiple of 256 long, as llama.cpp's blocks need.
 ModelConfig wide_b158_config();
 
