@@ -96,6 +96,11 @@ uint64_t header_bytes(std::span<const uint8_t> file, const std::string& origin) 
          "{}: the header needs {} bytes but {} remain; the file is cut or not safetensors", origin,
          length, file.size() - kLengthBytes);
   }
+  // So the format demands; a file that is two formats at once begins with something else.
+  if (length == 0 || file[kLengthBytes] != '{') {
+    fail(ErrorCode::kBadInput, "{}: the header does not start with '{{'; not a safetensors file",
+         origin);
+  }
   return length;
 }
 

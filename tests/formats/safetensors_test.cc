@@ -103,7 +103,7 @@ TEST_F(Safetensors, WriterRefusesWhatTheFormatCannotHold) {
 
 TEST_F(Safetensors, RefusesBadHeaders) {
   const std::string four(4, '\0');
-  expect_refused("[]", "", "not an object");
+  expect_refused("[]", "", "does not start with '{'");
   expect_refused("{", "", "not valid JSON");
   expect_refused(R"({"a":3})", four, "tensor 'a'");
   expect_refused(R"({"a":{"dtype":"F8_E4M3","shape":[4],"data_offsets":[0,4]}})", four, "F8_E4M3",
