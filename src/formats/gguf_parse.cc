@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <bit>
 #include <numeric>
-#include <string_view>
 
 #include "core/checked.h"
+#include "formats/file_kind.h"
 #include "formats/gguf_cursor.h"
 #include "formats/gguf_types.h"
 #include "formats/gguf_value_reader.h"
@@ -29,21 +29,7 @@ struct TensorInfo {
 };
 
 [[noreturn]] void fail_magic(std::span<const uint8_t> bytes, const std::string& origin) {
-  const std::string_view head(reinterpret_cast<const char*>(bytes.data()),
-                              std::min<size_t>(bytes.size(), 64));
-  const char* guess = "";
-  if (head.empty()) {
-    guess = "; it is empty";
-  } else if (head.find("git-lfs") != std::string_view::npos) {
-    guess = "; it is a git-lfs pointer, fetch the file it stands for";
-  } else if (head.front() == '<') {
-    guess = "; it looks like an HTML page, the download has failed";
-  } else if (head.size() > 8 && head[8] == '{') {
-    guess = "; it looks like a safetensors file, give its directory instead";
-  } else if (head.starts_with("FUGG")) {
-    guess = "; it may be big-endian, which is not supported";
-  }
-  fail(ErrorCode::kBadInput, "{}: not a GGUF file{}", origin, guess);
+  fail(ErrorCode::kBadInput, "{}: not a GGUF file; {}", origin, explain(describe_file(bytes)));
 }
 
 uint32_t read_version(GgufCursor& cursor, std::span<const uint8_t> bytes) {

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/weight_source.h"
 
-#include <algorithm>
-#include <string_view>
 #include <system_error>
 #include <utility>
 
 #include "core/error.h"
 #include "core/file.h"
+#include "formats/file_kind.h"
 #include "model/gguf_source.h"
 #include "model/hf_source.h"
 
@@ -16,12 +15,14 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::string_view kGgufMagic = "GGUF";
-
-bool starts_as_gguf(const fs::path& path) {
+// Says what a file that is no model is instead.
+void check_is_gguf(const fs::path& path) {
   const MappedFile file(path);
-  return file.bytes().size() >= kGgufMagic.size() &&
-         std::equal(kGgufMagic.begin(), kGgufMagic.end(), file.bytes().begin());
+  const FileDescription found = describe_file(file.bytes());
+  if (found.kind == FileKind::kGguf) return;
+  fail(found.kind == FileKind::kPickle ? ErrorCode::kUnsupported : ErrorCode::kBadInput,
+       "'{}' is not a GGUF file: {}; a model is a GGUF file or an HF directory", path.string(),
+       explain(found));
 }
 
 }  // namespace
@@ -44,16 +45,12 @@ std::unique_ptr<WeightSource> WeightSource::open(const fs::path& path) {
   }
   if (status.type() == fs::file_type::directory) {
     if (!fs::exists(path / "config.json", error)) {
-      fail(ErrorCode::kBadInput,
-           "'{}' holds no config.json, so it is not a model; give an HF directory or a GGUF file",
-           path.string());
+      fail(ErrorCode::kBadInput, "'{}' holds no config.json, so it is not a model; {}",
+           path.string(), explain_directory(path));
     }
     return std::make_unique<HfSource>(path);
   }
-  if (!starts_as_gguf(path)) {
-    fail(ErrorCode::kBadInput, "'{}' is not a GGUF file; a model is a GGUF file or an HF directory",
-         path.string());
-  }
+  check_is_gguf(path);
   return std::make_unique<GgufSource>(path);
 }
 

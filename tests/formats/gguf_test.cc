@@ -262,7 +262,7 @@ TEST_F(Gguf, WriterRefusesMisuseAndLeavesNothing) {
 TEST_F(Gguf, SaysWhatTheFileIsInstead) {
   expect_refused("", "empty");
   expect_refused("GG", "not a GGUF file");
-  expect_refused("version 1 of a git-lfs pointer", "git-lfs");
+  expect_refused("version https://git-lfs.github.com/spec/v1\noid sha256:0", "git-lfs");
   expect_refused("<!DOCTYPE html><html>", "HTML");
   expect_refused(std::string("\x10\0\0\0\0\0\0\0{\"a\":", 13), "safetensors");
   expect_refused(raw_.header(0, 0, 1), "version 1 is not", ErrorCode::kUnsupported);
