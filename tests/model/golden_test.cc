@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// Logits of the tiny models in tests/golden/models against those that transformers computed, see
+// scripts/make_goldens.py.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/file.h"
+#include "formats/hf_model.h"
+#include "formats/json.h"
+#include "formats/json_fields.h"
+#include "formats/safetensors.h"
+#include "model/convert.h"
+#include "model/forward.h"
+#include "model/test_models.h"
+
+namespace tercet::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr double kTolerance = 1e-4;
+constexpr const char* kModels = TERCET_SOURCE_DIR "/tests/golden/models";
+
+struct Golden {
+  std::vector<int32_t> ids;
+  std::vector<int64_t> positions;
+  std::vector<float> logits;  // [positions, vocab]
+};
+
+std::vector<std::string> model_names() {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(kModels)) {
+    names.push_back(entry.path().filename().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+Golden read_golden(const fs::path& directory) {
+  Golden out;
+  const Json json = read_json_file(directory / "golden.json");
+  const JsonFields fields(json, "golden.json");
+  for (const int64_t id : fields.integers_or("ids", {})) {
+    out.ids.push_back(static_cast<int32_t>(id));
+  }
+  out.positions = fields.integers_or("positions", {});
+  const SafetensorsFile file(directory / "golden.safetensors");
+  out.logits = to_f32(*file.find_tensor("logits"));
+  return out;
+}
+
+// The rows of `logits` ([tokens, vocab]) that the golden file keeps.
+std::vector<float> kept_rows(const Golden& golden, const std::vector<float>& logits) {
+  const size_t vocab = logits.size() / golden.ids.size();
+  std::vector<float> out;
+  for (const int64_t position : golden.positions) {
+    const auto begin = logits.begin() + position * static_cast<int64_t>(vocab);
+    out.insert(out.end(), begin, begin + static_cast<int64_t>(vocab));
+  }
+  return out;
+}
+
+void expect_close(const Golden& golden, const std::vector<float>& logits, double tolerance,
+                  const std::string& what) {
+  const std::vector<float> rows = kept_rows(golden, logits);
+  ASSERT_EQ(rows.size(), golden.logits.size()) << what;
+  const std::vector<double> reference(golden.logits.begin(), golden.logits.end());
+  const int64_t vocab = static_cast<int64_t>(rows.size() / golden.positions.size());
+  const std::vector<double> errors = relative_rms_rows(reference, rows, vocab);
+  for (size_t i = 0; i < errors.size(); ++i) {
+    EXPECT_LT(errors[i], tolerance) << what << ", position " << golden.positions[i];
+  }
+  double largest = 0;
+  double farthest = 0;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    largest = std::max(largest, std::abs(reference[i]));
+    farthest = std::max(farthest, std::abs(reference[i] - static_cast<double>(rows[i])));
+  }
+  EXPECT_LT(farthest, tolerance * largest) << what << ", largest difference";
+}
+
+class GoldenTest : public ::testing::TestWithParam<std::string> {
+ protected:
+  fs::path directory() const { return fs::path(kModels) / GetParam(); }
+
+  std::vector<float> logits_at(const fs::path& path, const Golden& golden, int64_t chunk = 64) {
+    return logits_of(Model::load(path), golden.ids, pool_, chunk);
+  }
+
+  ThreadPool pool_{2};
+};
+
+TEST_P(GoldenTest, DirectoryGivesTheLogitsOfTransformers) {
+  const Golden golden = read_golden(directory());
+  expect_close(golden, logits_at(directory(), golden), kTolerance, GetParam());
+}
+
+TEST_P(GoldenTest, LogitsDoNotDependOnHowTheSequenceIsCut) {
+  const Golden golden = read_golden(directory());
+  const std::vector<float> whole = logits_at(directory(), golden);
+  EXPECT_EQ(logits_at(directory(), golden, 7), whole);
+  EXPECT_EQ(logits_at(directory(), golden, 1), whole);
+}
+
+// Permuted rows and biases, offsets of norms, computed rotary factors and every metadata key.
+TEST_P(GoldenTest, ConvertedFilesGiveTheSameLogits) {
+  const Golden golden = read_golden(directory());
+  const TempDir target;
+  const bool dense = Model::load(directory()).config().linear == LinearKind::kDense;
+  std::vector<StoredType> types = {StoredType::kF32, StoredType::kF16};
+  if (!dense) types = {StoredType::kTrit4, StoredType::kTrit5};
+  if (GetParam().ends_with("-wide")) {
+    types.insert(types.end(), {StoredType::kTq1_0, StoredType::kTq2_0});
+  }
+  for (const StoredType type : types) {
+    const fs::path path = target / "model.gguf";
+    ConvertOptions options;
+    options.linear_type = type;
+    options.rest_type = type == StoredType::kF16 ? type : StoredType::kF32;
+    const ConvertReport report = convert(directory(), path, options, {}, nullptr);
+    // The smallest bf16 weights are no f16 values.
+    const double tolerance = type == StoredType::kF16 ? 10 * kTolerance : kTolerance;
+    expect_close(golden, logits_at(path, golden), tolerance,
+                 GetParam() + " as " + report.architecture + " in " + to_string(type));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, GoldenTest, ::testing::ValuesIn(model_names()),
+                         [](const auto& tested) {
+                           std::string name = tested.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+TEST(GoldenModels, EveryArchitectureIsThere) { EXPECT_GE(model_names().size(), 22U); }
+
+}  // namespace
+}  // namespace tercet::test
