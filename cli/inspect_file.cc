@@ -68,6 +68,13 @@ Json to_json(const ModelConfig& config) {
           {"hidden_act", to_string(config.hidden_act)},
           {"linear", to_string(config.linear)},
           {"norm", to_string(config.norm)},
+          {"attention_bias", config.attention_bias},
+          {"output_bias", config.output_bias},
+          {"mlp_bias", config.mlp_bias},
+          {"qk_norm", config.qk_norm},
+          {"rope_type", to_string(config.rope_scaling.type)},
+          {"rotary_dim", config.rotary_dimensions()},
+          {"sliding_window", config.sliding_window},
           {"tie_word_embeddings", config.tie_word_embeddings},
           {"bos_token_id", config.bos_token_id},
           {"eos_token_ids", config.eos_token_ids}};

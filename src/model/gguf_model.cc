@@ -47,10 +47,12 @@ bool is_gemma3(const ModelConfig& config) {
          config.rope_local_theta == kGemma3LocalTheta;
 }
 
-// Blocks as LLaMA's, full precision.
-std::string dense_architecture(const ModelConfig& config) {
+// Blocks as LLaMA's.
+std::string llama_like_architecture(const ModelConfig& config) {
   const bool factors = config.rope_scaling.type == RopeType::kLlama3;
   const bool no_bias = !config.attention_bias && !config.output_bias && !config.mlp_bias;
+  // llama.cpp multiplies biases too by the scale that stands beside ternary blocks.
+  if (config.linear != LinearKind::kDense && !no_bias) return kArchTercet;
   if (config.qk_norm) return no_bias && !factors ? kArchQwen3 : kArchTercet;
   const bool qwen2_bias = config.attention_bias && !config.output_bias && !config.mlp_bias;
   return qwen2_bias && !factors && is_square(config) ? kArchQwen2 : kArchLlama;
@@ -77,7 +79,9 @@ std::string gguf_architecture(const ModelConfig& config, StoredType linear) {
   const bool silu = config.hidden_act == Activation::kSilu;
   if (is_gemma3(config)) return kArchGemma3;
   if (!has_plain_attention(config)) return kArchTercet;
-  if (dense && config.norm == NormPlacement::kPre && silu) return dense_architecture(config);
+  if (!is_own(linear) && config.norm == NormPlacement::kPre && silu) {
+    return llama_like_architecture(config);
+  }
   // The other readers of these two use the embedding as head whatever the file holds.
   // They also size the attention sub-norm by the hidden size.
   const bool as_bitnet = !dense && !is_own(linear) && config.norm == NormPlacement::kSub &&

@@ -11,7 +11,8 @@
 namespace tercet {
 
 // ModelConfig <-> GGUF metadata. Architecture names written:
-//   llama         LLaMA as every reader knows it: dense, norms before the blocks, SiLU
+//   llama         LLaMA as every reader knows it: norms before the blocks, SiLU; dense, or b1.58
+//                 without biases in llama.cpp's ternary blocks
 //   qwen2         the same with biases on q, k and v
 //   qwen3         the same with norms of the heads of q and k
 //   gemma3        Gemma 3: dense, norms around the blocks, five of six layers slide

@@ -97,6 +97,18 @@ TEST(GgufModelTest, ScaledRotationInEverySpelling) {
   EXPECT_FLOAT_EQ(yarn.attention_factor, 0.5f * (0.1f * std::log(4.0f) + 1.0f));
 }
 
+TEST(GgufModelTest, TernaryLlamasAreWrittenWhereOthersReadThemRight) {
+  ModelConfig config = tiny_config();
+  config.linear = LinearKind::kB158;
+  EXPECT_EQ(gguf_architecture(config, StoredType::kTq2_0), "llama");
+  EXPECT_EQ(gguf_architecture(config, StoredType::kTrit5), "tercet");
+  config.attention_bias = true;
+  EXPECT_EQ(gguf_architecture(config, StoredType::kTq2_0), "tercet");
+  config.attention_bias = false;
+  config.qk_norm = true;
+  EXPECT_EQ(gguf_architecture(config, StoredType::kTq1_0), "qwen3");
+}
+
 TEST(GgufModelTest, NamesOfTheFamiliesThatOthersRead) {
   const auto name = [](const std::function<void(ModelConfig&)>& change) {
     ModelConfig config = tiny_config();

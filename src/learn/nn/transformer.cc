@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "core/rng.h"
+#include "learn/nn/trainable.h"
 
 namespace tercet::learn {
 namespace {
@@ -35,6 +36,7 @@ at::Tensor normal_tensor(Rng& rng, int64_t rows, int64_t cols, double deviation)
 Transformer::Transformer(const ModelConfig& config, uint64_t seed, at::Device device)
     : config_(config), device_(device) {
   config.validate("model");
+  check_trainable(config);
   Rng rng(seed);
   const double residual = 0.02 / std::sqrt(2.0 * static_cast<double>(config.num_hidden_layers));
   for (const TensorSpec& spec : tensor_specs(config)) {
