@@ -102,6 +102,49 @@ TEST_F(HfModelTest, ChecksTensorsAgainstTheConfig) {
   expect_refused(ErrorCode::kUnsupported, victim + "' is u8");
 }
 
+TEST_F(HfModelTest, FindsTheTextHalfOfAModelThatAlsoSees) {
+  const ModelConfig config = small_config();
+  for (const std::string prefix : {"model.language_model.", "language_model.model."}) {
+    write_config(config);
+    Weights weights(config);
+    for (TensorView& view : weights.views()) {
+      if (view.name.starts_with("model.")) view.name.replace(0, 6, prefix);
+    }
+    write_weights(weights);
+    const HfModel model(directory_.path());
+    EXPECT_EQ(model.tensor("model.embed_tokens.weight").name, prefix + "embed_tokens.weight");
+  }
+}
+
+TEST_F(HfModelTest, GenerationConfigAddsTokensThatEndATurn) {
+  const ModelConfig config = small_config();
+  write_config(config);
+  Weights weights(config);
+  write_weights(weights);
+  write_bytes(directory_.file("generation_config.json"), R"({"eos_token_id": [7, 2, 9]})");
+  EXPECT_EQ(HfModel(directory_.path()).config().eos_token_ids, (std::vector<int32_t>{2, 7, 9}));
+  write_bytes(directory_.file("generation_config.json"), R"({"eos_token_id": 23})");
+  expect_refused(ErrorCode::kBadInput, "generation_config.json: eos_token_id is 23");
+}
+
+TEST_F(HfModelTest, PackedWeightsHaveAQuarterOfTheRows) {
+  ModelConfig config = small_config();
+  config.linear = LinearKind::kB158;
+  Json json = model_config_to_json(config);
+  json["quantization_config"] = {{"quant_method", "bitnet"}};
+  write_bytes(directory_.file("config.json"), json.dump());
+  Weights weights(config);
+  const std::vector<uint8_t> bytes(3 * 12);
+  const std::string victim = "model.layers.0.self_attn.q_proj.weight";
+  weights.remove(victim);
+  weights.views().push_back({victim, DType::kU8, {3, 12}, bytes});
+  write_weights(weights);
+  EXPECT_TRUE(HfModel(directory_.path()).ternary_storage().packed);
+  weights.views().back().shape = {4, 9};
+  write_weights(weights);
+  expect_refused(ErrorCode::kBadInput, victim + "' has shape [4, 9], config.json says [3, 12]");
+}
+
 TEST_F(HfModelTest, OuterNormsOfAnInsideModelMustBeOnes) {
   ModelConfig config = small_config();
   config.linear = LinearKind::kB158;

@@ -160,6 +160,36 @@ TEST(GgufModelTest, FamiliesSurviveTheirFiles) {
   EXPECT_EQ(through_file(yarn, "tercet"), yarn);
 }
 
+TEST(GgufModelTest, FilesOfOthersNameTheEndsOfTextAndTurn) {
+  const TempDir directory;
+  const std::filesystem::path path = directory / "a.gguf";
+  GgufWriter writer(path);
+  writer.set("general.architecture", GgufValue::string("qwen2"));
+  for (const auto& [name, value] :
+       {std::pair{"context_length", 64U}, std::pair{"embedding_length", 8U},
+        std::pair{"block_count", 1U}, std::pair{"feed_forward_length", 8U},
+        std::pair{"attention.head_count", 2U}}) {
+    writer.set(std::string("qwen2.") + name, GgufValue::u32(value));
+  }
+  writer.set("qwen2.attention.layer_norm_rms_epsilon", GgufValue::f32(1e-6f));
+  writer.set("tokenizer.ggml.eos_token_id", GgufValue::u32(5));
+  writer.set("tokenizer.ggml.eot_token_id", GgufValue::u32(7));
+  writer.set("tokenizer.ggml.eom_token_id", GgufValue::u32(5));
+  writer.declare("token_embd.weight", DType::kF32, {9, 1});
+  writer.declare("blk.0.attn_q.weight", DType::kF32, {1, 1});
+  writer.declare("blk.0.attn_q.bias", DType::kF32, {1});
+  writer.write_next(std::vector<uint8_t>(36));
+  writer.write_next(std::vector<uint8_t>(4));
+  writer.write_next(std::vector<uint8_t>(4));
+  writer.finish();
+  const ModelConfig config = config_from_gguf(GgufFile(path));
+  EXPECT_EQ(config.eos_token_ids, (std::vector<int32_t>{5, 7}));
+  EXPECT_TRUE(config.attention_bias);
+  EXPECT_FALSE(config.output_bias);
+  EXPECT_EQ(config.vocab_size, 9);
+  EXPECT_EQ(config.head_dim, 4);
+}
+
 TEST(GgufModelTest, OnlyLlamaRotatesNeighbours) {
   EXPECT_EQ(rope_order_of("llama"), RopeOrder::kAdjacent);
   for (const char* name : {"bitnet", "bitnet-b1.58", "qwen2", "qwen3", "gemma3", "tercet"}) {

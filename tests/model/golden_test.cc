@@ -139,6 +139,36 @@ INSTANTIATE_TEST_SUITE_P(Models, GoldenTest, ::testing::ValuesIn(model_names()),
                            return name;
                          });
 
+// The same tensors under the names, and the same settings in the place, of a model that also sees.
+TEST(GoldenModels, TextHalfOfAMultimodalGemma3) {
+  const fs::path source = fs::path(kModels) / "gemma3";
+  const Golden golden = read_golden(source);
+  const TempDir target;
+  Json text = read_json_file(source / "config.json");
+  const Json whole = {{"model_type", "gemma3"},
+                      {"bos_token_id", text.at("bos_token_id")},
+                      {"eos_token_id", text.at("eos_token_id")},
+                      {"text_config", text}};
+  write_text_file(target / "config.json", whole.dump());
+  const SafetensorsFile file(source / "model.safetensors");
+  std::vector<TensorView> tensors(file.tensors().begin(), file.tensors().end());
+  for (TensorView& tensor : tensors) tensor.name.replace(0, 6, "model.language_model.");
+  write_safetensors(target / "model.safetensors", tensors, {{"format", "pt"}});
+  ThreadPool pool(2);
+  const Model model = Model::load(target.path());
+  expect_close(golden, logits_of(model, golden.ids, pool), kTolerance, "gemma3");
+  EXPECT_EQ(model.config(), Model::load(source).config());
+}
+
+// What is written for transformers must read as what it was written from.
+TEST(GoldenModels, ConfigurationsSurviveBeingWritten) {
+  for (const std::string& name : model_names()) {
+    const HfModel model(fs::path(kModels) / name);
+    const Json json = model_config_to_json(model.config());
+    EXPECT_EQ(model_config_from_json(json, name), model.config()) << name;
+  }
+}
+
 TEST(GoldenModels, EveryArchitectureIsThere) { EXPECT_GE(model_names().size(), 22U); }
 
 }  // namespace
