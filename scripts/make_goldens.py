@@ -70,7 +70,7 @@ MODELS = {
     "llama-yarn": {**SHAPE, "model_type": "llama", "head_dim": 32, "rope_scaling": YARN},
     "llama-yarn-all": {**SHAPE, "model_type": "llama", "head_dim": 32, "rope_parameters": {
         "rope_type": "yarn", "rope_theta": 10000.0, "factor": 6.0,
-        "original_max_position_embeddings": 24, "truncate": False, "mscale": 0.9,
+        "original_max_position_embeddings": 64, "truncate": False, "mscale": 0.9,
         "mscale_all_dim": 0.4, "beta_fast": 8.0, "beta_slow": 0.5}},
     "llama-partial": {**SHAPE, "model_type": "llama", "head_dim": 24, "partial_rotary_factor": 0.5},
     "mistral": {**SHAPE, "model_type": "mistral", "head_dim": 24, "sliding_window": 20},

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/error.h"
 #include "core/file.h"
 #include "formats/hf_model.h"
 #include "formats/json.h"
@@ -158,6 +159,76 @@ TEST(GoldenModels, TextHalfOfAMultimodalGemma3) {
   const Model model = Model::load(target.path());
   expect_close(golden, logits_of(model, golden.ids, pool), kTolerance, "gemma3");
   EXPECT_EQ(model.config(), Model::load(source).config());
+}
+
+struct Change {
+  const char* model;
+  const char* pointer;  // into config.json
+  Json value;
+};
+
+// The golden models would not prove a setting that they do not depend on.
+TEST(GoldenModels, EverySettingMatters) {
+  const std::vector<Change> changes = {
+      {"llama", "/rope_theta", 10000.0},
+      {"llama", "/rms_norm_eps", 1e-3},
+      {"llama-bias", "/attention_bias", false},
+      {"llama-bias", "/mlp_bias", false},
+      {"llama-linear", "/rope_scaling/factor", 4.1},
+      {"llama-llama3", "/rope_scaling/factor", 8.5},
+      {"llama-llama3", "/rope_scaling/low_freq_factor", 1.2},
+      {"llama-llama3", "/rope_scaling/high_freq_factor", 3.5},
+      {"llama-llama3", "/rope_scaling/original_max_position_embeddings", 30},
+      {"llama-yarn", "/rope_scaling/factor", 4.1},
+      {"llama-yarn", "/rope_scaling/original_max_position_embeddings", 64},
+      {"llama-yarn-all", "/rope_parameters/beta_fast", 4.0},
+      {"llama-yarn-all", "/rope_parameters/beta_slow", 1.0},
+      {"llama-yarn-all", "/rope_parameters/truncate", true},
+      {"llama-yarn-all", "/rope_parameters/mscale", 0.8},
+      {"llama-yarn-all", "/rope_parameters/mscale_all_dim", 0.5},
+      {"llama-yarn-all", "/rope_parameters/attention_factor", 1.0},
+      {"llama-partial", "/partial_rotary_factor", 1.0},
+      {"mistral", "/sliding_window", 19},
+      {"mistral", "/sliding_window", 21},
+      {"qwen2-windows", "/max_window_layers", 0},
+      {"qwen2-windows", "/use_sliding_window", false},
+      {"gemma3", "/query_pre_attn_scalar", 25},
+      {"gemma3", "/sliding_window", 17},
+      {"gemma3", "/sliding_window_pattern", 5},
+      {"gemma3", "/rope_local_base_freq", 9000.0},
+      {"gemma3", "/rope_theta", 9e5},
+      {"gemma3", "/rope_scaling/factor", 7.0},
+      {"gemma3", "/hidden_activation", "silu"},
+      {"gemma3-odd", "/attention_bias", false},
+      {"gemma3-odd", "/rope_parameters/sliding_attention/rope_theta", 3500.0},
+      {"gemma3-odd", "/layer_types/1", "full_attention"},
+      {"bitnet-latent", "/hidden_act", "silu"},
+      {"llama-latent-norms", "/norm", "inside"},
+  };
+  ThreadPool pool(2);
+  for (const Change& change : changes) {
+    const fs::path source = fs::path(kModels) / change.model;
+    const Golden golden = read_golden(source);
+    const TempDir target;
+    Json config = read_json_file(source / "config.json");
+    config[Json::json_pointer(change.pointer)] = change.value;
+    write_text_file(target / "config.json", config.dump());
+    for (const auto& entry : fs::directory_iterator(source)) {
+      const std::string name = entry.path().filename().string();
+      if (name.starts_with("model")) fs::create_symlink(entry.path(), target / name);
+    }
+    std::vector<float> rows;
+    try {
+      rows = kept_rows(golden, logits_of(Model::load(target.path()), golden.ids, pool));
+    } catch (const Error&) {
+      continue;  // refused, as a norm that would be dropped
+    }
+    const std::vector<double> reference(golden.logits.begin(), golden.logits.end());
+    const std::vector<double> errors = relative_rms_rows(
+        reference, rows, static_cast<int64_t>(rows.size() / golden.positions.size()));
+    EXPECT_GT(*std::max_element(errors.begin(), errors.end()), 3 * kTolerance)
+        << change.model << " " << change.pointer << " " << change.value.dump();
+  }
 }
 
 // What is written for transformers must read as what it was written from.
