@@ -3,6 +3,8 @@
 
 #include <utility>
 
+#include "core/error.h"
+
 namespace tercet {
 
 Model::Model(std::unique_ptr<WeightSource> source) : source_(std::move(source)) {
@@ -17,6 +19,11 @@ Model::Model(std::unique_ptr<WeightSource> source) : source_(std::move(source)) 
       *slot.matrix = source_->matrix(spec, storage_);
       slot.matrix->input_norm = std::move(input_norm);
     }
+  }
+  for (const float factor : weights_.rope_factors) {
+    if (factor > 0.0f) continue;
+    fail(ErrorCode::kBadInput, "{}: a rotary frequency factor is {}; they must be positive",
+         path().string(), factor);
   }
   if (config().tie_word_embeddings) weights_.head = weights_.embedding;
   tokenizer_ = source_->load_tokenizer(tokenizer_note_);

@@ -5,9 +5,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 
 #include "core/error.h"
 #include "core/file.h"
+#include "formats/gguf.h"
 #include "formats/hf_model.h"
 #include "formats/json.h"
 #include "formats/json_fields.h"
@@ -159,6 +161,30 @@ TEST(GoldenModels, TextHalfOfAMultimodalGemma3) {
   const Model model = Model::load(target.path());
   expect_close(golden, logits_of(model, golden.ids, pool), kTolerance, "gemma3");
   EXPECT_EQ(model.config(), Model::load(source).config());
+}
+
+TEST(GoldenModels, RefusesRotaryFactorsThatAreNotPositive) {
+  const TempDir target;
+  const fs::path path = target / "model.gguf";
+  ConvertOptions options;
+  options.linear_type = StoredType::kF32;
+  convert(fs::path(kModels) / "llama-llama3", path, options, {}, nullptr);
+  const auto bytes_before_end = [&] {
+    const GgufFile file(path);
+    const std::span<const uint8_t> last = file.tensors().back().bytes;
+    return last.data() + last.size() - file.tensor("rope_freqs.weight").bytes.data();
+  }();
+  std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+  file.seekp(-bytes_before_end, std::ios::end);
+  file.write("\0\0\0\0", 4);
+  file.close();
+  try {
+    Model::load(path);
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kBadInput);
+    EXPECT_NE(std::string(error.what()).find("rotary frequency factor"), std::string::npos);
+  }
 }
 
 struct Change {
