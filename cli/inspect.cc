@@ -27,6 +27,31 @@ std::string one_line(const Json& value) {
   return text;
 }
 
+// What makes a model differ from the plain one of its kind; empty when nothing does.
+std::string special_features(const Json& config) {
+  std::string out;
+  const auto add = [&out](const std::string& feature) {
+    out += (out.empty() ? "" : ", ") + feature;
+  };
+  if (config["attention_bias"].get<bool>() || config["output_bias"].get<bool>()) {
+    add("attention biases");
+  }
+  if (config["mlp_bias"].get<bool>()) add("feed-forward biases");
+  if (config["qk_norm"].get<bool>()) add("head norms");
+  if (config["rope_type"] != "default") {
+    add(fmt::format("{} rotation, factor {}", config["rope_type"].get<std::string>(),
+                    config["rope_factor"].get<float>()));
+  }
+  if (config["rotary_dim"] != config["head_dim"]) {
+    add(fmt::format("{} elements of a head rotate", config["rotary_dim"].dump()));
+  }
+  if (config["sliding_layers"] != 0) {
+    add(fmt::format("window of {} in {} layers", config["sliding_window"].dump(),
+                    config["sliding_layers"].dump()));
+  }
+  return out;
+}
+
 void print_model(const Json& model) {
   const Json& config = model["config"];
   print_text("{:<16} {}, {} parameters ({} in linear maps)\n", "model",
@@ -41,6 +66,8 @@ void print_model(const Json& model) {
       config["max_position_embeddings"].dump());
   print_text("{:<16} {} linear maps, {} norms, {}\n", "kind", one_line(config["linear"]),
              one_line(config["norm"]), one_line(config["hidden_act"]));
+  const std::string features = special_features(config);
+  if (!features.empty()) print_text("{:<16} {}\n", "features", features);
   print_text("{:<16} {:.4f} in linear maps, {:.3f} in all\n", "bits per weight",
              model["linear_bits_per_weight"].get<double>(),
              model["model_bits_per_weight"].get<double>());

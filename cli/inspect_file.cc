@@ -54,6 +54,12 @@ Json to_json(const std::vector<TensorView>& tensors) {
   return list;
 }
 
+int64_t sliding_layers(const ModelConfig& config) {
+  int64_t count = 0;
+  for (int64_t i = 0; i < config.num_hidden_layers; ++i) count += config.is_sliding(i) ? 1 : 0;
+  return count;
+}
+
 Json to_json(const ModelConfig& config) {
   return {{"vocab_size", config.vocab_size},
           {"hidden_size", config.hidden_size},
@@ -73,8 +79,10 @@ Json to_json(const ModelConfig& config) {
           {"mlp_bias", config.mlp_bias},
           {"qk_norm", config.qk_norm},
           {"rope_type", to_string(config.rope_scaling.type)},
+          {"rope_factor", config.rope_scaling.factor},
           {"rotary_dim", config.rotary_dimensions()},
           {"sliding_window", config.sliding_window},
+          {"sliding_layers", sliding_layers(config)},
           {"tie_word_embeddings", config.tie_word_embeddings},
           {"bos_token_id", config.bos_token_id},
           {"eos_token_ids", config.eos_token_ids}};
