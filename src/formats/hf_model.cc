@@ -156,6 +156,31 @@ std::string find_text_prefix(const std::vector<SafetensorsFile>& files) {
   return kPlainPrefix;
 }
 
+// A tensor of a layer that nothing here uses, such as a norm that config.json does not speak of,
+// would change the result in the program that made it.
+void check_layer_names(const std::vector<SafetensorsFile>& files, const std::string& prefix,
+                       const ModelConfig& config, const std::string& origin) {
+  std::set<std::string> known;
+  for (const TensorSpec& spec : tensor_specs(config)) {
+    known.insert(spec.hf_name);
+    if (spec.low_bit) known.insert(spec.hf_name + "_scale");
+  }
+  const std::string layers = prefix + "layers.";
+  for (const SafetensorsFile& file : files) {
+    for (const TensorView& tensor : file.tensors()) {
+      if (!tensor.name.starts_with(layers)) continue;
+      const std::string name = kPlainPrefix + tensor.name.substr(prefix.size());
+      // Old files keep the rotary frequencies, which follow from the configuration.
+      if (known.contains(name) || name.ends_with(".rotary_emb.inv_freq")) continue;
+      if (config.norm == NormPlacement::kInside && name.ends_with("layernorm.weight")) continue;
+      fail(ErrorCode::kUnsupported,
+           "{}: tensor '{}' does not belong to a model as config.json "
+           "describes it; running without it would give other results",
+           origin, printable(tensor.name));
+    }
+  }
+}
+
 // Chat models stop at more tokens than config.json says.
 void add_generation_ends(const fs::path& path, ModelConfig& config) {
   if (!is_there(path)) return;
@@ -206,6 +231,7 @@ HfModel::HfModel(const fs::path& directory) : directory_(directory) {
     if (spec.hf_name.empty()) continue;
     check_tensor(tensor(spec.hf_name), spec, ternary_storage_, directory.string());
   }
+  check_layer_names(files_, text_prefix_, config_, directory.string());
   check_outer_norms(*this);
 }
 

@@ -145,6 +145,20 @@ TEST_F(HfModelTest, PackedWeightsHaveAQuarterOfTheRows) {
   expect_refused(ErrorCode::kBadInput, victim + "' has shape [4, 9], config.json says [3, 12]");
 }
 
+TEST_F(HfModelTest, RefusesTensorsOfLayersThatItWouldNotUse) {
+  const ModelConfig config = small_config();
+  write_config(config);
+  Weights weights(config);
+  weights.add("model.layers.0.self_attn.rotary_emb.inv_freq", {1});
+  weights.add("lm_head.weight", {23, 12});  // beside a tied embedding
+  write_weights(weights);
+  EXPECT_NO_THROW(HfModel(directory_.path()));
+  // As the first b1.58 checkpoints have, under model type llama.
+  weights.add("model.layers.0.self_attn.inner_attn_ln.weight", {12});
+  write_weights(weights);
+  expect_refused(ErrorCode::kUnsupported, "inner_attn_ln.weight' does not belong");
+}
+
 TEST_F(HfModelTest, OuterNormsOfAnInsideModelMustBeOnes) {
   ModelConfig config = small_config();
   config.linear = LinearKind::kB158;
