@@ -13,6 +13,7 @@
 #include "cli/common/numbers.h"
 #include "cli/common/output.h"
 #include "cli/common/version.h"
+#include "cli/file_report.h"
 #include "cli/memory_speed.h"
 #include "core/cpu.h"
 #include "core/error.h"
@@ -91,6 +92,7 @@ Json examine() {
                  {"logical_cores", cpu.logical_cores},
                  {"cpu_features", cpu.features},
                  {"memory_bytes", cpu.memory_bytes},
+                 {"available_memory_bytes", available_memory_bytes()},
                  {"memory_read_bytes_per_s", measure_memory_read_speed(cpu.physical_cores)},
                  {"huge_pages", huge_page_setting()},
                  {"isas", isa_table(selection.isa)},
@@ -129,8 +131,9 @@ void print_report(const Json& report) {
              report["build"].get<std::string>());
   print_text("CPU             {}, {} cores, {} threads\n", report["cpu"].get<std::string>(),
              report["physical_cores"].get<int>(), report["logical_cores"].get<int>());
-  print_text("memory          {}, read at {}/s by all cores\n",
+  print_text("memory          {}, {} available, read at {}/s by all cores\n",
              format_bytes(report["memory_bytes"].get<uint64_t>()),
+             format_bytes(report["available_memory_bytes"].get<uint64_t>()),
              format_bytes(static_cast<uint64_t>(report["memory_read_bytes_per_s"].get<double>())));
   print_text("huge pages      {}\n", report["huge_pages"].get<std::string>());
   print_isas(report);
@@ -145,17 +148,30 @@ void print_report(const Json& report) {
 }  // namespace
 
 void add_doctor(CLI::App& app) {
-  CLI::App* command =
-      app.add_subcommand("doctor", "Show what this build and machine can do, and what is wrong");
-  auto json = std::make_shared<bool>(false);
-  command->add_flag("--json", *json, "Print one JSON document on stdout and nothing else there");
-  command->footer("Example:\n  tercet doctor\n  TERCET_ISA=generic tercet doctor --json");
-  command->callback([json] {
-    const Json report = examine();
-    if (*json) {
-      print_json(report);
-    } else {
-      print_report(report);
+  CLI::App* command = app.add_subcommand(
+      "doctor", "Show what this build and machine can do, what is wrong, and what a file is");
+  struct Arguments {
+    std::vector<std::string> files;
+    bool json = false;
+  };
+  auto arguments = std::make_shared<Arguments>();
+  command->add_option("FILE", arguments->files,
+                      "Also say what these files or directories are and whether they can run here");
+  command->add_flag("--json", arguments->json,
+                    "Print one JSON document on stdout and nothing else there");
+  command->footer(
+      "Example:\n  tercet doctor\n  tercet doctor models/novel-b158.gguf\n"
+      "  TERCET_ISA=generic tercet doctor --json");
+  command->callback([arguments] {
+    Json files = Json::array();
+    for (const std::string& file : arguments->files) files.push_back(report_file(file));
+    Json report = examine();
+    report["files"] = files;
+    if (arguments->json) return print_json(report);
+    print_report(report);
+    for (const Json& file : files) {
+      print_text("\n");
+      print_file_report(file);
     }
   });
 }

@@ -84,6 +84,11 @@ void print_report(const Json& report) {
   print_text("{:<16} {}, {}\n", "format", one_line(report["format"]),
              format_bytes(report["file_bytes"].get<uint64_t>()));
   if (report.contains("model")) print_model(report["model"]);
+  if (report.contains("memory")) {
+    for (const Json& context : report["memory"]["contexts"]) {
+      print_text("{:<16} {}\n", "here and now", one_line(context["sentence"]));
+    }
+  }
   if (report.contains("model_error")) {
     print_text("{:<16} {}\n", "cannot run", one_line(report["model_error"]));
   }

@@ -6,7 +6,9 @@
 #include <type_traits>
 #include <variant>
 
+#include "cli/file_report.h"
 #include "core/error.h"
+#include "formats/file_kind.h"
 #include "formats/gguf.h"
 #include "formats/safetensors.h"
 #include "model/info.h"
@@ -124,7 +126,9 @@ Json inspect_gguf(const std::filesystem::path& path) {
   for (const auto& [key, value] : file.metadata()) report["metadata"][key] = to_json(value);
   // A sound file may well hold a model that this version cannot run; what it holds is still shown.
   try {
-    add_model(report, describe(Model::load(path)));
+    const Model model = Model::load(path);
+    add_model(report, describe(model));
+    report["memory"] = report_memory(model.source());
   } catch (const Error& error) {
     report["model_error"] = error.what();
   }
@@ -132,12 +136,14 @@ Json inspect_gguf(const std::filesystem::path& path) {
 }
 
 Json inspect_directory(const std::filesystem::path& path) {
-  const ModelInfo info = describe(Model::load(path));
+  const Model model = Model::load(path);
+  const ModelInfo info = describe(model);
   Json report = {{"format", "HF directory"},
                  {"path", path.string()},
                  {"file_bytes", info.file_bytes},
                  {"metadata", Json::object()}};
   add_model(report, info);
+  report["memory"] = report_memory(model.source());
   return report;
 }
 
@@ -156,15 +162,21 @@ Json inspect_safetensors(const std::filesystem::path& path) {
 
 Json inspect_file(const std::filesystem::path& path) {
   std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored)) return inspect_directory(path);
-  const MappedFile file(path);  // says what is wrong with a file that cannot be read
-  const std::string_view magic = "GGUF";
-  const bool gguf = file.bytes().size() >= magic.size() &&
-                    std::equal(magic.begin(), magic.end(), file.bytes().begin());
-  if (gguf || path.extension() == ".gguf") return inspect_gguf(path);
-  if (path.extension() == ".safetensors") return inspect_safetensors(path);
-  fail(ErrorCode::kUnsupported,
-       "'{}' is neither a GGUF file, an HF model directory nor a .safetensors file", path.string());
+  const bool directory = std::filesystem::is_directory(path, ignored);
+  if (directory && std::filesystem::exists(path / "config.json", ignored)) {
+    return inspect_directory(path);
+  }
+  if (!directory) {
+    // Says what is wrong with a file that cannot be read.
+    const FileKind kind = describe_file(MappedFile(path).bytes()).kind;
+    if (kind == FileKind::kGguf || path.extension() == ".gguf") return inspect_gguf(path);
+    if (kind == FileKind::kSafetensors || path.extension() == ".safetensors") {
+      return inspect_safetensors(path);
+    }
+  }
+  const Json report = report_file(path);
+  fail(ErrorCode::kUnsupported, "'{}' is {}: {}", path.string(), report["what"].get<std::string>(),
+       report["reason"].get<std::string>());
 }
 
 }  // namespace tercet::cli

@@ -3,9 +3,12 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <memory>
 #include <optional>
+#include <utility>
 
 #include "cli/common/learning_half.h"
+#include "cli/memory_check.h"
 #include "core/cpu.h"
 #include "core/error.h"
 
@@ -28,6 +31,7 @@ void ModelArguments::add_to(CLI::App& command) {
   command.add_option("MODEL", model, "A GGUF file or an HF model directory");
   command.add_option("-t,--threads", threads, "Threads (default: one per physical core)")
       ->check(CLI::Range(1, 1024));
+  command.add_flag("--force", force, "Run even when the memory seems too small");
   command.add_flag("--json", json, "Print one JSON document on stdout and nothing else there");
 }
 
@@ -35,8 +39,12 @@ int ModelArguments::thread_count() const {
   return threads > 0 ? threads : read_cpu_info().physical_cores;
 }
 
-Model load_model(const std::string& argument) {
-  if (!argument.empty()) return Model::load(argument);
+Model load_model(const std::string& argument, bool force, int64_t context) {
+  if (!argument.empty()) {
+    std::unique_ptr<WeightSource> source = WeightSource::open(argument);
+    if (!force) check_memory_to_load(*source, context);
+    return Model::load(std::move(source));
+  }
   const auto embedded = find_bundled("novel-b158.gguf");
   if (embedded) {
     fail(ErrorCode::kUsage, "no MODEL is given; '{}' comes with Tercet", embedded->string());

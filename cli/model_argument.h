@@ -10,10 +10,11 @@
 
 namespace tercet::cli {
 
-// The options that every command which runs a model has: MODEL, -t, --json.
+// The options that every command which runs a model has: MODEL, -t, --force, --json.
 struct ModelArguments {
   std::string model;
-  int threads = 0;  // 0: one per physical core
+  int threads = 0;     // 0: one per physical core
+  bool force = false;  // also when memory seems short
   bool json = false;
 
   void add_to(CLI::App& command);
@@ -21,8 +22,9 @@ struct ModelArguments {
 };
 
 // Loads the MODEL argument: a GGUF file or an HF directory. An empty one is a usage error that
-// names the model that comes with Tercet, where there is one.
-Model load_model(const std::string& argument);
+// names the model that comes with Tercet, where there is one. Unless `force`, kUnsupported when the
+// memory there is holds neither its weights nor, with them, a context of `context` tokens.
+Model load_model(const std::string& argument, bool force = false, int64_t context = 0);
 
 // The path of a file in models/, which comes with the sources. Throws kIo when it is not there.
 std::filesystem::path bundled_model(const std::string& file);

@@ -17,6 +17,7 @@
 #include "cli/common/progress.h"
 #include "cli/common/signals.h"
 #include "cli/common/version.h"
+#include "cli/memory_check.h"
 #include "cli/model_argument.h"
 #include "core/error.h"
 #include "core/file.h"
@@ -100,11 +101,11 @@ std::string read_text(const std::string& path) {
 }
 
 void perplexity(const PerplexityArguments& arguments) {
-  const Model model = load_model(arguments.common.model);
+  const Model model = load_model(arguments.common.model, arguments.common.force);
   const Tokenizer& tokenizer = tokenizer_of(model);
   std::optional<Model> reference;
   if (!arguments.reference.empty()) {
-    reference.emplace(load_model(arguments.reference));
+    reference.emplace(load_model(arguments.reference, arguments.common.force));
     check_same_tokens(tokenizer, *reference);
   }
   const std::string text = read_text(arguments.text);
@@ -116,6 +117,10 @@ void perplexity(const PerplexityArguments& arguments) {
   const EngineOptions engine_options = {
       .threads = arguments.common.thread_count(),
       .context = context_for(arguments, model, reference ? &*reference : nullptr)};
+  if (!arguments.common.force) {
+    check_memory_for_context(model, engine_options.context);
+    if (reference) check_memory_for_context(*reference, engine_options.context);
+  }
   Engine engine(model, chosen_kernels(), engine_options);
   RuntimeScorer scorer(engine);
 

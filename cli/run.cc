@@ -14,6 +14,7 @@
 #include "cli/common/numbers.h"
 #include "cli/common/output.h"
 #include "cli/common/signals.h"
+#include "cli/memory_check.h"
 #include "cli/model_argument.h"
 #include "core/cpu.h"
 #include "core/error.h"
@@ -125,9 +126,11 @@ Json to_json(const GenerateStats& stats, const Engine& engine, uint64_t seed) {
 void run(const RunArguments& arguments) {
   const auto start = std::chrono::steady_clock::now();
   arguments.sampler.validate();
-  const Model model = load_model(arguments.common.model);
+  const Model model =
+      load_model(arguments.common.model, arguments.common.force, arguments.context.value_or(0));
   const std::string prompt = read_prompt(arguments);
   const Plan plan = make_plan(arguments, model, prompt);
+  if (!arguments.common.force) check_memory_for_context(model, plan.context);
   Engine engine(model, chosen_kernels(),
                 {.threads = arguments.common.thread_count(), .context = plan.context});
   const GenerateOptions options = generate_options(arguments, model, plan.max_tokens);

@@ -7,8 +7,10 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <optional>
 #include <set>
 #include <sstream>
+#include <string_view>
 #include <utility>
 
 namespace tercet {
@@ -25,6 +27,34 @@ int usable_cores() {
   CPU_ZERO(&set);
   if (sched_getaffinity(0, sizeof(set), &set) == 0) return std::max(1, CPU_COUNT(&set));
   return static_cast<int>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));
+}
+
+// The number after `key` in a file of "key number" lines; nothing when it is not there.
+std::optional<uint64_t> number_after(const std::string& path, std::string_view key) {
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    if (!line.starts_with(key)) continue;
+    const char* digits = line.c_str() + key.size();
+    char* end = nullptr;
+    const uint64_t value = std::strtoull(digits, &end, 10);
+    if (end != digits) return value;  // "max" is no limit
+  }
+  return std::nullopt;
+}
+
+// What the control group (version 2) leaves. Pages of files that nobody has used lately count as
+// free: the kernel drops them first.
+std::optional<uint64_t> left_in_control_group() {
+  std::ifstream self("/proc/self/cgroup");
+  std::string line;
+  if (!std::getline(self, line) || !line.starts_with("0::")) return std::nullopt;
+  const std::string group = "/sys/fs/cgroup" + line.substr(3);
+  const auto limit = number_after(group + "/memory.max", "");
+  const auto used = number_after(group + "/memory.current", "");
+  if (!limit || !used) return std::nullopt;
+  const uint64_t droppable = number_after(group + "/memory.stat", "inactive_file ").value_or(0);
+  const uint64_t held = *used - std::min(*used, droppable);
+  return *limit - std::min(*limit, held);
 }
 
 }  // namespace
@@ -57,6 +87,13 @@ CpuInfo read_cpu_info() {
     info.memory_bytes = static_cast<uint64_t>(pages) * static_cast<uint64_t>(page);
   }
   return info;
+}
+
+uint64_t available_memory_bytes() {
+  const uint64_t machine = number_after("/proc/meminfo", "MemAvailable:").value_or(0) * 1024;
+  const auto group = left_in_control_group();
+  if (!group) return machine;
+  return machine == 0 ? *group : std::min(machine, *group);
 }
 
 // Not getrusage(): its figure survives exec(), so that a small program started by a large one would

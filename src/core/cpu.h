@@ -19,6 +19,10 @@ struct CpuInfo {
 
 CpuInfo read_cpu_info();
 
+// What can be allocated now without swapping, by the kernel's own estimate, and not more than the
+// control group of this process (a container's limit) leaves. 0 when the system does not say.
+uint64_t available_memory_bytes();
+
 // Peak resident set of this process in bytes.
 uint64_t peak_rss_bytes();
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "formats/model_config.h"
 #include "model/rope.h"
@@ -22,6 +23,8 @@ class Model {
   // quantized (absmean per tensor) and packed to trit4 in memory; everything else stays as stored.
   // Throws kIo when `path` is missing, kBadInput / kUnsupported naming file and field otherwise.
   static Model load(const std::filesystem::path& path);
+  // The same of a source that is open already.
+  static Model load(std::unique_ptr<WeightSource> source) { return Model(std::move(source)); }
 
   const std::filesystem::path& path() const { return source_->path(); }
   const ModelConfig& config() const { return source_->config(); }

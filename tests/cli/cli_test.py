@@ -115,6 +115,61 @@ class Contract(unittest.TestCase):
         folder.mkdir(exist_ok=True)
         self.assertIn(run("run", folder).returncode, (3, 4))
 
+    def test_failed_downloads_and_other_formats_are_named(self):
+        # What lies under a model's name, what doctor calls it, words of the error.
+        files = {"page.gguf": (b"<!DOCTYPE html><html>", "an HTML page", "download"),
+                 "lfs.gguf": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n",
+                              "a git-lfs pointer", "git lfs pull"),
+                 "packed.gguf": (b"\x1f\x8b\x08\0", "compressed by gzip", "unpack"),
+                 "model.zip": (b"PK\3\4" + bytes(30), "a zip archive", "unpack"),
+                 "pytorch_model.bin": (b"\x80\x02\x8a\x0a", "a pickle", "run code"),
+                 "empty.gguf": (b"", "empty", "download"),
+                 "missing.gguf": (b"Entry not found", "text that begins with", "download")}
+        for name, (content, what, advice) in files.items():
+            path = self.folder / name
+            path.write_bytes(content)
+            for command in ("run", "inspect"):
+                self.assert_error(run(command, path), 3, path, what, advice)
+            report = self.json_of("doctor", path)["files"][0]
+            self.assertFalse(report["can_run"])
+            self.assertIn(what, report["what"])
+            self.assertIn(advice, report["reason"])
+            path.unlink()
+
+    def test_doctor_says_whether_a_file_can_run_here(self):
+        tokenizer = self.source / "tokenizer.model"
+        report = self.json_of("doctor", self.model, self.source, tokenizer, self.folder,
+                              self.source / "config.json", self.source / "model.safetensors")
+        model, source, pieces, folder, config, weights = report["files"]
+        for runnable in (model, source):
+            self.assertTrue(runnable["can_run"], runnable)
+            memory = runnable["memory"]
+            self.assertEqual([c["context"] for c in memory["contexts"]], [2048, 1 << 17])
+            self.assertEqual(memory["contexts"][0]["bytes"],
+                             memory["weight_bytes"] + 2048 * memory["kv_bytes_per_token"] +
+                             (64 << 20))
+        self.assertLess(abs(model["memory"]["weight_bytes"] /
+                            self.json_of("inspect", self.model)["model"]["weight_bytes"] - 1), 0.01)
+        self.assertEqual((pieces["kind"], pieces["can_run"]), ("tokenizer", False))
+        self.assertIn(".gguf'; give that file", folder["reason"])
+        self.assertIn("configuration", config["what"])
+        self.assertIn("directory", weights["reason"])
+        self.assertIn("can it run      yes", run("doctor", self.model).stdout)
+        self.assert_error(run("doctor", self.folder / "gone"), 4, "gone")
+
+    def test_a_model_that_does_not_fit_is_refused_before_it_is_read(self):
+        # Keys and values of 2^30 positions: more memory than any machine of these years has.
+        folder = self.folder / "long"
+        shutil.copytree(self.source, folder)
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config["max_position_embeddings"] = 1 << 30
+        (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+        self.assert_error(run("run", folder, "-c", 1 << 30), 3, "does not fit", "--ctx", "--force")
+        usual, longest = self.json_of("doctor", folder)["files"][0]["memory"]["contexts"]
+        self.assertEqual((usual["fits"], longest["fits"]), (True, False))
+        self.assertEqual(run("run", folder, "-p", "The", "-n", 2, "--force").returncode, 0)
+        shutil.rmtree(folder)
+
     def test_a_cut_model_is_refused_by_name(self):
         whole = self.model.read_bytes()
         cut = self.folder / "cut.gguf"

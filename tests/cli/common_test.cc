@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cli/common/learning_half.h"
+#include "cli/common/memory_verdict.h"
 #include "cli/common/numbers.h"
 #include "cli/common/program.h"
 #include "cli/common/signals.h"
@@ -22,6 +23,36 @@ TEST(Numbers, BytesHaveThreeFiguresAndBinaryUnits) {
   EXPECT_EQ(format_bytes(1536), "1.50 KiB");
   EXPECT_EQ(format_bytes(uint64_t{25} << 30), "25.0 GiB");
   EXPECT_EQ(format_bytes(~uint64_t{0}), "16777216 TiB");
+}
+
+TEST(MemoryVerdict, SaysWhatFitsAndWhatWould) {
+  constexpr uint64_t kGiB = uint64_t{1} << 30;
+  // 1 GiB of weights, 64 KiB a token; 64 MiB of scratch.
+  const auto judge = [](int64_t context, uint64_t available) {
+    return judge_memory(
+        {.weights = kGiB, .per_token = 65536, .context = context, .available = available});
+  };
+  const MemoryVerdict fits = judge(2048, 2 * kGiB);
+  EXPECT_TRUE(fits.fits);
+  EXPECT_EQ(fits.needed, kGiB + (128u << 20) + (64u << 20));
+  EXPECT_EQ(fits.fitting_context, 2048);
+  EXPECT_EQ(fits.sentence,
+            "fits: 1.00 GiB for weights and 128 MiB for keys and values at a context of 2048, 2.00 "
+            "GiB are available");
+  // 960 MiB are left for keys and values: 15360 tokens.
+  const MemoryVerdict shorter = judge(131072, 2 * kGiB);
+  EXPECT_FALSE(shorter.fits);
+  EXPECT_EQ(shorter.fitting_context, 15360);
+  EXPECT_TRUE(shorter.sentence.ends_with("try --ctx 15360")) << shorter.sentence;
+  EXPECT_TRUE(judge(15360, 2 * kGiB).fits);
+  EXPECT_FALSE(judge(15361, 2 * kGiB).fits);
+  const MemoryVerdict never = judge(0, kGiB);
+  EXPECT_FALSE(never.fits);
+  EXPECT_EQ(never.fitting_context, 0);
+  EXPECT_NE(never.sentence.find("fewer bits"), std::string::npos);
+  // Sizes that overflow are too large; an unknown amount of memory is enough.
+  EXPECT_FALSE(judge(INT64_MAX, ~uint64_t{0} - 1).fits);
+  EXPECT_TRUE(judge(INT64_MAX, 0).fits);
 }
 
 TEST(Numbers, CountsHaveDecimalUnits) {
