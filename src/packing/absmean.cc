@@ -58,6 +58,16 @@ const char* to_string(Layout layout) {
       return "trit5";
     case Layout::kTrit4:
       return "trit4";
+    case Layout::kI2S:
+      return "i2_s";
+    case Layout::kI2S64:
+      return "i2_s64";
+    case Layout::kQ1_0:
+      return "q1_0";
+    case Layout::kQ2_0:
+      return "q2_0";
+    case Layout::kQ2_0G128:
+      return "q2_0_g128";
   }
   return "unknown";
 }

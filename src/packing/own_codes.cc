@@ -81,12 +81,33 @@ void unpack(const uint8_t* bytes, std::span<int8_t> codes) {
   }
 }
 
+// The table's `valid` as arithmetic, which the compiler can do on many bytes at once.
+constexpr bool holds_codes(Trit5, uint8_t byte) {
+  const int top = (byte >= 84 ? 84 : 0) + (byte >= 168 ? 84 : 0);
+  return byte - top <= 80;
+}
+constexpr bool holds_codes(Trit4, uint8_t byte) { return (byte & (byte >> 1) & 0x55) == 0; }
+
+template <class Format>
+constexpr bool rule_equals_table() {
+  for (size_t byte = 0; byte < 256; ++byte) {
+    if (holds_codes(Format{}, static_cast<uint8_t>(byte)) != kTable<Format>.valid[byte]) {
+      return false;
+    }
+  }
+  return true;
+}
+static_assert(rule_equals_table<Trit5>() && rule_equals_table<Trit4>());
+
 template <class Format>
 bool is_valid(const uint8_t* bytes, int64_t count) {
   constexpr int64_t kPlaces = Format::kWeights.size();
   const int64_t size = (count + kPlaces - 1) / kPlaces;
-  bool valid = true;
-  for (int64_t i = 0; i < size; ++i) valid &= kTable<Format>.valid[bytes[i]];
+  uint8_t invalid = 0;
+  for (int64_t i = 0; i < size; ++i) {
+    invalid = static_cast<uint8_t>(invalid | (holds_codes(Format{}, bytes[i]) ? 0 : 1));
+  }
+  bool valid = invalid == 0;
   const auto& last = kTable<Format>.codes[bytes[size - 1]];
   for (int64_t i = count - (size - 1) * kPlaces; i < kPlaces; ++i) valid &= last[i] == 0;
   return valid;

@@ -150,32 +150,49 @@ void check_scales(const OwnView& view, const std::string& origin) {
 
 }  // namespace
 
-std::vector<uint8_t> encode_own(Layout layout, const TernaryMatrix& matrix) {
+OwnParts own_parts(Layout layout, int64_t rows, int64_t cols, ScaleScope scope,
+                   int64_t group_size) {
   const std::string origin = to_string(layout);
   if (layout != Layout::kTrit5 && layout != Layout::kTrit4) {
     fail(ErrorCode::kInternal, "{} is not one of Tercet's own layouts", origin);
   }
-  check_matrix(matrix, origin);
+  if (rows < 1 || cols < 1) {
+    fail(ErrorCode::kInternal, "{}: a matrix of {} x {} has nothing to pack", origin, rows, cols);
+  }
   Header header = {};
   std::memcpy(header.magic, kMagic, sizeof(kMagic));
   header.version = kVersion;
   header.layout = static_cast<uint8_t>(layout);
-  header.scope = static_cast<uint8_t>(matrix.scope);
-  header.rows = matrix.rows;
-  header.cols = matrix.cols;
-  header.group_size = columns_per_scale(matrix);
+  header.scope = static_cast<uint8_t>(scope);
+  header.rows = rows;
+  header.cols = cols;
+  header.group_size = scope == ScaleScope::kGroup ? std::min(group_size, cols) : cols;
   const Extent extent = extent_of(header, origin);
   header.scales_offset = extent.scales_offset;
 
-  std::vector<uint8_t> bytes(extent.total);
-  std::memcpy(bytes.data(), &header, sizeof(header));
+  OwnParts parts;
+  static_assert(sizeof(parts.header) == sizeof(header));
+  std::memcpy(parts.header.data(), &header, sizeof(header));
+  parts.codes = extent.codes;
+  parts.codes_padding = extent.scales_offset - kPart - extent.codes;
+  parts.scales = extent.scales;
+  parts.scales_padding = extent.total - extent.scales_offset - extent.scales;
+  return parts;
+}
+
+std::vector<uint8_t> encode_own(Layout layout, const TernaryMatrix& matrix) {
+  check_matrix(matrix, to_string(layout));
+  const OwnParts parts =
+      own_parts(layout, matrix.rows, matrix.cols, matrix.scope, matrix.group_size);
+  std::vector<uint8_t> bytes(parts.total());
+  std::memcpy(bytes.data(), parts.header.data(), parts.header.size());
   uint8_t* codes = bytes.data() + kPart;
   for_each_group(
-      layout, matrix.rows, matrix.cols, header.group_size,
+      layout, matrix.rows, matrix.cols, columns_per_scale(matrix),
       [&](int64_t byte, int64_t element, int64_t count) {
         pack_group(layout, {&matrix.codes[element], static_cast<size_t>(count)}, codes + byte);
       });
-  std::memcpy(bytes.data() + extent.scales_offset, matrix.scales.data(), extent.scales);
+  std::memcpy(codes + parts.codes + parts.codes_padding, matrix.scales.data(), parts.scales);
   return bytes;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -37,8 +38,15 @@ enum class Layout : uint8_t {
   kTq2_0 = 1,  // llama.cpp: 256 codes in 66 bytes with an f16 scale, 2.0625 bits/weight
   kTrit5 = 2,  // ours: five codes a byte, any row length
   kTrit4 = 3,  // ours: four codes a byte, any row length
+  // The rest are only ever read and written row by row (packing/row_codes.h).
+  kI2S = 4,       // bitnet.cpp: 128 codes in 32 bytes, one f32 scale behind the matrix
+  kI2S64 = 5,     // the same in the order of its ARM builds: 64 codes in 16 bytes
+  kQ1_0 = 6,      // llama.cpp: 128 signs in 18 bytes with an f16 scale; no zeros
+  kQ2_0 = 7,      // llama.cpp: 64 codes in 18 bytes with an f16 scale, 2.25 bits/weight
+  kQ2_0G128 = 8,  // PrismML's fork: 128 codes in 34 bytes with an f16 scale
 };
-const char* to_string(Layout layout);  // "tq1_0", "tq2_0", "trit5", "trit4"
+// "tq1_0", "tq2_0", "trit5", "trit4", "i2_s", "i2_s64", "q1_0", "q2_0", "q2_0_g128"
+const char* to_string(Layout layout);
 
 // llama.cpp block layouts. cols must be a multiple of 256 (throws kUnsupported naming `origin`).
 // The blocks' f16 scale is written as 1.0; the matrix' own f32 scale travels beside the blocks
@@ -65,6 +73,19 @@ void check_tq2_0(std::span<const uint8_t> bytes, const std::string& origin);
 // padded to 64 bytes. Self-describing: decode needs no shape from outside. A group_size above cols
 // is stored as cols. Throws kInternal for a matrix that is empty or inconsistent.
 std::vector<uint8_t> encode_own(Layout layout, const TernaryMatrix& matrix);
+
+// The same bytes in parts, for writing a matrix without holding it: the header, `codes` bytes of
+// rows (packing/row_codes.h), `codes_padding` zeros, `scales` bytes of f32 and `scales_padding`
+// zeros. Throws kInternal for an empty shape, kBadInput when sizes leave 64 bits.
+struct OwnParts {
+  std::array<uint8_t, 64> header = {};
+  uint64_t codes = 0;
+  uint64_t codes_padding = 0;
+  uint64_t scales = 0;
+  uint64_t scales_padding = 0;
+  uint64_t total() const { return 64 + codes + codes_padding + scales + scales_padding; }
+};
+OwnParts own_parts(Layout layout, int64_t rows, int64_t cols, ScaleScope scope, int64_t group_size);
 
 // A checked view of such bytes; nothing is copied. All of them are read once: header, sizes,
 // padding, every code and scale hold what encode_own() can write. `bytes` must be exactly one

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The ternary block formats of llama.cpp, bytes as its ggml-quants.c reads and writes them; pinned
-// by tests/golden/tq_blocks.json.
+// Whole matrices in the ternary block formats of llama.cpp.
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "core/checked.h"
 #include "core/error.h"
 #include "core/half.h"
+#include "packing/block_codes.h"
 #include "packing/matrix_check.h"
 #include "packing/ternary.h"
 
@@ -18,85 +17,21 @@ namespace {
 constexpr int64_t kBlock = 256;  // codes in a block
 constexpr uint16_t kOneF16 = 0x3C00;
 
-// A place in a block that packs `kPlaces` codes into each of `width` neighbouring bytes: the code
-// at position n of byte m is element first + n * width + m. So a vector load of the bytes gives
-// neighbouring elements.
-struct Section {
-  int byte;
-  int width;
-  int first;
-  int places;
-};
-
 struct Tq2 {
   static constexpr Layout kLayout = Layout::kTq2_0;
   static constexpr int64_t kCodeBytes = 64;
-  static constexpr std::array<Section, 2> kSections = {{{0, 32, 0, 4}, {32, 32, 128, 4}}};
-
-  static uint8_t pack(const std::array<int, 5>& digits, int places) {
-    int byte = 0;
-    for (int n = 0; n < places; ++n) byte |= digits[n] << (2 * n);
-    return static_cast<uint8_t>(byte);
-  }
-  static bool unpack(uint8_t byte, int places, std::array<int, 5>& digits) {
-    for (int n = 0; n < places; ++n) {
-      digits[n] = (byte >> (2 * n)) & 3;
-      if (digits[n] == 3) return false;
-    }
-    return true;
-  }
-  static bool is_valid(const uint8_t* block) {
-    unsigned threes = 0;
-    for (int i = 0; i < kCodeBytes; ++i) threes |= block[i] & (block[i] >> 1) & 0x55u;
-    return threes == 0;
-  }
+  static void pack(const int8_t* codes, uint8_t* block) { pack_tq2_0(codes, block); }
+  static bool unpack(const uint8_t* block, int8_t* codes) { return unpack_tq2_0(block, codes); }
+  static bool is_valid(const uint8_t* block) { return tq2_0_is_valid(block); }
 };
 
-// Trits are the digits of a base-3 fraction of 256, most significant first: multiplying the byte by
-// 3 moves the next digit into bits 8 and 9. A byte is the smallest one whose digits come out right.
 struct Tq1 {
   static constexpr Layout kLayout = Layout::kTq1_0;
   static constexpr int64_t kCodeBytes = 52;
-  static constexpr std::array<Section, 3> kSections = {
-      {{0, 32, 0, 5}, {32, 16, 160, 5}, {48, 4, 240, 4}}};
-
-  static constexpr uint8_t pack(const std::array<int, 5>& digits, int places) {
-    int value = 0;
-    for (int n = 0; n < 5; ++n) value = 3 * value + (n < places ? digits[n] : 0);
-    return static_cast<uint8_t>((value * 256 + 242) / 243);
-  }
-  static constexpr bool unpack(uint8_t byte, int places, std::array<int, 5>& digits) {
-    int fraction = byte;
-    for (int n = 0; n < places; ++n) {
-      fraction *= 3;
-      digits[n] = fraction >> 8;
-      fraction &= 255;
-    }
-    return pack(digits, places) == byte;
-  }
-  static bool is_valid(const uint8_t* block);
+  static void pack(const int8_t* codes, uint8_t* block) { pack_tq1_0(codes, block); }
+  static bool unpack(const uint8_t* block, int8_t* codes) { return unpack_tq1_0(block, codes); }
+  static bool is_valid(const uint8_t* block) { return tq1_0_is_valid(block); }
 };
-
-// Which bytes hold `places` codes.
-constexpr std::array<bool, 256> tq1_bytes(int places) {
-  std::array<bool, 256> valid = {};
-  std::array<int, 5> digits = {};
-  for (size_t byte = 0; byte < valid.size(); ++byte) {
-    valid[byte] = Tq1::unpack(static_cast<uint8_t>(byte), places, digits);
-  }
-  return valid;
-}
-
-bool Tq1::is_valid(const uint8_t* block) {
-  static constexpr std::array<bool, 256> kFive = tq1_bytes(5);
-  static constexpr std::array<bool, 256> kFour = tq1_bytes(4);
-  bool valid = true;
-  for (const Section& section : kSections) {
-    const std::array<bool, 256>& table = section.places == 5 ? kFive : kFour;
-    for (int m = 0; m < section.width; ++m) valid = valid && table[block[section.byte + m]];
-  }
-  return valid;
-}
 
 template <class Format>
 constexpr int64_t block_bytes() {
@@ -104,35 +39,6 @@ constexpr int64_t block_bytes() {
 }
 static_assert(block_bytes<Tq1>() == 54);
 static_assert(block_bytes<Tq2>() == 66);
-
-template <class Format>
-void pack_block(const int8_t* codes, uint8_t* block) {
-  std::array<int, 5> digits = {};
-  for (const Section& section : Format::kSections) {
-    for (int m = 0; m < section.width; ++m) {
-      for (int n = 0; n < section.places; ++n) {
-        digits[n] = codes[section.first + n * section.width + m] + 1;
-      }
-      block[section.byte + m] = Format::pack(digits, section.places);
-    }
-  }
-  block[Format::kCodeBytes] = kOneF16 & 0xFF;
-  block[Format::kCodeBytes + 1] = kOneF16 >> 8;
-}
-
-template <class Format>
-bool unpack_block(const uint8_t* block, int8_t* codes) {
-  std::array<int, 5> digits = {};
-  for (const Section& section : Format::kSections) {
-    for (int m = 0; m < section.width; ++m) {
-      if (!Format::unpack(block[section.byte + m], section.places, digits)) return false;
-      for (int n = 0; n < section.places; ++n) {
-        codes[section.first + n * section.width + m] = static_cast<int8_t>(digits[n] - 1);
-      }
-    }
-  }
-  return true;
-}
 
 template <class Format>
 std::vector<uint8_t> encode_blocks(const TernaryMatrix& matrix, const std::string& origin) {
@@ -150,8 +56,11 @@ std::vector<uint8_t> encode_blocks(const TernaryMatrix& matrix, const std::strin
   check_matrix(matrix, origin);
   const size_t blocks = matrix.codes.size() / kBlock;
   std::vector<uint8_t> bytes(blocks * block_bytes<Format>());
-  for (size_t block = 0; block < blocks; ++block) {
-    pack_block<Format>(&matrix.codes[block * kBlock], &bytes[block * block_bytes<Format>()]);
+  for (size_t index = 0; index < blocks; ++index) {
+    uint8_t* block = &bytes[index * block_bytes<Format>()];
+    Format::pack(&matrix.codes[index * kBlock], block);
+    block[Format::kCodeBytes] = kOneF16 & 0xFF;
+    block[Format::kCodeBytes + 1] = kOneF16 >> 8;
   }
   return bytes;
 }
@@ -208,7 +117,7 @@ TernaryMatrix decode_blocks(std::span<const uint8_t> bytes, int64_t rows, int64_
       fail(ErrorCode::kBadInput, "{}: the scale of {} block {} is NaN or infinite", origin,
            to_string(Format::kLayout), index);
     }
-    if (!unpack_block<Format>(block, &matrix.codes[index * kBlock])) {
+    if (!Format::unpack(block, &matrix.codes[index * kBlock])) {
       refuse_codes<Format>(index, origin);
     }
   }
