@@ -75,6 +75,17 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   return *this;
 }
 
+void MappedFile::release(std::span<const uint8_t> part) const {
+  const bool inside = part.data() >= data_ && part.size() <= size_ &&
+                      static_cast<size_t>(part.data() - data_) <= size_ - part.size();
+  if (data_ == nullptr || !inside) return;  // never let go of memory that is not the file's
+  const size_t page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  const size_t first = (static_cast<size_t>(part.data() - data_) + page - 1) / page * page;
+  const size_t end = static_cast<size_t>(part.data() - data_) + part.size();
+  const size_t last = end == size_ ? (end + page - 1) / page * page : end / page * page;
+  if (first < last) ::madvise(const_cast<uint8_t*>(data_) + first, last - first, MADV_DONTNEED);
+}
+
 AtomicFile::AtomicFile(const std::filesystem::path& target) : target_(target) {
   // A name of its own, so that two writers of one target never share a file, and a file that is
   // already there is never touched.

@@ -52,21 +52,30 @@ struct GgufValue {
   static GgufValue i32s(const std::vector<int32_t>& v);
 };
 
-// A GGUF file, v2 or v3, little-endian, mapped into memory. Everything is checked on opening: every
-// count, length, type, offset, alignment, overlap and size, before anything is allocated for it.
+struct GgufContents;
+
+// A GGUF file, v2 or v3, little-endian, mapped into memory; or all parts of a model that is split
+// into several (prefix-00001-of-00003.gguf), of which any one may be named. Everything is checked
+// on opening: every count, length, type, offset, alignment, overlap and size, before anything is
+// allocated for it.
 class GgufFile {
  public:
-  // Throws kIo when unreadable; kBadInput naming file and field when damaged or cut; kUnsupported
-  // for a version or tensor type this program does not read.
+  // Throws kIo when unreadable or a part is missing; kBadInput naming file and field when damaged,
+  // cut or when parts do not belong together; kUnsupported for a version or tensor type this
+  // program does not read.
   explicit GgufFile(const std::filesystem::path& path);
-  // The same of bytes in memory, which must outlive this; `name` stands for the path in errors.
+  // The same of bytes in memory, which must outlive this; `name` stands for the path in errors. A
+  // part of a split model is then taken for itself.
   GgufFile(std::span<const uint8_t> bytes, std::filesystem::path name);
 
+  // As given to the constructor.
   const std::filesystem::path& path() const { return path_; }
   uint32_t version() const { return version_; }
+  // Files that the model lies in (0 for bytes in memory), and their bytes together.
+  size_t parts() const { return files_.size(); }
   uint64_t file_bytes() const { return file_bytes_; }
 
-  // In file order.
+  // The first part's, and of all parts, in file order.
   const std::vector<std::pair<std::string, GgufValue>>& metadata() const { return metadata_; }
   const std::vector<TensorView>& tensors() const { return tensors_; }
 
@@ -90,11 +99,15 @@ class GgufFile {
   // The tensor, or kBadInput naming file and tensor.
   const TensorView& tensor(const std::string& name) const;
 
- private:
-  void parse(std::span<const uint8_t> bytes);
+  // Says that the bytes of `tensor`, one of tensors(), are not needed soon: their pages stop
+  // counting as this process' memory, and come back from the file when they are read again.
+  void release(const TensorView& tensor) const;
 
-  std::optional<MappedFile> file_;  // empty for bytes in memory
+ private:
+  void add_part(GgufContents contents, uint64_t bytes, const std::string& origin);
+
   std::filesystem::path path_;
+  std::vector<MappedFile> files_;
   uint64_t file_bytes_ = 0;
   uint32_t version_ = 0;
   std::vector<std::pair<std::string, GgufValue>> metadata_;
@@ -103,19 +116,22 @@ class GgufFile {
   std::map<std::string, size_t> tensor_index_;
 };
 
-// Writes a GGUF v3 file, tensor by tensor: declare everything, then deliver each tensor's bytes in
-// order of declaration; memory use is that of the largest tensor. Nothing appears under the target
-// name before finish().
+// Writes a GGUF v3 file: declare everything, then deliver each tensor's bytes in order of
+// declaration, in one piece or in as many as suits. Nothing appears under the target name before
+// finish().
 class GgufWriter {
  public:
   explicit GgufWriter(const std::filesystem::path& target);
   ~GgufWriter();
 
   void set(const std::string& key, GgufValue value);
-  // shape outermost first. Declares a tensor of row_bytes(...) bytes.
+  // shape outermost first. Declares a tensor of tensor_bytes(...) bytes.
   void declare(const std::string& name, DType type, const std::vector<int64_t>& shape);
   // The bytes of the next declared tensor. Throws kInternal when the size differs.
   void write_next(std::span<const uint8_t> bytes);
+  // The next bytes of the tensor that is being written, the next declared one when the last is
+  // complete. Throws kInternal when they are more than it has left.
+  void append(std::span<const uint8_t> bytes);
   // Flushes and renames; throws kInternal when tensors are missing.
   void finish();
 

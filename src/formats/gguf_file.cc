@@ -4,7 +4,6 @@
 
 #include "core/error.h"
 #include "formats/gguf.h"
-#include "formats/gguf_parse.h"
 #include "formats/gguf_types.h"
 
 namespace tercet {
@@ -59,23 +58,8 @@ const std::vector<T>* find_array(const GgufValue& value) {
 
 }  // namespace
 
-GgufFile::GgufFile(const std::filesystem::path& path) : file_(MappedFile(path)), path_(path) {
-  parse(file_->bytes());
-}
-
-GgufFile::GgufFile(std::span<const uint8_t> bytes, std::filesystem::path name)
-    : path_(std::move(name)) {
-  parse(bytes);
-}
-
-void GgufFile::parse(std::span<const uint8_t> bytes) {
-  GgufContents contents = parse_gguf(bytes, path_.string());
-  file_bytes_ = bytes.size();
-  version_ = contents.version;
-  metadata_ = std::move(contents.metadata);
-  tensors_ = std::move(contents.tensors);
-  metadata_index_ = std::move(contents.metadata_index);
-  tensor_index_ = std::move(contents.tensor_index);
+void GgufFile::release(const TensorView& tensor) const {
+  for (const MappedFile& file : files_) file.release(tensor.bytes);
 }
 
 const GgufValue* GgufFile::find(const std::string& key) const {

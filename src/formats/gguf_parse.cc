@@ -8,6 +8,7 @@
 #include "core/checked.h"
 #include "formats/file_kind.h"
 #include "formats/gguf_cursor.h"
+#include "formats/gguf_extents.h"
 #include "formats/gguf_types.h"
 #include "formats/gguf_value_reader.h"
 #include "formats/shape.h"
@@ -17,16 +18,8 @@ namespace {
 
 constexpr uint64_t kMinAlignment = 8;
 constexpr uint64_t kMaxAlignment = 1u << 20;
-constexpr uint64_t kMaxNameBytes = 65535;
 constexpr uint64_t kMinKeyValueBytes = 8 + 4 + 1;        // length of the key, type, value
 constexpr uint64_t kMinTensorInfoBytes = 8 + 4 + 4 + 8;  // length of the name, dims, type, offset
-
-// A tensor as described before the data section, whose start is not known yet.
-struct TensorInfo {
-  TensorView view;
-  uint64_t offset = 0;
-  uint64_t bytes = 0;
-};
 
 [[noreturn]] void fail_magic(std::span<const uint8_t> bytes, const std::string& origin) {
   fail(ErrorCode::kBadInput, "{}: not a GGUF file; {}", origin, explain(describe_file(bytes)));
@@ -45,11 +38,11 @@ uint32_t read_version(GgufCursor& cursor, std::span<const uint8_t> bytes) {
        cursor.origin(), version);
 }
 
-std::string read_name(GgufCursor& cursor, const std::string& what) {
+std::string read_name(GgufCursor& cursor, const std::string& what, uint64_t limit) {
   std::string name = cursor.read_string(what);
-  if (name.empty() || name.size() > kMaxNameBytes) {
+  if (name.empty() || name.size() > limit) {
     fail(ErrorCode::kBadInput, "{}: {} before byte {} has {} bytes; 1 to {} are allowed",
-         cursor.origin(), what, cursor.position(), name.size(), kMaxNameBytes);
+         cursor.origin(), what, cursor.position(), name.size(), limit);
   }
   return name;
 }
@@ -57,7 +50,7 @@ std::string read_name(GgufCursor& cursor, const std::string& what) {
 void read_metadata(GgufCursor& cursor, uint64_t count, GgufContents& out) {
   cursor.require(count, kMinKeyValueBytes, "the list of metadata");
   for (uint64_t i = 0; i < count; ++i) {
-    std::string key = read_name(cursor, "a metadata key");
+    std::string key = read_name(cursor, "a metadata key", kGgufMaxKey);
     GgufValue value = read_gguf_value(cursor, key);
     if (!out.metadata_index.emplace(key, out.metadata.size()).second) {
       fail(ErrorCode::kBadInput, "{}: metadata key '{}' appears twice", cursor.origin(),
@@ -95,32 +88,33 @@ std::vector<int64_t> read_shape(GgufCursor& cursor, const std::string& where) {
   return checked_shape(extents, cursor.origin() + ": " + where);
 }
 
-TensorInfo read_tensor_info(GgufCursor& cursor) {
-  TensorInfo info;
-  info.view.name = read_name(cursor, "a tensor name");
+[[noreturn]] void fail_type(const std::string& where, uint32_t id) {
+  if (const char* name = gguf_foreign_type(id)) {
+    fail(ErrorCode::kUnsupported, "{} is of type {} (id {}), which this version does not read",
+         where, name, id);
+  }
+  fail(ErrorCode::kUnsupported, "{} has type id {}, which is not known", where, id);
+}
+
+GgufTensorInfo read_tensor_info(GgufCursor& cursor) {
+  GgufTensorInfo info;
+  info.view.name = read_name(cursor, "a tensor name", kGgufMaxTensorNameRead);
   const std::string where = "tensor '" + printable(info.view.name) + "'";
   info.view.shape = read_shape(cursor, where);
-  const uint32_t id = cursor.read<uint32_t>(where);
-  const auto type = gguf_dtype(id);
-  if (!type) {
-    fail(ErrorCode::kUnsupported, "{}: {} has type id {}, which is not supported", cursor.origin(),
-         where, id);
-  }
+  info.type_id = cursor.read<uint32_t>(where);
+  const auto type = gguf_dtype(info.type_id);
+  if (!type) fail_type(cursor.origin() + ": " + where, info.type_id);
   info.view.type = *type;
-  const uint64_t cols = info.view.shape.empty() ? 1 : static_cast<uint64_t>(info.view.shape.back());
-  const uint64_t rows = cols == 0 ? 0 : static_cast<uint64_t>(info.view.elements()) / cols;
-  const auto bytes = checked_mul(rows, row_bytes(*type, cols, cursor.origin() + ": " + where));
-  if (!bytes) fail(ErrorCode::kBadInput, "{}: {} is too large", cursor.origin(), where);
-  info.bytes = *bytes;
   info.offset = cursor.read<uint64_t>(where);
   return info;
 }
 
-std::vector<TensorInfo> read_tensor_infos(GgufCursor& cursor, uint64_t count, GgufContents& out) {
+std::vector<GgufTensorInfo> read_tensor_infos(GgufCursor& cursor, uint64_t count,
+                                              GgufContents& out) {
   cursor.require(count, kMinTensorInfoBytes, "the list of tensors");
-  std::vector<TensorInfo> infos;
+  std::vector<GgufTensorInfo> infos;
   for (uint64_t i = 0; i < count; ++i) {
-    TensorInfo info = read_tensor_info(cursor);
+    GgufTensorInfo info = read_tensor_info(cursor);
     if (!out.tensor_index.emplace(info.view.name, i).second) {
       fail(ErrorCode::kBadInput, "{}: tensor '{}' appears twice", cursor.origin(),
            printable(info.view.name));
@@ -131,7 +125,7 @@ std::vector<TensorInfo> read_tensor_infos(GgufCursor& cursor, uint64_t count, Gg
 }
 
 // Cuts the tensor's bytes out of the data section.
-void place(TensorInfo& info, std::span<const uint8_t> data, uint64_t alignment,
+void place(GgufTensorInfo& info, std::span<const uint8_t> data, uint64_t alignment,
            const std::string& origin) {
   const auto end = checked_add(info.offset, info.bytes);
   if (!end || *end > data.size()) {
@@ -146,15 +140,15 @@ void place(TensorInfo& info, std::span<const uint8_t> data, uint64_t alignment,
   info.view.bytes = data.subspan(info.offset, info.bytes);
 }
 
-void check_overlap(const std::vector<TensorInfo>& infos, const std::string& origin) {
+void check_overlap(const std::vector<GgufTensorInfo>& infos, const std::string& origin) {
   std::vector<size_t> order(infos.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
     return std::pair(infos[a].offset, infos[a].bytes) < std::pair(infos[b].offset, infos[b].bytes);
   });
   for (size_t i = 1; i < order.size(); ++i) {
-    const TensorInfo& before = infos[order[i - 1]];
-    const TensorInfo& after = infos[order[i]];
+    const GgufTensorInfo& before = infos[order[i - 1]];
+    const GgufTensorInfo& after = infos[order[i]];
     if (before.offset + before.bytes <= after.offset) continue;
     fail(ErrorCode::kBadInput, "{}: tensors '{}' and '{}' overlap; the file is damaged", origin,
          printable(before.view.name), printable(after.view.name));
@@ -171,13 +165,14 @@ GgufContents parse_gguf(std::span<const uint8_t> bytes, const std::string& origi
   const uint64_t metadata_count = cursor.read<uint64_t>("the metadata count");
   read_metadata(cursor, metadata_count, out);
   const uint64_t alignment = read_alignment(out, origin);
-  std::vector<TensorInfo> infos = read_tensor_infos(cursor, tensor_count, out);
+  std::vector<GgufTensorInfo> infos = read_tensor_infos(cursor, tensor_count, out);
 
   const uint64_t data_start = (cursor.position() + alignment - 1) / alignment * alignment;
   const auto data = bytes.subspan(std::min<uint64_t>(data_start, bytes.size()));
-  for (TensorInfo& info : infos) place(info, data, alignment, origin);
+  resolve_types(infos, data.size(), alignment, origin);
+  for (GgufTensorInfo& info : infos) place(info, data, alignment, origin);
   check_overlap(infos, origin);
-  for (TensorInfo& info : infos) out.tensors.push_back(std::move(info.view));
+  for (GgufTensorInfo& info : infos) out.tensors.push_back(std::move(info.view));
   return out;
 }
 

@@ -21,7 +21,8 @@ struct GgufContents {
   std::map<std::string, size_t> tensor_index;
 };
 
-// Reads and checks a whole file. `origin` names it in errors (see GgufFile).
+// Reads and checks a whole file, which may be one part of a model. `origin` names it in errors (see
+// GgufFile).
 GgufContents parse_gguf(std::span<const uint8_t> bytes, const std::string& origin);
 
 }  // namespace tercet

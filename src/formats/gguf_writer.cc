@@ -14,9 +14,6 @@ namespace {
 
 using Type = GgufValue::Type;
 
-// Readers keep tensor names in fixed buffers of 64 bytes.
-constexpr size_t kMaxTensorName = 63;
-
 struct Declared {
   std::string name;
   uint32_t type_id = 0;
@@ -121,6 +118,7 @@ struct GgufWriter::State {
   std::set<std::string> names;
   uint64_t data_bytes = 0;  // of all declared tensors, each padded
   size_t next = 0;          // tensor to be written next
+  uint64_t written = 0;     // bytes of it
   bool header_written = false;
 
   void require_open(const char* action) const {
@@ -185,37 +183,53 @@ void GgufWriter::declare(const std::string& name, DType type, const std::vector<
   if (!type_id) {
     fail(ErrorCode::kUnsupported, "{} is {}, which GGUF cannot hold", where, to_string(type));
   }
-  if (name.empty() || name.size() > kMaxTensorName) {
-    fail(ErrorCode::kBadInput, "{}: GGUF allows names of 1 to {} bytes", where, kMaxTensorName);
+  if (name.empty() || name.size() > kGgufMaxTensorNameWritten) {
+    fail(ErrorCode::kBadInput, "{}: GGUF allows names of 1 to {} bytes", where,
+         kGgufMaxTensorNameWritten);
   }
   if (shape.empty() || shape.size() > kGgufMaxDims) {
     fail(ErrorCode::kBadInput, "{}: GGUF allows 1 to {} dimensions, not {}", where, kGgufMaxDims,
          shape.size());
   }
 
-  std::optional<uint64_t> bytes = row_bytes(type, static_cast<uint64_t>(shape.back()), where);
-  for (size_t i = 0; i + 1 < shape.size() && bytes; ++i) {
-    bytes = checked_mul(*bytes, static_cast<uint64_t>(shape[i]));
+  std::optional<uint64_t> rows = 1;
+  for (size_t i = 0; i + 1 < shape.size() && rows; ++i) {
+    rows = checked_mul(*rows, static_cast<uint64_t>(shape[i]));
   }
-  if (!bytes) fail(ErrorCode::kBadInput, "{} is too large", where);
+  if (!rows) fail(ErrorCode::kBadInput, "{} is too large", where);
+  const uint64_t bytes = tensor_bytes(type, *rows, static_cast<uint64_t>(shape.back()), where);
   if (!state.names.insert(name).second) fail(ErrorCode::kInternal, "{} declared twice", where);
-  state.tensors.push_back({name, *type_id, shape, *bytes, state.data_bytes});
-  state.data_bytes += align_up(*bytes);
+  state.tensors.push_back({name, *type_id, shape, bytes, state.data_bytes});
+  state.data_bytes += align_up(bytes);
 }
 
 void GgufWriter::write_next(std::span<const uint8_t> bytes) {
+  const State& state = *state_;
+  if (state.next < state.tensors.size() &&
+      (bytes.size() != state.tensors[state.next].bytes || state.written != 0)) {
+    fail(ErrorCode::kInternal, "{}: tensor '{}' was declared with {} bytes, {} were given",
+         state.target, state.tensors[state.next].name, state.tensors[state.next].bytes,
+         bytes.size());
+  }
+  append(bytes);
+}
+
+void GgufWriter::append(std::span<const uint8_t> bytes) {
   State& state = *state_;
   if (state.next == state.tensors.size()) {
     fail(ErrorCode::kInternal, "{}: more tensors written than declared", state.target);
   }
   const Declared& tensor = state.tensors[state.next];
-  if (bytes.size() != tensor.bytes) {
-    fail(ErrorCode::kInternal, "{}: tensor '{}' was declared with {} bytes, {} were given",
-         state.target, tensor.name, tensor.bytes, bytes.size());
+  if (bytes.size() > tensor.bytes - state.written) {
+    fail(ErrorCode::kInternal, "{}: tensor '{}' was declared with {} bytes, more were given",
+         state.target, tensor.name, tensor.bytes);
   }
   if (!state.header_written) state.write_header();
   state.file.write(bytes);
+  state.written += bytes.size();
+  if (state.written < tensor.bytes) return;
   state.pad();
+  state.written = 0;
   ++state.next;
 }
 

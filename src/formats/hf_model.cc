@@ -255,6 +255,10 @@ const TensorView& HfModel::tensor(const std::string& hf_name) const {
   return *found;
 }
 
+void HfModel::release(const TensorView& tensor) const {
+  for (const SafetensorsFile& file : files_) file.release(tensor);
+}
+
 uint64_t HfModel::file_bytes() const {
   uint64_t total = 0;
   for (const SafetensorsFile& file : files_) {

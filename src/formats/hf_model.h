@@ -59,6 +59,8 @@ class HfModel {
   // By the names of TensorSpec, whatever prefix a multimodal model puts before its text half.
   const TensorView& tensor(const std::string& hf_name) const;
   const TensorView* find_tensor(const std::string& hf_name) const;
+  // Says that the bytes of `tensor` are not needed soon; see MappedFile::release().
+  void release(const TensorView& tensor) const;
   // Bytes of all tensors in the files.
   uint64_t file_bytes() const;
 

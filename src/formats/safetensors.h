@@ -3,6 +3,8 @@
 
 #include <filesystem>
 #include <map>
+#include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,6 +26,8 @@ class SafetensorsFile {
   const TensorView* find_tensor(const std::string& name) const;
   // The tensor, or kBadInput naming file and tensor.
   const TensorView& tensor(const std::string& name) const;
+  // See MappedFile::release().
+  void release(const TensorView& tensor) const { file_.release(tensor.bytes); }
 
  private:
   MappedFile file_;
@@ -32,8 +36,28 @@ class SafetensorsFile {
   std::map<std::string, std::string> metadata_;
 };
 
-// Writes `tensors` in the order given (atomically: temporary name, flush, rename), with `metadata`
-// under "__metadata__" when not empty. Bytes of equal input are equal.
+// Writes a .safetensors file: declare everything, then deliver each tensor's bytes in order of
+// declaration, in as many pieces as suits. Nothing appears under the target name before finish().
+class SafetensorsWriter {
+ public:
+  // `metadata` goes under "__metadata__" when not empty.
+  SafetensorsWriter(const std::filesystem::path& target,
+                    std::map<std::string, std::string> metadata);
+  ~SafetensorsWriter();
+
+  // Throws kUnsupported for a type that safetensors cannot hold, kInternal for a name twice.
+  void declare(const std::string& name, DType type, const std::vector<int64_t>& shape);
+  // The next bytes. Throws kInternal when they are more than was declared.
+  void append(std::span<const uint8_t> bytes);
+  // Flushes and renames; throws kInternal when bytes are missing.
+  void finish();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// Writes `tensors` in the order given, as SafetensorsWriter does. Bytes of equal input are equal.
 void write_safetensors(const std::filesystem::path& target, const std::vector<TensorView>& tensors,
                        const std::map<std::string, std::string>& metadata);
 

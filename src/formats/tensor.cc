@@ -23,6 +23,7 @@ struct Block {
   uint64_t bytes;
 };
 
+constexpr uint64_t kI2STail = 32;  // f32 scale and padding
 constexpr size_t kQ8Elements = 32;
 constexpr size_t kQ8Bytes = 2 + kQ8Elements;  // f16 scale, then int8 values
 
@@ -42,12 +43,39 @@ Block block_of(DType type) {
     case DType::kU8:
     case DType::kBool:
       return {1, 1};
+    case DType::kQ4_0:
+    case DType::kIq4Nl:
+      return {32, 18};
+    case DType::kQ4_1:
+      return {32, 20};
+    case DType::kQ5_0:
+      return {32, 22};
+    case DType::kQ5_1:
+      return {32, 24};
     case DType::kQ8_0:
       return {kQ8Elements, kQ8Bytes};
+    case DType::kQ2_K:
+      return {256, 84};
+    case DType::kQ3_K:
+      return {256, 110};
+    case DType::kQ4_K:
+      return {256, 144};
+    case DType::kQ5_K:
+      return {256, 176};
+    case DType::kQ6_K:
+      return {256, 210};
     case DType::kTq1_0:
       return {256, 54};
     case DType::kTq2_0:
       return {256, 66};
+    case DType::kI2S:  // the smaller of its two blocks
+      return {64, 16};
+    case DType::kQ1_0:
+      return {128, 18};
+    case DType::kQ2_0:
+      return {64, 18};
+    case DType::kQ2_0G128:
+      return {128, 34};
   }
   fail(ErrorCode::kInternal, "element type {} has no size", static_cast<int>(type));
 }
@@ -117,6 +145,11 @@ void check_encodable(std::span<const float> values, DType type, const std::strin
   }
 }
 
+// The types that to_f32() reads; blocks of fewer bits are packing's.
+bool is_plain(DType type) {
+  return type == DType::kF32 || type == DType::kF16 || type == DType::kBF16 || type == DType::kQ8_0;
+}
+
 }  // namespace
 
 const char* to_string(DType type) {
@@ -141,12 +174,40 @@ const char* to_string(DType type) {
       return "i64";
     case DType::kBool:
       return "bool";
+    case DType::kQ4_0:
+      return "q4_0";
+    case DType::kQ4_1:
+      return "q4_1";
+    case DType::kQ5_0:
+      return "q5_0";
+    case DType::kQ5_1:
+      return "q5_1";
     case DType::kQ8_0:
       return "q8_0";
+    case DType::kQ2_K:
+      return "q2_k";
+    case DType::kQ3_K:
+      return "q3_k";
+    case DType::kQ4_K:
+      return "q4_k";
+    case DType::kQ5_K:
+      return "q5_k";
+    case DType::kQ6_K:
+      return "q6_k";
+    case DType::kIq4Nl:
+      return "iq4_nl";
     case DType::kTq1_0:
       return "tq1_0";
     case DType::kTq2_0:
       return "tq2_0";
+    case DType::kI2S:
+      return "i2_s";
+    case DType::kQ1_0:
+      return "q1_0";
+    case DType::kQ2_0:
+      return "q2_0";
+    case DType::kQ2_0G128:
+      return "q2_0_g128";
   }
   return "unknown";
 }
@@ -163,6 +224,15 @@ uint64_t row_bytes(DType type, uint64_t elements, const std::string& origin) {
   return *bytes;
 }
 
+uint64_t tensor_bytes(DType type, uint64_t rows, uint64_t cols, const std::string& origin) {
+  auto bytes = checked_mul(rows, row_bytes(type, cols, origin));
+  if (bytes && type == DType::kI2S) bytes = checked_add(*bytes, kI2STail);
+  if (!bytes) {
+    fail(ErrorCode::kBadInput, "{}: {} rows of {} elements are too large", origin, rows, cols);
+  }
+  return *bytes;
+}
+
 int64_t TensorView::elements() const {
   int64_t count = 1;
   for (const int64_t extent : shape) count *= extent;
@@ -170,6 +240,10 @@ int64_t TensorView::elements() const {
 }
 
 std::vector<float> to_f32(const TensorView& tensor) {
+  if (!is_plain(tensor.type)) {
+    fail(ErrorCode::kUnsupported, "tensor '{}' is {}; f32, f16, bf16 or q8_0 is needed here",
+         printable(tensor.name), to_string(tensor.type));
+  }
   const uint64_t count = static_cast<uint64_t>(tensor.elements());
   const uint8_t* bytes = tensor.bytes.data();
   if (tensor.bytes.size() != row_bytes(tensor.type, count, tensor.name)) {
@@ -189,12 +263,9 @@ std::vector<float> to_f32(const TensorView& tensor) {
     case DType::kBF16:
       for (size_t i = 0; i < count; ++i) out.push_back(bf16_to_f32(load<uint16_t>(bytes + 2 * i)));
       return out;
-    case DType::kQ8_0:
+    default:
       decode_q8_0(tensor.bytes, out);
       return out;
-    default:
-      fail(ErrorCode::kUnsupported, "tensor '{}' is {}; f32, f16, bf16 or q8_0 is needed here",
-           printable(tensor.name), to_string(tensor.type));
   }
 }
 

@@ -20,9 +20,23 @@ enum class DType {
   kI32,
   kI64,
   kBool,
+  kQ4_0,
+  kQ4_1,
+  kQ5_0,
+  kQ5_1,
   kQ8_0,
+  kQ2_K,
+  kQ3_K,
+  kQ4_K,
+  kQ5_K,
+  kQ6_K,
+  kIq4Nl,
   kTq1_0,
-  kTq2_0
+  kTq2_0,
+  kI2S,  // codes, then one f32 scale in a tail of 32 bytes
+  kQ1_0,
+  kQ2_0,     // groups of 64, as mainline llama.cpp has it
+  kQ2_0G128  // groups of 128, as PrismML's fork has it under the same type id
 };
 
 const char* to_string(DType type);
@@ -30,6 +44,10 @@ const char* to_string(DType type);
 // Bytes of `elements` consecutive elements of one row. Block types need elements to be a multiple
 // of their block; throws kBadInput naming `origin` otherwise, and on overflow.
 uint64_t row_bytes(DType type, uint64_t elements, const std::string& origin);
+
+// Bytes of a whole tensor of `rows` such rows of `cols` elements: what comes once per tensor (the
+// tail of i2_s) included. Throws as row_bytes() does.
+uint64_t tensor_bytes(DType type, uint64_t rows, uint64_t cols, const std::string& origin);
 
 // A named array in a file or in memory. Does not own its bytes. `shape` is outermost first (as in
 // safetensors and PyTorch), little-endian, row-major, contiguous. Views into safetensors files may

@@ -36,6 +36,12 @@ struct KernelTable {
   void (*tq2_0_dot_i32)(const uint8_t* blocks, int64_t rows, int64_t cols, const int8_t* q,
                         int32_t* out);
 
+  // bitnet.cpp's i2_s: cols a multiple of 128, or of 64 in the order of its ARM builds.
+  void (*i2_s_dot_i32)(const uint8_t* codes, int64_t rows, int64_t cols, const int8_t* q,
+                       int32_t* out);
+  void (*i2_s64_dot_i32)(const uint8_t* codes, int64_t rows, int64_t cols, const int8_t* q,
+                         int32_t* out);
+
   // Float dot products of stored rows with one f32 vector: out[r] = sum w x, accumulated in f32 in
   // 32 lanes (element i in lane i % 32), which are added pairwise: l and l + 16, l + 8, ... l + 1.
   // w: [rows, cols] without gaps, little-endian f32, f16 or bf16.

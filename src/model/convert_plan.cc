@@ -1,33 +1,54 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/convert_plan.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "core/error.h"
 #include "model/gguf_model.h"
-#include "model/ternary_blocks.h"
+#include "packing/row_codes.h"
 
 namespace tercet {
 namespace {
 
+using packing::ScaleScope;
+
 constexpr int64_t kQ8Block = 32;
+constexpr int64_t kPackedRows = 4;  // of a byte in transformers' packed form
 
 bool is_linear_map(const TensorSpec& spec) {
   return spec.rows > 0 && spec.gguf_name.starts_with("blk.");
 }
 
-bool is_block_type(StoredType type) { return is_ternary(type) && !is_own(type); }
+// A tensor of the source and what it is made of.
+struct Part {
+  TensorSpec spec;
+  bool is_linear = false;
+  MatrixForm form;  // of matrices
+};
 
-// llama.cpp's blocks need whole blocks in a row, and carry one scale per tensor.
-bool fits_blocks(const WeightSource& source, const TensorSpec& spec) {
-  return spec.cols % kTernaryBlock == 0 &&
-         source.scale_reach(spec).scope == packing::ScaleScope::kTensor;
+std::vector<Part> survey(const WeightSource& source) {
+  std::vector<Part> parts;
+  for (const TensorSpec& spec : tensor_specs(source.config())) {
+    Part part{spec, is_linear_map(spec), {}};
+    if (spec.rows > 0) part.form = source.matrix_form(spec);
+    source.release(spec);
+    parts.push_back(std::move(part));
+  }
+  return parts;
 }
 
-StoredType auto_linear_type(const WeightSource& source, const std::vector<TensorSpec>& specs) {
-  if (source.config().linear == LinearKind::kDense) return StoredType::kF16;
-  for (const TensorSpec& spec : specs) {
-    if (spec.low_bit && !fits_blocks(source, spec)) return StoredType::kTrit5;
-  }
-  return StoredType::kTq2_0;
+bool is_ternary_map(const Part& part) { return part.is_linear && is_ternary(part.form.type); }
+
+StoredType auto_linear_type(const WeightSource& source, const std::vector<Part>& parts) {
+  if (std::none_of(parts.begin(), parts.end(), is_ternary_map)) return StoredType::kF16;
+  const bool fits_tq2 = std::all_of(parts.begin(), parts.end(), [](const Part& part) {
+    const bool fits = part.form.reach.scope == ScaleScope::kTensor &&
+                      part.spec.cols % packing::block_codes(packing::Layout::kTq2_0) == 0;
+    return !is_ternary_map(part) || fits;
+  });
+  const bool is_b158 = source.config().linear == LinearKind::kB158;
+  return is_b158 && fits_tq2 ? StoredType::kTq2_0 : StoredType::kTrit5;
 }
 
 std::string upper(std::string_view text) {
@@ -38,37 +59,48 @@ std::string upper(std::string_view text) {
   return out;
 }
 
-void check_blocks(const WeightSource& source, const PlannedTensor& tensor) {
+std::string reach_text(const ScaleReach& reach) {
+  if (reach.scope == ScaleScope::kRow) return "row";
+  return fmt::format("{} columns", reach.group_size);
+}
+
+void check_one_scale(const std::string& type, const PlannedTensor& tensor) {
+  if (tensor.reach.scope == ScaleScope::kTensor) return;
+  fail(ErrorCode::kUsage, "{} has one scale per tensor, '{}' has one per {}; use --type trit5",
+       type, tensor.spec.gguf_name, reach_text(tensor.reach));
+}
+
+void check_columns(const PlannedTensor& tensor, int64_t block, const char* instead) {
   const TensorSpec& spec = tensor.spec;
-  if (fits_blocks(source, spec)) return;
-  const std::string type = upper(to_string(tensor.type));
-  if (spec.cols % kTernaryBlock != 0) {
-    fail(ErrorCode::kUsage,
-         "{} needs rows of a multiple of {}, '{}' has {} columns; use --type trit5", type,
-         kTernaryBlock, spec.gguf_name, spec.cols);
-  }
-  fail(ErrorCode::kUsage,
-       "{} is written with one scale per tensor, '{}' has one per row or group; use --type trit5",
-       type, spec.gguf_name);
+  if (spec.cols % block == 0) return;
+  fail(ErrorCode::kUsage, "{} needs rows of a multiple of {}, '{}' has {} columns; use {} {}",
+       upper(to_string(tensor.type)), block, spec.gguf_name, spec.cols,
+       tensor.is_linear ? "--type" : "--rest-type", instead);
 }
 
-void check_q8(const PlannedTensor& tensor) {
-  if (tensor.spec.cols % kQ8Block == 0) return;
-  fail(ErrorCode::kUsage, "Q8_0 needs rows of a multiple of {}, '{}' has {} columns; use {} f16",
-       kQ8Block, tensor.spec.gguf_name, tensor.spec.cols,
-       tensor.is_linear ? "--type" : "--rest-type");
-}
-
-void check_fit(const WeightSource& source, const PlannedTensor& tensor) {
+void check_fit(const PlannedTensor& tensor) {
   if (tensor.spec.rows == 0) return;
-  if (is_block_type(tensor.type)) check_blocks(source, tensor);
-  if (tensor.type == StoredType::kQ8_0) check_q8(tensor);
+  if (tensor.type == StoredType::kQ8_0) check_columns(tensor, kQ8Block, "f16");
+  if (!is_ternary(tensor.type)) return;
+  check_columns(tensor, packing::block_codes(layout_of(tensor.type)), "trit5");
+  if (tensor.type == StoredType::kI2S) check_one_scale("I2_S", tensor);
+}
+
+void check_packed(const PlannedTensor& tensor) {
+  check_one_scale("the packed form", tensor);
+  if (tensor.spec.rows % kPackedRows == 0) return;
+  fail(ErrorCode::kUsage,
+       "the packed form holds four rows in a byte, '{}' has {}; use --type f32 or a GGUF file",
+       tensor.spec.gguf_name, tensor.spec.rows);
 }
 
 // Heads whose rows lie in another order in the target, for q and k; 0 for all other tensors.
 int64_t permuted_heads(const WeightSource& source, const std::string& architecture,
                        const std::string& gguf_name) {
-  if (source.rope_order() == rope_order_of(architecture)) return 0;
+  // HF directories, which have no architecture of GGUF, hold rows in half-split order.
+  const RopeOrder target =
+      architecture.empty() ? RopeOrder::kHalfSplit : rope_order_of(architecture);
+  if (source.rope_order() == target) return 0;
   const auto is_of = [&](const std::string& map) {
     return gguf_name.ends_with(map + ".weight") || gguf_name.ends_with(map + ".bias");
   };
@@ -78,47 +110,106 @@ int64_t permuted_heads(const WeightSource& source, const std::string& architectu
 }
 
 StoredType choose_rest_type(const ConvertOptions& options, StoredType linear) {
-  const StoredType type =
-      options.rest_type.value_or(is_ternary(linear) ? StoredType::kF16 : linear);
-  if (is_ternary(type)) {
-    fail(ErrorCode::kUsage, "{} cannot hold embedding and head; use f32, f16, bf16 or q8_0",
-         to_string(type));
-  }
-  return type;
+  return options.rest_type.value_or(is_ternary(linear) ? StoredType::kF16 : linear);
 }
 
-void refuse_rounding(const WeightSource& source, StoredType linear) {
-  if (!is_ternary(linear) || source.config().linear != LinearKind::kDense) return;
+// The type of a tensor in the target. What is not ternary never becomes so by rounding.
+StoredType choose_type(const Part& part, const ConvertPlan& plan, const std::string& source) {
+  if (part.spec.rows == 0) return StoredType::kF32;
+  const StoredType wanted = part.is_linear ? plan.linear_type : plan.rest_type;
+  if (!is_ternary(wanted) || is_ternary(part.form.type)) return wanted;
+  // A dense map among ternary ones, such as a layer that was left out of quantization.
+  if (part.is_linear && !is_ternary(plan.rest_type)) return plan.rest_type;
+  if (part.is_linear) return StoredType::kF16;
+  fail(ErrorCode::kUsage,
+       "{} cannot hold '{}' of '{}', which is {} there; use --rest-type f32, f16, bf16 or q8_0",
+       to_string(wanted), part.spec.gguf_name, source, to_string(part.form.type));
+}
+
+void refuse_rounding(const WeightSource& source, const std::vector<Part>& parts,
+                     const ConvertPlan& plan) {
+  const bool wanted = plan.packed || is_ternary(plan.linear_type);
+  if (!wanted || std::any_of(parts.begin(), parts.end(), is_ternary_map)) return;
   fail(ErrorCode::kUsage,
        "'{}' is a dense model, which plain rounding to {} would destroy; make it ternary with "
        "tercet pretrain, or use --type f16",
-       source.path().string(), to_string(linear));
+       source.path().string(), plan.packed ? "packed codes" : to_string(plan.linear_type));
+}
+
+// HF directories hold floats, or packed codes in the linear maps of a b1.58 model.
+void choose_hf_types(const WeightSource& source, const ConvertOptions& options,
+                     const std::vector<Part>& parts, ConvertPlan& plan) {
+  const bool ternary = std::any_of(parts.begin(), parts.end(), is_ternary_map);
+  const bool is_b158 = source.config().linear == LinearKind::kB158;
+  plan.packed = options.packed || (!options.linear_type && ternary && is_b158);
+  if (plan.packed && ternary && !is_b158) {
+    fail(ErrorCode::kUsage,
+         "'{}' takes its inputs as they are, the packed form means int8 inputs; use --type f16",
+         source.path().string());
+  }
+  plan.linear_type = options.linear_type.value_or(StoredType::kF16);
+  plan.rest_type = options.rest_type.value_or(plan.linear_type);
+  for (const StoredType type : {plan.linear_type, plan.rest_type}) {
+    if (is_float(type)) continue;
+    fail(ErrorCode::kUsage, "an HF directory cannot hold {}; use f32, f16, bf16 or packed",
+         to_string(type));
+  }
+}
+
+PlannedTensor plan_tensor(const WeightSource& source, const Part& part, const ConvertPlan& plan,
+                          const ConvertOptions& options) {
+  PlannedTensor tensor;
+  tensor.spec = part.spec;
+  tensor.is_linear = part.is_linear;
+  tensor.reach = part.form.reach;
+  tensor.allow_rounding = options.allow_rounding;
+  tensor.rotary_dim = source.config().rotary_dimensions();
+  tensor.permuted_heads = permuted_heads(source, plan.architecture, part.spec.gguf_name);
+  tensor.to_adjacent = !plan.to_hf && rope_order_of(plan.architecture) == RopeOrder::kAdjacent;
+  tensor.type = choose_type(part, plan, source.path().string());
+  // Only readers of b1.58 models look for such a tensor.
+  tensor.scale_tensor = has_scale_tensor(tensor.type) && plan.config.linear == LinearKind::kB158 &&
+                        tensor.reach.scope == ScaleScope::kTensor;
+  if (plan.packed && is_ternary_map(part)) {
+    check_packed(tensor);
+  } else {
+    check_fit(tensor);
+  }
+  return tensor;
 }
 
 }  // namespace
 
+std::vector<int64_t> row_order(const PlannedTensor& tensor) {
+  if (tensor.permuted_heads == 0) return {};
+  // A bias has one element for each row of its matrix.
+  const int64_t rows = tensor.spec.rows == 0 ? tensor.spec.cols : tensor.spec.rows;
+  const int64_t head_dim = rows / tensor.permuted_heads;
+  const auto permutation = tensor.to_adjacent ? adjacent_permutation : half_split_permutation;
+  return permutation(tensor.permuted_heads, head_dim, tensor.rotary_dim);
+}
+
 ConvertPlan plan_conversion(const WeightSource& source, const ConvertOptions& options) {
-  const std::vector<TensorSpec> specs = tensor_specs(source.config());
+  const std::vector<Part> parts = survey(source);
   ConvertPlan plan;
-  plan.linear_type = options.linear_type ? *options.linear_type : auto_linear_type(source, specs);
-  refuse_rounding(source, plan.linear_type);
-  plan.rest_type = choose_rest_type(options, plan.linear_type);
+  plan.to_hf = options.to_hf;
+  plan.config = source.config();
+  if (plan.to_hf) {
+    choose_hf_types(source, options, parts, plan);
+  } else {
+    plan.linear_type = options.linear_type ? *options.linear_type : auto_linear_type(source, parts);
+    plan.rest_type = choose_rest_type(options, plan.linear_type);
+  }
+  refuse_rounding(source, parts, plan);
 
   // Multiplied out, the weights no longer call for int8 activations.
-  plan.config = source.config();
-  if (!is_ternary(plan.linear_type)) plan.config.linear = LinearKind::kDense;
-  plan.architecture = gguf_architecture(plan.config, plan.linear_type);
-
-  for (const TensorSpec& spec : specs) {
-    PlannedTensor tensor;
-    tensor.spec = spec;
-    tensor.is_linear = is_linear_map(spec);
-    tensor.permuted_heads = permuted_heads(source, plan.architecture, spec.gguf_name);
-    tensor.rotary_dim = source.config().rotary_dimensions();
-    tensor.to_adjacent = rope_order_of(plan.architecture) == RopeOrder::kAdjacent;
-    if (spec.rows > 0) tensor.type = tensor.is_linear ? plan.linear_type : plan.rest_type;
-    check_fit(source, tensor);
-    plan.tensors.push_back(std::move(tensor));
+  if (!plan.packed && !is_ternary(plan.linear_type)) plan.config.linear = LinearKind::kDense;
+  if (!plan.to_hf) {
+    const StoredType strangest = is_own(plan.rest_type) ? plan.rest_type : plan.linear_type;
+    plan.architecture = gguf_architecture(plan.config, strangest);
+  }
+  for (const Part& part : parts) {
+    plan.tensors.push_back(plan_tensor(source, part, plan, options));
   }
   return plan;
 }

@@ -20,18 +20,29 @@ struct PlannedTensor {
   int64_t permuted_heads = 0;  // heads whose rows change their order (q and k); 0 for none
   int64_t rotary_dim = 0;      // leading rows of each head that move
   bool to_adjacent = false;    // the order they change to: adjacent pairs, else half-split
+  // Of a ternary tensor: how far its scales reach, and whether that of the whole tensor goes into
+  // one of its own (beside tq1_0 and tq2_0 blocks, whose own scales are then 1).
+  ScaleReach reach;
+  bool scale_tensor = false;
+  bool allow_rounding = false;  // of scales to f16
 };
 
 // Everything that is decided before the first byte is written.
 struct ConvertPlan {
-  std::string architecture;
-  ModelConfig config;  // of the file to write
+  std::string architecture;  // GGUF's; empty for an HF directory
+  ModelConfig config;        // of the file to write
   StoredType linear_type = StoredType::kF16;
   StoredType rest_type = StoredType::kF16;
   std::vector<PlannedTensor> tensors;
+  bool to_hf = false;
+  bool packed = false;  // an HF directory with the linear maps four rows to a byte
 };
 
-// Throws kUsage for types that the model or its shapes cannot take.
+// Order of the rows of a matrix in the target in terms of the source; empty when none moves.
+std::vector<int64_t> row_order(const PlannedTensor& tensor);
+
+// Throws kUsage for types that the model or its shapes cannot take. Reads the scales of all ternary
+// matrices.
 ConvertPlan plan_conversion(const WeightSource& source, const ConvertOptions& options);
 
 }  // namespace tercet

@@ -172,8 +172,8 @@ void Forward::run_chunk(std::span<const int32_t> tokens, KvCache& cache) {
 
 void Forward::embed(std::span<const int32_t> tokens) {
   for (size_t t = 0; t < tokens.size(); ++t) {
-    decode_dense_row(model_.weights().embedding, tokens[t],
-                     residual_.data() + t * static_cast<size_t>(config_.hidden_size));
+    decode_row(model_.weights().embedding, tokens[t],
+               residual_.data() + t * static_cast<size_t>(config_.hidden_size));
   }
   if (config_.embedding_multiplier == 1.0f) return;
   const size_t count = tokens.size() * static_cast<size_t>(config_.hidden_size);
@@ -297,7 +297,7 @@ LinearInput Forward::prepare(Prepared& slot, const LinearWeights& weights, const
                              int64_t tokens) {
   const int64_t width = weights.cols;
   const float* input = normed(x, weights.input_norm, tokens, slot.normed.data());
-  if (!is_ternary(weights.type)) return {input, nullptr, nullptr};
+  if (!weights.int8_activations) return {input, nullptr, nullptr};
   for_tokens(tokens, [&](int64_t t) {
     slot.scales[static_cast<size_t>(t)] =
         kernels_.quantize_absmax_i8(input + t * width, width, slot.quantized.data() + t * width);

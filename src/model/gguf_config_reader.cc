@@ -15,7 +15,6 @@ constexpr std::array kArchitectures = {kArchLlama,  kArchQwen2,    kArchQwen3,  
                                        kArchBitnet, kArchBitnet25, kArchBitnet2B, kArchTercet};
 
 constexpr const char* kEmbedding = "token_embd.weight";
-constexpr const char* kFirstLinear = "blk.0.attn_q.weight";
 constexpr const char* kRopeFactors = "rope_freqs.weight";
 
 // Reads the keys of one architecture.
@@ -106,10 +105,20 @@ class Reader {
     if (architecture_ == kArchBitnet && has("hidden_act")) {
       config.hidden_act = parse_activation(file_.string(key("hidden_act")));
     }
-    const std::optional<StoredType> type = stored_type(file_.tensor(kFirstLinear).type);
-    config.linear = type && is_ternary(*type) ? LinearKind::kB158 : LinearKind::kDense;
+    config.linear = read_linear_kind();
     if (architecture_ == kArchLlama) config.attention_scale = real_or("attention.scale", 0.0f);
     if (architecture_ == kArchGemma3) read_gemma3(config);
+  }
+
+  LinearKind read_linear_kind() const {
+    if (file_.find(kLinearKey) != nullptr) return parse_linear_kind(file_.string(kLinearKey));
+    const auto is_bitnet_map = [](const TensorView& tensor) {
+      const std::optional<StoredType> type = stored_type(tensor.type);
+      return tensor.name.starts_with("blk.") && type && has_ternary_kernel(*type);
+    };
+    const auto& tensors = file_.tensors();
+    return std::any_of(tensors.begin(), tensors.end(), is_bitnet_map) ? LinearKind::kB158
+                                                                      : LinearKind::kDense;
   }
 
   void read_gemma3(ModelConfig& config) const {
@@ -123,7 +132,7 @@ class Reader {
 
   void read_own_features(ModelConfig& config) const {
     config.hidden_act = parse_activation(file_.string("tercet.hidden_act"));
-    config.linear = parse_linear_kind(file_.string("tercet.linear"));
+    config.linear = parse_linear_kind(file_.string(kLinearKey));
     config.norm = parse_norm_placement(file_.string("tercet.norm"));
     config.zero_centered_norms = file_.boolean_or("tercet.zero_centered_norms", false);
     config.embedding_multiplier = real_or("embedding_scale", 1.0f);

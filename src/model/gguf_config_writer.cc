@@ -15,6 +15,7 @@ class Writer {
     write_shape();
     write_rope();
     if (config_.sliding_window > 0) write_windows();
+    writer_.set(kLinearKey, GgufValue::string(to_string(config_.linear)));
     if (architecture_ == kArchTercet) write_own_features();
     writer_.set("tercet.bos_token_id", GgufValue::i32(config_.bos_token_id));
     writer_.set("tercet.eos_token_ids", GgufValue::i32s(config_.eos_token_ids));
@@ -101,7 +102,6 @@ class Writer {
   // Biases and the norms of heads need no key: their tensors tell.
   void write_own_features() {
     text("hidden_act", to_string(config_.hidden_act));
-    text("linear", to_string(config_.linear));
     text("norm", to_string(config_.norm));
     writer_.set(key("zero_centered_norms"), GgufValue::boolean(config_.zero_centered_norms));
     real("embedding_scale", config_.embedding_multiplier);

@@ -77,6 +77,7 @@ float yarn_attention_factor(float factor) {
 std::string gguf_architecture(const ModelConfig& config, StoredType linear) {
   const bool dense = config.linear == LinearKind::kDense;
   const bool silu = config.hidden_act == Activation::kSilu;
+  if (is_own(linear)) return kArchTercet;
   if (is_gemma3(config)) return kArchGemma3;
   if (!has_plain_attention(config)) return kArchTercet;
   if (!is_own(linear) && config.norm == NormPlacement::kPre && silu) {
@@ -84,7 +85,7 @@ std::string gguf_architecture(const ModelConfig& config, StoredType linear) {
   }
   // The other readers of these two use the embedding as head whatever the file holds.
   // They also size the attention sub-norm by the hidden size.
-  const bool as_bitnet = !dense && !is_own(linear) && config.norm == NormPlacement::kSub &&
+  const bool as_bitnet = !dense && config.norm == NormPlacement::kSub &&
                          config.tie_word_embeddings && is_square(config) && !config.qk_norm &&
                          !config.attention_bias && !config.output_bias && !config.mlp_bias &&
                          config.rope_scaling.type != RopeType::kLlama3 &&

@@ -25,6 +25,13 @@ inline constexpr const char* kArchTercet = "tercet";
 // Metadata: names of the I8 tensors whose payload is one of Tercet's own layouts.
 inline constexpr const char* kLowBitTensorsKey = "tercet.low_bit.tensors";
 
+// Metadata: codes in a block of i2_s, 128 or 64 (docs/formats/low_bit.md); 128 without it.
+inline constexpr const char* kI2SBlockKey = "tercet.i2_s.block";
+
+// Metadata: "b1.58" or "dense". Where the file does not say, ternary types of BitNet models (tq1_0,
+// tq2_0, i2_s) mean int8 activations, q1_0 and q2_0 do not.
+inline constexpr const char* kLinearKey = "tercet.linear";
+
 // The architecture name under which a model with linear maps stored as `linear` is written.
 std::string gguf_architecture(const ModelConfig& config, StoredType linear);
 

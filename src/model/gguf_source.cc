@@ -14,22 +14,38 @@ namespace {
 constexpr const char* kTokenizerModelKey = "tokenizer.ggml.model";
 constexpr std::string_view kTokenizerPrefix = "tokenizer.";
 
+bool takes_sidecar(const TensorView& tensor) {
+  const std::optional<StoredType> type = stored_type(tensor.type);
+  return type && has_scale_tensor(*type);
+}
+
 std::set<std::string> own_tensor_names(const GgufFile& file) {
   if (file.find(kLowBitTensorsKey) == nullptr) return {};
   const std::vector<std::string>& names = file.strings(kLowBitTensorsKey);
   return {names.begin(), names.end()};
 }
 
+I2SOrder order_of(const GgufFile& file, const OpenOptions& options) {
+  const int64_t block =
+      options.i2s_block != 0 ? options.i2s_block : file.integer_or(kI2SBlockKey, 128);
+  if (block == 128) return I2SOrder::kWide;
+  if (block == 64) return I2SOrder::kNarrow;
+  fail(ErrorCode::kBadInput, "{}: {} is {}; 128 or 64 is expected", file.path().string(),
+       kI2SBlockKey, block);
+}
+
 }  // namespace
 
-GgufSource::GgufSource(const std::filesystem::path& path) : GgufSource(GgufFile(path)) {}
+GgufSource::GgufSource(const std::filesystem::path& path, const OpenOptions& options)
+    : GgufSource(GgufFile(path), options) {}
 
-GgufSource::GgufSource(GgufFile file)
+GgufSource::GgufSource(GgufFile file, const OpenOptions& options)
     : WeightSource(file.path(), config_from_gguf(file),
                    rope_order_of(file.string("general.architecture")),
                    file.string("general.architecture")),
       file_(std::move(file)),
-      own_tensors_(own_tensor_names(file_)) {
+      own_tensors_(own_tensor_names(file_)),
+      i2s_order_(order_of(file_, options)) {
   check_tensor_names();
 }
 
@@ -38,8 +54,8 @@ void GgufSource::check_tensor_names() const {
   std::set<std::string> known;
   for (const TensorSpec& spec : tensor_specs(config())) {
     known.insert(spec.gguf_name);
-    if (spec.low_bit) known.insert(scale_tensor_name(spec.gguf_name));
-    file_.tensor(spec.gguf_name);
+    const TensorView& tensor = file_.tensor(spec.gguf_name);
+    if (takes_sidecar(tensor)) known.insert(scale_tensor_name(spec.gguf_name));
   }
   for (const TensorView& tensor : file_.tensors()) {
     if (known.contains(tensor.name)) continue;
@@ -58,15 +74,26 @@ bool GgufSource::is_own_payload(const TensorView& tensor) const {
 }
 
 const TensorView* GgufSource::sidecar(const TensorSpec& spec) const {
-  return spec.low_bit ? file_.find_tensor(scale_tensor_name(spec.gguf_name)) : nullptr;
+  if (!takes_sidecar(file_.tensor(spec.gguf_name))) return nullptr;
+  return file_.find_tensor(scale_tensor_name(spec.gguf_name));
 }
 
 LinearWeights GgufSource::matrix(const TensorSpec& spec, WeightStorage& storage) const {
   const TensorView& tensor = file_.tensor(spec.gguf_name);
   const std::string origin = path().string();
-  if (!spec.low_bit) return dense_weights(tensor, spec, origin);
   if (is_own_payload(tensor)) return own_weights(tensor.name, tensor.bytes, spec, origin);
-  return block_weights(tensor, sidecar(spec), spec, origin, storage);
+  return matrix_weights(tensor, {sidecar(spec), i2s_order_}, spec, origin, storage);
+}
+
+MatrixForm GgufSource::matrix_form(const TensorSpec& spec) const {
+  WeightStorage unused;
+  const LinearWeights weights = matrix(spec, unused);
+  if (!is_ternary(weights.type)) return {weights.type, {}};
+  return {weights.type, effective_reach(TernaryRows(weights))};
+}
+
+void GgufSource::release(const TensorSpec& spec) const {
+  file_.release(file_.tensor(spec.gguf_name));
 }
 
 std::vector<float> GgufSource::vector(const TensorSpec& spec) const {
@@ -80,15 +107,11 @@ uint64_t GgufSource::stored_bytes(const TensorSpec& spec) const {
 
 std::string GgufSource::stored_type_name(const TensorSpec& spec) const {
   const TensorView& tensor = file_.tensor(spec.gguf_name);
-  if (!spec.low_bit || !is_own_payload(tensor)) return to_string(tensor.type);
-  WeightStorage unused;
-  return to_string(matrix(spec, unused).type);
-}
-
-ScaleReach GgufSource::scale_reach(const TensorSpec& spec) const {
-  WeightStorage unused;
-  const LinearWeights weights = matrix(spec, unused);
-  return {weights.scope, weights.group_size};
+  if (is_own_payload(tensor)) return to_string(matrix_form(spec).type);
+  if (tensor.type == DType::kI2S && i2s_order_ == I2SOrder::kNarrow) {
+    return to_string(StoredType::kI2S64);
+  }
+  return to_string(tensor.type);
 }
 
 std::optional<Tokenizer> GgufSource::load_tokenizer(std::string& note) const {

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/hf_source.h"
 
-#include <algorithm>
-#include <cmath>
 #include <system_error>
 #include <utility>
 
 #include "core/error.h"
 #include "formats/json.h"
+#include "model/hf_ternary.h"
 #include "model/tensor_weights.h"
 
 namespace tercet {
@@ -23,20 +22,6 @@ constexpr RopeOrder kHfOrder = RopeOrder::kHalfSplit;
 std::string model_type(const HfModel& model) {
   const Json json = model_config_to_json(model.config());
   return json.value("model_type", "unknown");
-}
-
-LinearWeights pack_latent(const TensorView& tensor, const TensorSpec& spec,
-                          const fs::path& directory, WeightStorage& storage) {
-  const std::vector<float> latent = to_f32(tensor);
-  if (!std::all_of(latent.begin(), latent.end(), [](float w) { return std::isfinite(w); })) {
-    fail(ErrorCode::kBadInput,
-         "{}: tensor '{}' holds a weight that is not a finite number; the training run diverged "
-         "or the file is damaged",
-         directory.string(), spec.hf_name);
-  }
-  storage.bytes.push_back(packing::encode_own(
-      packing::Layout::kTrit4, packing::quantize_absmean(latent, spec.rows, spec.cols)));
-  return own_weights(spec.hf_name, storage.bytes.back(), spec, directory.string());
 }
 
 }  // namespace
@@ -55,8 +40,23 @@ std::string HfSource::display_name() const {
 
 LinearWeights HfSource::matrix(const TensorSpec& spec, WeightStorage& storage) const {
   const TensorView& tensor = model_.tensor(spec.hf_name);
-  if (spec.low_bit) return pack_latent(tensor, spec, path(), storage);
-  return dense_weights(tensor, spec, path().string());
+  const std::string origin = path().string();
+  if (!spec.low_bit) return matrix_weights(tensor, {}, spec, origin, storage);
+  const HfTernaryStorage& form = model_.ternary_storage();
+  if (!form.packed) return quantize_latent(tensor, spec, origin, storage);
+  const TensorView& scale = model_.tensor(packed_scale_name(spec.hf_name));
+  const auto read = tensor.type == DType::kU8 ? unpack_four_rows : pack_float_codes;
+  return read(tensor, scale, form.reciprocal_scale, spec, origin, storage);
+}
+
+MatrixForm HfSource::matrix_form(const TensorSpec& spec) const {
+  if (spec.low_bit) return {StoredType::kTrit4, {packing::ScaleScope::kTensor, spec.cols}};
+  WeightStorage unused;
+  return {matrix(spec, unused).type, {}};
+}
+
+void HfSource::release(const TensorSpec& spec) const {
+  if (!spec.hf_name.empty()) model_.release(model_.tensor(spec.hf_name));
 }
 
 std::vector<float> HfSource::vector(const TensorSpec& spec) const {
@@ -67,15 +67,16 @@ std::vector<float> HfSource::vector(const TensorSpec& spec) const {
 }
 
 uint64_t HfSource::stored_bytes(const TensorSpec& spec) const {
-  return spec.hf_name.empty() ? 0 : model_.tensor(spec.hf_name).bytes.size();
+  if (spec.hf_name.empty()) return 0;
+  const TensorView* scale =
+      spec.low_bit ? model_.find_tensor(packed_scale_name(spec.hf_name)) : nullptr;
+  return model_.tensor(spec.hf_name).bytes.size() + (scale != nullptr ? scale->bytes.size() : 0);
 }
 
 std::string HfSource::stored_type_name(const TensorSpec& spec) const {
-  return spec.hf_name.empty() ? "computed" : to_string(model_.tensor(spec.hf_name).type);
-}
-
-ScaleReach HfSource::scale_reach(const TensorSpec& spec) const {
-  return {packing::ScaleScope::kTensor, spec.cols};
+  if (spec.hf_name.empty()) return "computed";
+  if (spec.low_bit && model_.ternary_storage().packed) return "packed";
+  return to_string(model_.tensor(spec.hf_name).type);
 }
 
 std::optional<Tokenizer> HfSource::load_tokenizer(std::string& note) const {

@@ -6,8 +6,9 @@
 
 namespace tercet {
 
-// An HF model directory. The matrices of a b1.58 model are latent weights there: matrix() quantizes
-// them (absmean per tensor) and packs them to trit4 in its storage.
+// An HF model directory. The matrices of a b1.58 model are latent weights there, which matrix()
+// quantizes (absmean per tensor), or packed by transformers, four rows to a byte; either way it
+// packs them to trit4 in its storage.
 class HfSource final : public WeightSource {
  public:
   explicit HfSource(const std::filesystem::path& directory);
@@ -19,7 +20,8 @@ class HfSource final : public WeightSource {
   std::vector<float> vector(const TensorSpec& spec) const override;
   uint64_t stored_bytes(const TensorSpec& spec) const override;
   std::string stored_type_name(const TensorSpec& spec) const override;
-  ScaleReach scale_reach(const TensorSpec& spec) const override;
+  MatrixForm matrix_form(const TensorSpec& spec) const override;
+  void release(const TensorSpec& spec) const override;
   std::optional<Tokenizer> load_tokenizer(std::string& note) const override;
   bool write_tokenizer(GgufWriter& writer) const override;
 

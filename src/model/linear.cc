@@ -5,8 +5,8 @@
 #include <array>
 #include <functional>
 
-#include "model/ternary_blocks.h"
 #include "packing/own_codes.h"
+#include "packing/row_codes.h"
 
 namespace tercet {
 namespace {
@@ -27,7 +27,10 @@ struct RowRange {
   int64_t count = 0;
 };
 
-void dense_rows(const LinearWeights& w, RowRange rows, const float* x, const KernelTable& kernels,
+// Types that a kernel multiplies as they lie.
+bool has_float_kernel(StoredType type) { return is_float(type) || type == StoredType::kQ8_0; }
+
+void float_rows(const LinearWeights& w, RowRange rows, const float* x, const KernelTable& kernels,
                 float* out) {
   const uint8_t* data = w.data.data() + rows.first * w.row_stride;
   switch (w.type) {
@@ -42,6 +45,26 @@ void dense_rows(const LinearWeights& w, RowRange rows, const float* x, const Ker
   }
 }
 
+// Rows of any other type: some columns of a row are decoded, multiplied with every token and
+// forgotten. out: that of the first row, w.rows apart from token to token.
+void decoded_rows(const LinearWeights& w, RowRange rows, const float* x, int64_t tokens,
+                  const KernelTable& kernels, float* out) {
+  std::array<float, kDecodeColumns> columns;
+  for (int64_t i = 0; i < rows.count; ++i) {
+    for (int64_t first = 0; first < w.cols; first += kDecodeColumns) {
+      const int64_t count = std::min(kDecodeColumns, w.cols - first);
+      decode_columns(w, rows.first + i, first,
+                     std::span(columns).first(static_cast<size_t>(count)));
+      for (int64_t t = 0; t < tokens; ++t) {
+        float product = 0;
+        kernels.dot_f32(columns.data(), 1, count, x + t * w.cols + first, &product);
+        float& sum = out[t * w.rows + i];
+        sum = first == 0 ? product : sum + product;
+      }
+    }
+  }
+}
+
 // Integer products of whole rows with one quantized vector.
 void ternary_rows(const LinearWeights& w, RowRange rows, const int8_t* q,
                   const KernelTable& kernels, int32_t* out) {
@@ -53,6 +76,10 @@ void ternary_rows(const LinearWeights& w, RowRange rows, const int8_t* q,
       return kernels.trit5_dot_i32(data, w.row_stride, rows.count, w.cols, q, out);
     case StoredType::kTq1_0:
       return kernels.tq1_0_dot_i32(data, rows.count, w.cols, q, out);
+    case StoredType::kI2S:
+      return kernels.i2_s_dot_i32(data, rows.count, w.cols, q, out);
+    case StoredType::kI2S64:
+      return kernels.i2_s64_dot_i32(data, rows.count, w.cols, q, out);
     default:
       return kernels.tq2_0_dot_i32(data, rows.count, w.cols, q, out);
   }
@@ -89,7 +116,7 @@ void grouped_rows(const LinearWeights& w, RowRange rows, const int8_t* q, float 
   const int64_t groups = (w.cols + w.group_size - 1) / w.group_size;
   const int64_t group_bytes =
       is_own(w.type) ? packing::row_bytes(layout_of(w.type), w.group_size, w.group_size)
-                     : ternary_block_bytes(w.type);
+                     : packing::block_bytes(layout_of(w.type));
   const uint8_t* data = w.data.data() + rows.first * w.row_stride;
   std::array<int32_t, kRowBlock> products;
   std::array<float, kRowBlock> sums{};
@@ -112,10 +139,13 @@ void run_block(const LinearJob& job, int64_t block, int64_t tokens, const Kernel
   const LinearWeights& w = *job.weights;
   const int64_t first = block * kRowBlock;
   const RowRange rows{first, std::min(kRowBlock, w.rows - first)};
+  if (!w.int8_activations && !has_float_kernel(w.type)) {
+    decoded_rows(w, rows, job.input.x, tokens, kernels, job.out + first);
+  }
   for (int64_t t = 0; t < tokens; ++t) {
     float* out = job.out + t * w.rows + first;
-    if (!is_ternary(w.type)) {
-      dense_rows(w, rows, job.input.x + t * w.cols, kernels, out);
+    if (!w.int8_activations) {
+      if (has_float_kernel(w.type)) float_rows(w, rows, job.input.x + t * w.cols, kernels, out);
     } else if (w.scope == packing::ScaleScope::kGroup) {
       grouped_rows(w, rows, job.input.q + t * w.cols, job.input.scale[t], kernels, out);
     } else {

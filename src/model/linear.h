@@ -11,8 +11,9 @@
 
 namespace tercet {
 
-// A batch of input vectors as linear maps take them. Dense maps read `x`; ternary maps read `q`,
-// which is x * scale[token] rounded to int8 over the whole row (BitNet b1.58, methods.md 2.1).
+// A batch of input vectors as linear maps take them. Maps with int8 activations read `q`, which is
+// x * scale[token] rounded to int8 over the whole row (BitNet b1.58, methods.md 2.1), all others
+// read `x`.
 struct LinearInput {
   const float* x = nullptr;      // [tokens, cols]
   const int8_t* q = nullptr;     // [tokens, cols]
@@ -26,15 +27,22 @@ struct LinearJob {
   float* out = nullptr;
 };
 
-// Runs `jobs` on `tokens` vectors each, their rows shared out over the pool. Ternary products are
+// Runs `jobs` on `tokens` vectors each, their rows shared out over the pool. Products with int8 are
 // exact in int32 (per group of columns where scales are per group), then
 // y = product * (weight scale / activation scale) in f32. The result of a row depends neither on
-// the number of threads nor on the other tokens of the batch. Does not allocate.
+// the number of threads nor on the other tokens of the batch. Does not allocate: what is stored in
+// few bits is decoded some columns at a time.
 void run_linear(std::span<const LinearJob> jobs, int64_t tokens, const KernelTable& kernels,
                 ThreadPool& pool);
 
-// Row `row` of a dense matrix as f32; out: [cols]. Throws kInternal for a ternary one.
-void decode_dense_row(const LinearWeights& weights, int64_t row, float* out);
+// Columns that are decoded together: whole blocks and whole bytes of every stored type.
+inline constexpr int64_t kDecodeColumns = 1280;
+
+// Columns [first, first + out.size()) of a row of any stored type as f32; `first` a multiple of
+// kDecodeColumns, at most that many.
+void decode_columns(const LinearWeights& weights, int64_t row, int64_t first, std::span<float> out);
+// The whole row; out: [cols].
+void decode_row(const LinearWeights& weights, int64_t row, float* out);
 
 // The codes of a ternary matrix and the scales they have in effect. Throws kBadInput naming the
 // tensor when the bytes hold impossible codes.

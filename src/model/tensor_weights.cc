@@ -5,10 +5,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <utility>
 
 #include "core/error.h"
 #include "model/ternary_blocks.h"
+#include "model/ternary_rows.h"
+#include "packing/row_codes.h"
 
 namespace tercet {
 namespace {
@@ -49,17 +52,106 @@ float sidecar_scale(const TensorView* sidecar, const std::string& origin) {
   return scale;
 }
 
+// The kernels take every byte for codes, so this is the only place where damage would show.
+void check_codes(const LinearWeights& weights, const std::string& named) {
+  if (weights.type == StoredType::kTq1_0) {
+    packing::check_tq1_0(weights.data, named);
+  } else {
+    packing::check_tq2_0(weights.data, named);
+  }
+}
+
+// The blocks' f16 scales times the one of the whole matrix.
+void add_block_scales(LinearWeights& out, const TensorView* sidecar, const std::string& named,
+                      const std::string& origin, WeightStorage& storage) {
+  check_codes(out, named);
+  std::vector<float> scales = ternary_block_scales(out.type, out.data, named);
+  const float factor = sidecar_scale(sidecar, origin);
+  for (float& scale : scales) scale *= factor;
+  if (scales.size() > 1) {
+    out.scope = packing::ScaleScope::kGroup;
+    out.group_size = kTernaryBlock;
+  }
+  if (sidecar != nullptr) out.stored_bytes += sidecar->bytes.size();
+  storage.floats.push_back(std::move(scales));
+  out.scales = storage.floats.back();
+}
+
+// The codes of i2_s are followed by a tail that begins with the scale.
+void add_i2_s_scale(LinearWeights& out, const TensorView& tensor, I2SOrder order,
+                    const std::string& named, WeightStorage& storage) {
+  if (order == I2SOrder::kNarrow) out.type = StoredType::kI2S64;
+  const int64_t block = packing::block_codes(layout_of(out.type));
+  if (out.cols % block != 0) {
+    fail(ErrorCode::kUnsupported,
+         "{}: i2_s blocks of {} do not divide rows of {}; files from ARM builds have blocks of 64, "
+         "which --i2s-block 64 chooses",
+         named, block, out.cols);
+  }
+  const size_t codes = static_cast<size_t>(out.rows * out.row_stride);
+  float scale = 0;
+  std::memcpy(&scale, tensor.bytes.data() + codes, sizeof(scale));
+  if (!std::isfinite(scale)) {
+    fail(ErrorCode::kBadInput, "{}: the scale behind the codes is not a finite number", named);
+  }
+  out.data = tensor.bytes.first(codes);
+  if (!packing::pairs_are_codes(out.data)) {
+    fail(ErrorCode::kBadInput, "{} holds a byte that stands for no ternary codes", named);
+  }
+  storage.floats.push_back({scale});
+  out.scales = storage.floats.back();
+}
+
+// Codes of q1_0 and q2_0 as trit4, which the integer kernels take.
+LinearWeights repacked(const LinearWeights& source, WeightStorage& storage) {
+  constexpr packing::Layout kLayout = packing::Layout::kTrit4;
+  const TernaryRows rows(source);
+  const ScaleReach reach = effective_reach(rows);
+  LinearWeights out = source;
+  out.type = stored_type(kLayout);
+  out.int8_activations = true;
+  out.scope = reach.scope;
+  out.group_size = reach.group_size;
+  out.row_stride = packing::stored_row_bytes(kLayout, out.cols, out.group_size);
+  storage.bytes.emplace_back(static_cast<size_t>(out.rows * out.row_stride));
+  storage.floats.emplace_back();
+  std::vector<int8_t> codes(static_cast<size_t>(out.cols));
+  std::vector<float> scales(static_cast<size_t>(rows.scales_per_row()));
+  for (int64_t row = 0; row < out.rows; ++row) {
+    rows.codes(row, codes);
+    packing::pack_row(kLayout, codes, out.group_size, {},
+                      storage.bytes.back().data() + row * out.row_stride);
+    rows.scales(row, scales);
+    const bool is_one = reach.scope == packing::ScaleScope::kTensor;
+    if (!is_one || row == 0) {
+      auto& all = storage.floats.back();
+      all.insert(all.end(), scales.begin(), is_one ? scales.begin() + 1 : scales.end());
+    }
+  }
+  out.data = storage.bytes.back();
+  out.scales = storage.floats.back();
+  return out;
+}
+
 }  // namespace
 
-LinearWeights dense_weights(const TensorView& tensor, const TensorSpec& spec,
-                            const std::string& origin) {
+LinearWeights matrix_weights(const TensorView& tensor, const MatrixParts& parts,
+                             const TensorSpec& spec, const std::string& origin,
+                             WeightStorage& storage) {
   check_shape(tensor, spec, origin);
   const std::optional<StoredType> type = stored_type(tensor.type);
-  if (!type || is_ternary(*type)) {
-    fail(ErrorCode::kUnsupported, "{}: tensor '{}' is {}; f32, f16, bf16 or q8_0 is needed here",
-         origin, tensor.name, to_string(tensor.type));
+  if (!type) {
+    fail(ErrorCode::kUnsupported, "{}: tensor '{}' is {}, which no weight matrix can be", origin,
+         tensor.name, to_string(tensor.type));
   }
-  return matrix_in_place(tensor, *type, spec);
+  LinearWeights out = matrix_in_place(tensor, *type, spec);
+  const std::string named = fmt::format("{}: tensor '{}'", origin, tensor.name);
+  if (has_scale_tensor(*type)) add_block_scales(out, parts.scale, named, origin, storage);
+  if (*type == StoredType::kI2S) add_i2_s_scale(out, tensor, parts.i2s_order, named, storage);
+  if (!spec.low_bit || !is_ternary(*type)) return out;
+  if (!has_ternary_kernel(*type)) return repacked(out, storage);
+  out.int8_activations = true;
+  return out;
 }
 
 std::vector<float> dense_vector(const TensorView& tensor, const TensorSpec& spec,
@@ -93,36 +185,7 @@ LinearWeights own_weights(const std::string& name, std::span<const uint8_t> payl
   out.scope = view.scope;
   out.group_size = view.group_size;
   out.scales = view.scales;
-  return out;
-}
-
-LinearWeights block_weights(const TensorView& tensor, const TensorView* sidecar,
-                            const TensorSpec& spec, const std::string& origin,
-                            WeightStorage& storage) {
-  check_shape(tensor, spec, origin);
-  const std::optional<StoredType> type = stored_type(tensor.type);
-  if (!type || !is_ternary(*type)) {
-    fail(ErrorCode::kUnsupported, "{}: tensor '{}' is {}; ternary weights are needed here", origin,
-         tensor.name, to_string(tensor.type));
-  }
-  LinearWeights out = matrix_in_place(tensor, *type, spec);
-  const std::string named = fmt::format("{}: tensor '{}'", origin, tensor.name);
-  // The kernels take every byte for codes, so this is the only place where damage would show.
-  if (*type == StoredType::kTq1_0) {
-    packing::check_tq1_0(tensor.bytes, named);
-  } else {
-    packing::check_tq2_0(tensor.bytes, named);
-  }
-  std::vector<float> scales = ternary_block_scales(*type, tensor.bytes, named);
-  const float factor = sidecar_scale(sidecar, origin);
-  for (float& scale : scales) scale *= factor;
-  if (scales.size() > 1) {
-    out.scope = packing::ScaleScope::kGroup;
-    out.group_size = kTernaryBlock;
-  }
-  if (sidecar != nullptr) out.stored_bytes += sidecar->bytes.size();
-  storage.floats.push_back(std::move(scales));
-  out.scales = storage.floats.back();
+  out.int8_activations = spec.low_bit;
   return out;
 }
 

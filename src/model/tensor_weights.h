@@ -15,9 +15,20 @@ namespace tercet {
 // errors; all throw kBadInput for another shape, kUnsupported for a type that does not belong
 // there.
 
-// A dense matrix in place.
-LinearWeights dense_weights(const TensorView& tensor, const TensorSpec& spec,
-                            const std::string& origin);
+// How a file's i2_s blocks are ordered, which their bytes do not show.
+enum class I2SOrder { kWide, kNarrow };  // blocks of 128 (x86) or of 64 (ARM)
+
+// Where a matrix lies beside the tensor that carries its name.
+struct MatrixParts {
+  const TensorView* scale = nullptr;  // the scale of tq1_0 and tq2_0 blocks; nullptr for 1
+  I2SOrder i2s_order = I2SOrder::kWide;
+};
+
+// A matrix of any type in place. With `spec.low_bit` ternary codes meet int8 activations: q1_0 and
+// q2_0 are then repacked to trit4 in `storage`, which also takes the scales of ternary blocks.
+LinearWeights matrix_weights(const TensorView& tensor, const MatrixParts& parts,
+                             const TensorSpec& spec, const std::string& origin,
+                             WeightStorage& storage);
 
 // A norm's weights; kBadInput when one is not finite.
 std::vector<float> dense_vector(const TensorView& tensor, const TensorSpec& spec,
@@ -26,11 +37,5 @@ std::vector<float> dense_vector(const TensorView& tensor, const TensorSpec& spec
 // A matrix in one of Tercet's own layouts in place, scales included. `name` as the file calls it.
 LinearWeights own_weights(const std::string& name, std::span<const uint8_t> payload,
                           const TensorSpec& spec, const std::string& origin);
-
-// A matrix in llama.cpp's ternary blocks in place, their f16 scales times `sidecar` (an f32 tensor
-// of one element, or nullptr for 1) collected in `storage`.
-LinearWeights block_weights(const TensorView& tensor, const TensorView* sidecar,
-                            const TensorSpec& spec, const std::string& origin,
-                            WeightStorage& storage);
 
 }  // namespace tercet

@@ -12,7 +12,7 @@
 #include "core/rng.h"
 #include "model/forward.h"
 #include "model/linear.h"
-#include "model/tensor_encoder.h"
+#include "model/ternary_rows.h"
 
 namespace tercet {
 namespace {
@@ -81,22 +81,56 @@ void compare_logits(const std::vector<float>& reference, const std::vector<float
   report.relative_rms_max = errors.back();
 }
 
-// The matrix with its rows in half-split order, whatever the file's.
-packing::TernaryMatrix canonical(const Model& model, const LinearWeights& weights, int64_t heads) {
-  packing::TernaryMatrix matrix = decode_ternary(weights);
-  if (heads == 0 || model.rope_order() == RopeOrder::kHalfSplit) return matrix;
-  return reorder_rows(matrix, half_split_permutation(heads, model.config().head_dim,
-                                                     model.config().rotary_dimensions()));
+// Where the rows of a matrix lie that is read in half-split order; empty for in order.
+std::vector<int64_t> canonical_order(const Model& model, int64_t heads) {
+  if (heads == 0 || model.rope_order() == RopeOrder::kHalfSplit) return {};
+  return half_split_permutation(heads, model.config().head_dim, model.config().rotary_dimensions());
 }
 
-bool same_ternary(const packing::TernaryMatrix& a, const packing::TernaryMatrix& b) {
-  if (a.codes != b.codes || a.scope != b.scope) return false;
-  const bool grouped = a.scope == packing::ScaleScope::kGroup;
-  return a.scales == b.scales && (!grouped || a.group_size == b.group_size);
+// A ternary matrix whose rows are read in half-split order, whatever the file's.
+class CanonicalRows {
+ public:
+  CanonicalRows(const Model& model, const LinearWeights& weights, int64_t heads)
+      : rows_(weights),
+        order_(canonical_order(model, heads)),
+        codes_(static_cast<size_t>(weights.cols)),
+        scales_(static_cast<size_t>(rows_.scales_per_row())) {}
+
+  void read(int64_t row) {
+    const int64_t from = order_.empty() ? row : order_[static_cast<size_t>(row)];
+    rows_.codes(from, codes_);
+    rows_.scales(from, scales_);
+  }
+  const std::vector<int8_t>& codes() const { return codes_; }
+  int64_t group() const { return rows_.reach().group_size; }
+  float scale_at(int64_t column) const { return scales_[static_cast<size_t>(column / group())]; }
+  int64_t rows() const { return rows_.rows(); }
+  int64_t cols() const { return rows_.cols(); }
+
+ private:
+  TernaryRows rows_;
+  std::vector<int64_t> order_;
+  std::vector<int8_t> codes_;
+  std::vector<float> scales_;
+};
+
+// Codes and the scales in effect, however far either stores them to reach.
+bool same_ternary(CanonicalRows a, CanonicalRows b) {
+  if (a.rows() != b.rows() || a.cols() != b.cols()) return false;
+  for (int64_t row = 0; row < a.rows(); ++row) {
+    a.read(row);
+    b.read(row);
+    if (a.codes() != b.codes()) return false;
+    for (int64_t column = 0; column < a.cols();) {
+      if (a.scale_at(column) != b.scale_at(column)) return false;
+      column = std::min((column / a.group() + 1) * a.group(), (column / b.group() + 1) * b.group());
+    }
+  }
+  return true;
 }
 
 bool holds_all_values(const LinearWeights& source, const LinearWeights& target) {
-  if (is_ternary(source.type) || is_ternary(target.type)) return false;
+  if (source.int8_activations || target.int8_activations) return false;
   return target.type == source.type || target.type == StoredType::kF32;
 }
 
@@ -110,8 +144,8 @@ void compare_weights(const Model& source, const Model& target, VerifyReport& rep
     report.lossless = report.lossless && (both_ternary || holds_all_values(a, b));
     if (!both_ternary) return;
     ++report.ternary_tensors;
-    report.ternary_equal = report.ternary_equal &&
-                           same_ternary(canonical(source, a, heads), canonical(target, b, heads));
+    report.ternary_equal =
+        report.ternary_equal && same_ternary({source, a, heads}, {target, b, heads});
   };
   for (size_t i = 0; i < source.weights().layers.size(); ++i) {
     const LayerWeights& a = source.weights().layers[i];

@@ -36,7 +36,10 @@ WeightSource::WeightSource(fs::path path, ModelConfig config, RopeOrder rope_ord
 
 WeightSource::~WeightSource() = default;
 
-std::unique_ptr<WeightSource> WeightSource::open(const fs::path& path) {
+std::unique_ptr<WeightSource> WeightSource::open(const fs::path& path, const OpenOptions& options) {
+  if (options.i2s_block != 0 && options.i2s_block != 64 && options.i2s_block != 128) {
+    fail(ErrorCode::kUsage, "i2_s blocks of {} do not exist; choose 128 or 64", options.i2s_block);
+  }
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
   if (status.type() == fs::file_type::not_found) {
@@ -51,7 +54,7 @@ std::unique_ptr<WeightSource> WeightSource::open(const fs::path& path) {
     return std::make_unique<HfSource>(path);
   }
   check_is_gguf(path);
-  return std::make_unique<GgufSource>(path);
+  return std::make_unique<GgufSource>(path, options);
 }
 
 void WeightSource::check_tokenizer(const Tokenizer& tokenizer) const {

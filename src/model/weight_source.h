@@ -10,6 +10,7 @@
 
 #include "formats/model_config.h"
 #include "model/rope.h"
+#include "model/ternary_rows.h"
 #include "model/weights.h"
 #include "tokenizer/tokenizer.h"
 
@@ -17,9 +18,17 @@ namespace tercet {
 
 class GgufWriter;
 
-struct ScaleReach {
-  packing::ScaleScope scope = packing::ScaleScope::kTensor;
-  int64_t group_size = 0;  // columns per scale; all of them unless kGroup
+// What a file does not say about itself.
+struct OpenOptions {
+  // Order of i2_s blocks, over what the file's `tercet.i2_s.block` says: 128 as on x86, which is
+  // taken without either, or 64 as ARM builds of bitnet.cpp have it. 0: as the file says.
+  int i2s_block = 0;
+};
+
+// The type of a matrix and how far its scales reach (one for the tensor unless it is ternary).
+struct MatrixForm {
+  StoredType type = StoredType::kF32;
+  ScaleReach reach;
 };
 
 // A model as files hold it, read tensor by tensor: what loading, conversion and inspection have in
@@ -27,8 +36,9 @@ struct ScaleReach {
 class WeightSource {
  public:
   // A GGUF file or an HF directory, told apart by looking. Throws kIo when `path` is missing,
-  // kBadInput when it is neither.
-  static std::unique_ptr<WeightSource> open(const std::filesystem::path& path);
+  // kBadInput when it is neither, kUsage for options that no file has.
+  static std::unique_ptr<WeightSource> open(const std::filesystem::path& path,
+                                            const OpenOptions& options = {});
 
   virtual ~WeightSource();
   WeightSource(const WeightSource&) = delete;
@@ -46,16 +56,18 @@ class WeightSource {
   // A short name of the model for people.
   virtual std::string display_name() const = 0;
 
-  // One matrix, ready to run: ternary in a ternary layout where `spec.low_bit`, dense elsewhere. It
-  // views this source or `storage`. Throws kBadInput / kUnsupported naming file and tensor.
+  // One matrix, ready to run in any stored type. It views this source or `storage`. Throws
+  // kBadInput / kUnsupported naming file and tensor.
   virtual LinearWeights matrix(const TensorSpec& spec, WeightStorage& storage) const = 0;
   // One norm vector, [spec.cols].
   virtual std::vector<float> vector(const TensorSpec& spec) const = 0;
   // Bytes that the tensor takes as stored in the files, scales included, and its element type.
   virtual uint64_t stored_bytes(const TensorSpec& spec) const = 0;
   virtual std::string stored_type_name(const TensorSpec& spec) const = 0;
-  // How far the scales of a low-bit matrix reach once it is ternary.
-  virtual ScaleReach scale_reach(const TensorSpec& spec) const = 0;
+  // What matrix() will give, without necessarily making it.
+  virtual MatrixForm matrix_form(const TensorSpec& spec) const = 0;
+  // Says that the tensor is not needed soon, so that its pages stop counting as memory in use.
+  virtual void release(const TensorSpec& spec) const = 0;
 
   // Empty when there is none that this version reads; `note` then says why in a clause such as
   // "the directory holds no tokenizer.model". Throws kBadInput when it is damaged or larger than

@@ -20,7 +20,7 @@ struct WeightStorage {
 };
 
 // A weight matrix [rows, cols] in its stored form: a view into a mapped file or a WeightStorage;
-// nothing is unpacked or copied but the scales of llama.cpp's blocks.
+// nothing is unpacked or copied but the scales of ternary blocks.
 struct LinearWeights {
   std::string name;  // as the file calls it
   StoredType type = StoredType::kF32;
@@ -30,7 +30,12 @@ struct LinearWeights {
   int64_t row_stride = 0;
   uint64_t stored_bytes = 0;  // all of it: codes, scales, headers, padding, sidecar
 
-  // Ternary types only. W[r][c] = code[r][c] * scale; see packing::TernaryMatrix for their order.
+  // Whether inputs are rounded to int8 per token (BitNet b1.58); else the map takes them as they
+  // are. Only ternary types that the integer kernels take.
+  bool int8_activations = false;
+
+  // Those ternary types only. W[r][c] = code[r][c] * scale; see packing::TernaryMatrix for their
+  // order.
   packing::ScaleScope scope = packing::ScaleScope::kTensor;
   int64_t group_size = 0;  // columns per scale (cols unless kGroup)
   std::span<const float> scales;
@@ -61,11 +66,11 @@ struct LayerWeights {
 };
 
 struct ModelWeights {
-  LinearWeights embedding;          // [vocab, hidden], dense
+  LinearWeights embedding;          // [vocab, hidden]
   std::vector<float> rope_factors;  // [rotary dimensions / 2] for RopeType::kLlama3, else empty
   std::vector<LayerWeights> layers;
   std::vector<float> final_norm;  // [hidden]
-  LinearWeights head;             // [vocab, hidden], dense; views the embedding when tied
+  LinearWeights head;             // [vocab, hidden]; views the embedding when tied
 };
 
 // Where a tensor belongs: exactly one of the two is set.

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "packing/absmean.h"
+
 #include <algorithm>
 #include <cmath>
 
@@ -7,13 +9,29 @@
 
 namespace tercet::packing {
 
-float absmean_scale(std::span<const float> weights) {
+void AbsmeanSum::add(std::span<const float> weights) {
+  for (const float weight : weights) sum_ += std::fabs(static_cast<double>(weight));
+  count_ += weights.size();
+}
+
+float AbsmeanSum::scale() const {
   constexpr float kSmallest = 1e-5f;
-  if (weights.empty()) return kSmallest;
-  double sum = 0.0;
-  for (const float weight : weights) sum += std::fabs(static_cast<double>(weight));
-  const float mean = static_cast<float>(sum / static_cast<double>(weights.size()));
+  if (count_ == 0) return kSmallest;
+  const float mean = static_cast<float>(sum_ / static_cast<double>(count_));
   return mean < kSmallest ? kSmallest : mean;  // written so that a NaN stays one
+}
+
+float absmean_scale(std::span<const float> weights) {
+  AbsmeanSum sum;
+  sum.add(weights);
+  return sum.scale();
+}
+
+void absmean_codes(std::span<const float> weights, float gamma, std::span<int8_t> codes) {
+  const float inverse = 1.0f / gamma;
+  std::transform(weights.begin(), weights.end(), codes.begin(), [inverse](float weight) {
+    return static_cast<int8_t>(std::clamp(std::nearbyint(weight * inverse), -1.0f, 1.0f));
+  });
 }
 
 TernaryMatrix quantize_absmean(std::span<const float> weights, int64_t rows, int64_t cols,
@@ -36,10 +54,7 @@ TernaryMatrix quantize_absmean(std::span<const float> weights, int64_t rows, int
   matrix.cols = cols;
   matrix.scales = {gamma};
   matrix.codes.resize(weights.size());
-  const float inverse = 1.0f / gamma;
-  std::transform(weights.begin(), weights.end(), matrix.codes.begin(), [inverse](float weight) {
-    return static_cast<int8_t>(std::clamp(std::nearbyint(weight * inverse), -1.0f, 1.0f));
-  });
+  absmean_codes(weights, gamma, matrix.codes);
   return matrix;
 }
 

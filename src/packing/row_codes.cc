@@ -197,6 +197,12 @@ bool pack_row(Layout layout, std::span<const int8_t> codes, int64_t group,
   return fits;
 }
 
+bool pairs_are_codes(std::span<const uint8_t> bytes) {
+  uint8_t threes = 0;
+  for (const uint8_t byte : bytes) threes = static_cast<uint8_t>(threes | (byte & (byte >> 1)));
+  return (threes & 0x55) == 0;
+}
+
 void unpack_columns(Layout layout, const uint8_t* row, int64_t cols, int64_t group, int64_t first,
                     std::span<int8_t> codes) {
   if (!is_own_layout(layout)) {

@@ -32,6 +32,9 @@ bool unpack_row(Layout layout, const uint8_t* row, int64_t group, std::span<int8
 bool pack_row(Layout layout, std::span<const int8_t> codes, int64_t group,
               std::span<const uint16_t> block_scales, uint8_t* row);
 
+// Whether no two bits of `bytes` form the pair 3: what i2_s codes must be.
+bool pairs_are_codes(std::span<const uint8_t> bytes);
+
 // Columns [first, first + codes.size()) of a row, `first` a multiple of the layout's block. Bytes
 // that stand for no codes give some number from -1 to 2.
 void unpack_columns(Layout layout, const uint8_t* row, int64_t cols, int64_t group, int64_t first,

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "formats/raw_gguf.h"
 #include "formats/support.h"
 
 namespace tercet {
@@ -11,47 +12,10 @@ namespace {
 using testing::append;
 using testing::as_bytes;
 using testing::expect_error;
+using testing::RawGguf;
 using testing::read_bytes;
 using testing::TemporaryDirectory;
 using testing::write_bytes;
-
-// Spells out a GGUF file byte by byte, independently of GgufWriter.
-class RawGguf {
- public:
-  std::string header(uint64_t tensors, uint64_t metadata, uint32_t version = 3) const {
-    std::string out = "GGUF";
-    append(out, version);
-    append(out, tensors);
-    append(out, metadata);
-    return out;
-  }
-  static std::string text(const std::string& value) {
-    std::string out;
-    append<uint64_t>(out, value.size());
-    return out + value;
-  }
-  template <typename T>
-  static std::string entry(const std::string& key, uint32_t type, T value) {
-    std::string out = text(key);
-    append(out, type);
-    append(out, value);
-    return out;
-  }
-  // dims innermost first, as in the file.
-  static std::string tensor(const std::string& name, const std::vector<uint64_t>& dims,
-                            uint32_t type, uint64_t offset) {
-    std::string out = text(name);
-    append<uint32_t>(out, static_cast<uint32_t>(dims.size()));
-    for (const uint64_t extent : dims) append(out, extent);
-    append(out, type);
-    append(out, offset);
-    return out;
-  }
-  static std::string padded(std::string out, size_t alignment = 32) {
-    out.resize((out.size() + alignment - 1) / alignment * alignment);
-    return out;
-  }
-};
 
 class Gguf : public ::testing::Test {
  protected:
@@ -303,8 +267,11 @@ TEST_F(Gguf, RefusesBadMetadata) {
 TEST_F(Gguf, RefusesBadTensors) {
   const auto tensor = &RawGguf::tensor;
   const auto f32 = [&](const char* name, uint64_t offset) { return tensor(name, {8}, 0, offset); };
-  expect_tensors_refused({tensor("t", {8}, 2, 0)}, 64, "tensor 't' has type id 2",
+  expect_tensors_refused({tensor("t", {8}, 16, 0)}, 64, "tensor 't' is of type IQ2_XXS (id 16)",
                          ErrorCode::kUnsupported);
+  expect_tensors_refused({tensor("t", {8}, 7777, 0)}, 64, "tensor 't' has type id 7777",
+                         ErrorCode::kUnsupported);
+  expect_tensors_refused({tensor(std::string(65, 'n'), {8}, 0, 0)}, 64, "65 bytes; 1 to 64");
   expect_tensors_refused({tensor("t", {1, 1, 1, 1, 1}, 0, 0)}, 64, "5 dimensions");
   expect_tensors_refused({tensor("t", {1ull << 32, 1ull << 32}, 0, 0)}, 64, "too many elements");
   expect_tensors_refused({tensor("t", {0, 1ull << 63}, 0, 0)}, 64, "too many elements");

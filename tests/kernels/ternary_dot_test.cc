@@ -6,6 +6,7 @@
 
 #include "core/rng.h"
 #include "kernels/every_isa.h"
+#include "packing/row_codes.h"
 #include "packing/ternary.h"
 
 namespace tercet {
@@ -14,7 +15,8 @@ namespace {
 using packing::Layout;
 using packing::TernaryMatrix;
 
-constexpr Layout kLayouts[] = {Layout::kTq1_0, Layout::kTq2_0, Layout::kTrit5, Layout::kTrit4};
+constexpr Layout kLayouts[] = {Layout::kTq1_0, Layout::kTq2_0, Layout::kTrit5,
+                               Layout::kTrit4, Layout::kI2S,   Layout::kI2S64};
 
 // How the test values are drawn.
 enum class Draw { kRandom, kZeros, kAllPlusLowest, kAllMinusLowest, kAllPlusHighest };
@@ -66,6 +68,12 @@ struct Packed {
 Packed pack(Layout layout, const TernaryMatrix& matrix, int64_t gap) {
   if (layout == Layout::kTq1_0) return {packing::encode_tq1_0(matrix, "t"), 0};
   if (layout == Layout::kTq2_0) return {packing::encode_tq2_0(matrix, "t"), 0};
+  if (layout == Layout::kI2S || layout == Layout::kI2S64) {
+    Packed packed;
+    packed.bytes.resize(matrix.codes.size() / 4);
+    packing::pack_row(layout, matrix.codes, matrix.cols, {}, packed.bytes.data());
+    return packed;
+  }
   const std::vector<uint8_t> own = packing::encode_own(layout, matrix);
   const packing::OwnView view = packing::view_own(own, "t");
   Packed packed;
@@ -89,6 +97,10 @@ void multiply(const KernelTable& table, Layout layout, const uint8_t* bytes, int
       return table.trit5_dot_i32(bytes, stride, matrix.rows, matrix.cols, q, out);
     case Layout::kTrit4:
       return table.trit4_dot_i32(bytes, stride, matrix.rows, matrix.cols, q, out);
+    case Layout::kI2S:
+      return table.i2_s_dot_i32(bytes, matrix.rows, matrix.cols, q, out);
+    default:
+      return table.i2_s64_dot_i32(bytes, matrix.rows, matrix.cols, q, out);
   }
 }
 
@@ -102,8 +114,7 @@ void expect_exact(int64_t rows, int64_t cols, Draw draw, int64_t shift = 0, int6
   q.insert(q.end(), activations.begin(), activations.end());
   const std::vector<int32_t> expected = reference(matrix, activations);
   for (const Layout layout : kLayouts) {
-    const bool blocks = layout == Layout::kTq1_0 || layout == Layout::kTq2_0;
-    if (blocks && cols % 256 != 0) continue;
+    if (cols % packing::block_codes(layout) != 0) continue;
     SCOPED_TRACE(packing::to_string(layout));
     Packed packed = pack(layout, matrix, gap);
     packed.bytes.insert(packed.bytes.begin(), shift, 0xAA);
@@ -165,6 +176,8 @@ TEST(TernaryDot, BytesThatStandForNoCodesAreHarmless) {
     table.trit4_dot_i32(bytes.data(), 132, 1, 500, q.data(), &out);
     table.tq1_0_dot_i32(bytes.data(), 1, 512, q.data(), &out);
     table.tq2_0_dot_i32(bytes.data(), 1, 512, q.data(), &out);
+    table.i2_s_dot_i32(bytes.data(), 1, 512, q.data(), &out);
+    table.i2_s64_dot_i32(bytes.data(), 1, 512, q.data(), &out);
   });
 }
 

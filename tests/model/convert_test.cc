@@ -27,7 +27,10 @@ class ConvertTest : public testing::Test {
 
   ConvertReport to(const fs::path& source, const std::string& target,
                    std::optional<StoredType> linear = {}, std::optional<StoredType> rest = {}) {
-    return convert(source, directory_ / target, {linear, rest}, {}, nullptr);
+    ConvertOptions options;
+    options.linear_type = linear;
+    options.rest_type = rest;
+    return convert(source, directory_ / target, options, {}, nullptr);
   }
 
   std::vector<float> logits(const fs::path& path) {
@@ -183,7 +186,7 @@ TEST_F(ConvertTest, SaysWhatToUseInsteadOfATypeThatDoesNotFit) {
                [&] { to(dense, "x.gguf", StoredType::kQ8_0); });
   expect_error(ErrorCode::kUsage, "tercet pretrain",
                [&] { to(dense, "x.gguf", StoredType::kTrit5); });
-  expect_error(ErrorCode::kUsage, "cannot hold embedding and head",
+  expect_error(ErrorCode::kUsage, "trit5 cannot hold 'token_embd.weight'",
                [&] { to(ternary, "x.gguf", StoredType::kTrit5, StoredType::kTrit5); });
   to(dense, "dense.gguf");
   expect_error(ErrorCode::kUsage, "tercet pretrain",
@@ -218,7 +221,9 @@ TEST_F(ConvertTest, StopsBetweenTensorsAndLeavesTheOldFile) {
     stop = done == 3;
   };
   expect_error(ErrorCode::kInterrupted, "stopped after 3", [&] {
-    convert(source, directory_ / "m.gguf", {StoredType::kTrit5, {}}, progress, &stop);
+    ConvertOptions options;
+    options.linear_type = StoredType::kTrit5;
+    convert(source, directory_ / "m.gguf", options, progress, &stop);
   });
   EXPECT_EQ(seen, 3);
   EXPECT_EQ(bytes("m.gguf"), before);

@@ -4,11 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 
 #include "core/error.h"
 #include "core/half.h"
 #include "core/rng.h"
-#include "model/tensor_encoder.h"
 #include "model/tensor_weights.h"
 #include "model/ternary_blocks.h"
 
@@ -142,7 +142,7 @@ TEST_P(BlockLayouts, TakeTheirScaleFromBlocksAndSidecar) {
   const std::vector<float> scale = {0.3f};
   const TensorView sidecar{
       "m.scale", DType::kF32, {1}, {reinterpret_cast<const uint8_t*>(scale.data()), sizeof(float)}};
-  const LinearWeights weights = block_weights(view(bytes), &sidecar, spec_, "test", storage_);
+  const LinearWeights weights = matrix_weights(view(bytes), {&sidecar}, spec_, "test", storage_);
   EXPECT_EQ(weights.scope, ScaleScope::kTensor);
   matrix.scales = {0.25f * 0.3f};
   expect_products(weights, matrix);
@@ -157,7 +157,7 @@ TEST_P(BlockLayouts, MayDifferInScaleFromBlockToBlock) {
   matrix.group_size = 256;
   matrix.scales.clear();
   for (size_t i = 0; i < 37 * 2; ++i) matrix.scales.push_back(scale_of(i));
-  const LinearWeights weights = block_weights(view(bytes), nullptr, spec_, "test", storage_);
+  const LinearWeights weights = matrix_weights(view(bytes), {}, spec_, "test", storage_);
   EXPECT_EQ(weights.scope, ScaleScope::kGroup);
   expect_products(weights, matrix);
   EXPECT_EQ(decode_ternary(weights).codes, matrix.codes);
@@ -168,7 +168,7 @@ TEST_P(BlockLayouts, RefuseScalesThatAreNoNumbers) {
   const TernaryMatrix matrix = random_ternary(spec_.rows, spec_.cols, ScaleScope::kTensor, 0);
   const std::vector<uint8_t> bytes =
       encode(matrix, [](size_t block) { return block == 9 ? INFINITY : 1.0f; });
-  EXPECT_THROW(block_weights(view(bytes), nullptr, spec_, "test", storage_), Error);
+  EXPECT_THROW(matrix_weights(view(bytes), {}, spec_, "test", storage_), Error);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, BlockLayouts,
@@ -182,20 +182,138 @@ TEST(LinearTest, DenseRowsDecodeAsTheirTypeSays) {
        {StoredType::kF32, StoredType::kF16, StoredType::kBF16, StoredType::kQ8_0}) {
     const std::vector<uint8_t> bytes = from_f32(values, file_dtype(type), 64, "m");
     const TensorView tensor{"m", file_dtype(type), {3, 64}, bytes};
-    const LinearWeights weights = dense_weights(tensor, {"m", "m", 3, 64, false}, "test");
+    WeightStorage storage;
+    const LinearWeights weights =
+        matrix_weights(tensor, {}, {"m", "m", 3, 64, false}, "test", storage);
     const std::vector<float> expected = to_f32(tensor);
     std::vector<float> row(64);
-    decode_dense_row(weights, 2, row.data());
+    decode_row(weights, 2, row.data());
     EXPECT_EQ(row, std::vector<float>(expected.begin() + 128, expected.end())) << to_string(type);
   }
 }
 
-TEST(LinearTest, RowsMoveWithTheirScales) {
-  const TernaryMatrix matrix = random_ternary(4, 6, ScaleScope::kGroup, 4);
-  const TernaryMatrix moved = reorder_rows(matrix, {2, 0, 3, 1});
-  for (int64_t c = 0; c < 6; ++c) {
-    EXPECT_EQ(moved.codes[static_cast<size_t>(c)], matrix.codes[static_cast<size_t>(12 + c)]);
-    EXPECT_EQ(scale_at(moved, 3, c), scale_at(matrix, 1, c));
+// A matrix of any type that runs on inputs as they are: 37 rows, 1536 columns, so that a row is
+// more than what is decoded at once.
+struct AnyMatrix {
+  explicit AnyMatrix(StoredType type) {
+    Rng rng(static_cast<uint64_t>(type) + 5);
+    const TensorSpec spec{"m", "m", 37, 1536, false};
+    bytes.resize(tensor_bytes(file_dtype(type), 37, 1536, "m"));
+    for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(rng.below(42));  // codes, small scales
+    if (type == StoredType::kI2S) set_tail();
+    if (type == StoredType::kF32 || type == StoredType::kF16 || type == StoredType::kBF16) {
+      std::vector<float> values(37 * 1536);
+      for (float& value : values) value = static_cast<float>(rng.uniform() - 0.5);
+      bytes = from_f32(values, file_dtype(type), 1536, "m");
+    }
+    if (type == StoredType::kTq1_0 || type == StoredType::kTq2_0) set_blocks(type, rng);
+    const TensorView tensor{"m", file_dtype(type), {37, 1536}, bytes};
+    weights = matrix_weights(tensor, {}, spec, "test", storage);
+  }
+
+  void set_tail() {
+    for (uint8_t& byte : bytes) byte &= 0x2A;
+    const float scale = 0.75f;
+    std::memcpy(bytes.data() + bytes.size() - 32, &scale, sizeof(scale));
+  }
+
+  void set_blocks(StoredType type, Rng& rng) {
+    const TernaryMatrix matrix = random_ternary(37, 1536, ScaleScope::kTensor, 0);
+    bytes = type == StoredType::kTq1_0 ? packing::encode_tq1_0(matrix, "m")
+                                       : packing::encode_tq2_0(matrix, "m");
+    const size_t block = static_cast<size_t>(ternary_block_bytes(type));
+    for (size_t at = block; at <= bytes.size(); at += block) {
+      bytes[at - 2] = static_cast<uint8_t>(rng.below(256));
+    }
+  }
+
+  std::vector<uint8_t> bytes;
+  WeightStorage storage;
+  LinearWeights weights;
+};
+
+// Products on inputs as they are equal those of the decoded rows, and do not depend on the batch.
+void expect_decoded_products(const LinearWeights& w) {
+  constexpr int64_t kTokens = 3;
+  Rng rng(11);
+  std::vector<float> x(static_cast<size_t>(kTokens * w.cols));
+  for (float& value : x) value = static_cast<float>(rng.uniform() - 0.5);
+  ThreadPool pool(2);
+  std::vector<float> all(static_cast<size_t>(kTokens * w.rows));
+  const LinearJob job{&w, {x.data(), nullptr, nullptr}, all.data()};
+  run_linear({&job, 1}, kTokens, select_kernels("scalar"), pool);
+  std::vector<float> row(static_cast<size_t>(w.cols));
+  for (int64_t t = 0; t < kTokens; ++t) {
+    std::vector<float> one(static_cast<size_t>(w.rows));
+    const LinearJob alone{&w, {x.data() + t * w.cols, nullptr, nullptr}, one.data()};
+    run_linear({&alone, 1}, 1, select_kernels(""), pool);
+    for (int64_t r = 0; r < w.rows; ++r) {
+      decode_row(w, r, row.data());
+      double expected = 0;
+      double magnitude = 0;
+      for (int64_t c = 0; c < w.cols; ++c) {
+        const double term = static_cast<double>(row[static_cast<size_t>(c)]) *
+                            static_cast<double>(x[static_cast<size_t>(t * w.cols + c)]);
+        expected += term;
+        magnitude += std::abs(term);
+      }
+      const size_t at = static_cast<size_t>(r);
+      ASSERT_NEAR(one[at], expected, 1e-6 * magnitude) << "token " << t << " row " << r;
+      ASSERT_EQ(one[at], all[static_cast<size_t>(t * w.rows + r)]) << "token " << t << " row " << r;
+    }
+  }
+}
+
+class EveryType : public testing::TestWithParam<StoredType> {};
+
+TEST_P(EveryType, RunsOnInputsAsTheyAre) {
+  const AnyMatrix matrix(GetParam());
+  EXPECT_FALSE(matrix.weights.int8_activations);
+  expect_decoded_products(matrix.weights);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, EveryType,
+                         testing::Values(StoredType::kF32, StoredType::kF16, StoredType::kBF16,
+                                         StoredType::kQ4_0, StoredType::kQ4_1, StoredType::kQ5_0,
+                                         StoredType::kQ5_1, StoredType::kQ8_0, StoredType::kQ2_K,
+                                         StoredType::kQ3_K, StoredType::kQ4_K, StoredType::kQ5_K,
+                                         StoredType::kQ6_K, StoredType::kIq4Nl, StoredType::kTq1_0,
+                                         StoredType::kTq2_0, StoredType::kI2S, StoredType::kQ1_0,
+                                         StoredType::kQ2_0, StoredType::kQ2_0G128),
+                         [](const auto& test) { return std::string(to_string(test.param)); });
+
+TEST(LinearTest, OwnLayoutsRunOnInputsAsTheyAreToo) {
+  for (const packing::Layout layout : {packing::Layout::kTrit4, packing::Layout::kTrit5}) {
+    for (const auto& [scope, group] : {std::pair{ScaleScope::kTensor, int64_t{0}},
+                                       {ScaleScope::kRow, 0},
+                                       {ScaleScope::kGroup, 64},
+                                       {ScaleScope::kGroup, 333}}) {
+      const TernaryMatrix matrix = random_ternary(9, 3001, scope, group);
+      const std::vector<uint8_t> bytes = packing::encode_own(layout, matrix);
+      const LinearWeights weights = own_weights("m", bytes, {"m", "m", 9, 3001, false}, "test");
+      EXPECT_FALSE(weights.int8_activations);
+      std::vector<float> row(3001);
+      decode_row(weights, 8, row.data());
+      for (int64_t c = 0; c < 3001; ++c) {
+        ASSERT_EQ(row[static_cast<size_t>(c)],
+                  static_cast<float>(matrix.codes[static_cast<size_t>(8 * 3001 + c)]) *
+                      static_cast<float>(scale_at(matrix, 8, c)));
+      }
+      expect_decoded_products(weights);
+    }
+  }
+}
+
+// The block types of packing and of formats are one and the same.
+TEST(LinearTest, BlockSizesAgree) {
+  for (int i = 0; i <= static_cast<int>(StoredType::kTrit5); ++i) {
+    const StoredType type = static_cast<StoredType>(i);
+    const auto block = block_type_of(type);
+    if (!block) continue;
+    const packing::BlockShape shape = packing::block_shape(*block);
+    EXPECT_EQ(row_bytes(file_dtype(type), static_cast<uint64_t>(shape.elements), "t"),
+              static_cast<uint64_t>(shape.bytes))
+        << to_string(type);
   }
 }
 

@@ -20,6 +20,8 @@ constexpr KernelTable make_table(const char* name) {
           .trit5_dot_i32 = ternary_dot<Isa, Trit5>,
           .tq1_0_dot_i32 = tq1_0_dot<Isa>,
           .tq2_0_dot_i32 = tq2_0_dot<Isa>,
+          .i2_s_dot_i32 = i2_s_dot<Isa>,
+          .i2_s64_dot_i32 = i2_s64_dot<Isa>,
           .dot_f32 = float_dot<Isa, F32Row>,
           .dot_f16 = float_dot<Isa, F16Row>,
           .dot_bf16 = float_dot<Isa, Bf16Row>,

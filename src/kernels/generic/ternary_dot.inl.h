@@ -106,6 +106,26 @@ struct Tq1 {
   }
 };
 
+// bitnet.cpp's blocks: as a half of tq2_0, but the first codes in the highest bits.
+template <int kWidth>
+struct I2S {
+  static constexpr int kUnitCodes = 4 * kWidth;
+  static constexpr int kUnitBytes = kWidth;
+
+  static constexpr int place(int unit, int code, int) { return unit * kUnitCodes + code; }
+
+  static void decode(const uint8_t* __restrict bytes, int units, uint8_t* __restrict digits) {
+    for (int unit = 0; unit < units; ++unit) {
+      for (int i = 0; i < kWidth; ++i) digits[i] = bytes[i] >> 6;
+      for (int i = 0; i < kWidth; ++i) digits[kWidth + i] = (bytes[i] >> 4) & 3;
+      for (int i = 0; i < kWidth; ++i) digits[2 * kWidth + i] = (bytes[i] >> 2) & 3;
+      for (int i = 0; i < kWidth; ++i) digits[3 * kWidth + i] = bytes[i] & 3;
+      bytes += kWidth;
+      digits += kUnitCodes;
+    }
+  }
+};
+
 // Puts `count` activations to the places of their codes, zeros to the places that no column has.
 // Returns their sum. Tile is int16_t or int8_t, whichever the ISA multiplies faster.
 template <class Layout, class Tile>
@@ -158,6 +178,16 @@ void tq1_0_dot(const uint8_t* blocks, int64_t rows, int64_t cols, const int8_t* 
 template <class Isa>
 void tq2_0_dot(const uint8_t* blocks, int64_t rows, int64_t cols, const int8_t* q, int32_t* out) {
   ternary_dot<Isa, Tq2>(blocks, cols / Tq2::kUnitCodes * Tq2::kUnitBytes, rows, cols, q, out);
+}
+
+template <class Isa>
+void i2_s_dot(const uint8_t* codes, int64_t rows, int64_t cols, const int8_t* q, int32_t* out) {
+  ternary_dot<Isa, I2S<32>>(codes, cols / 4, rows, cols, q, out);
+}
+
+template <class Isa>
+void i2_s64_dot(const uint8_t* codes, int64_t rows, int64_t cols, const int8_t* q, int32_t* out) {
+  ternary_dot<Isa, I2S<16>>(codes, cols / 4, rows, cols, q, out);
 }
 
 }  // namespace
