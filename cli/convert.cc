@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,13 +27,45 @@ struct ConvertArguments {
   std::string target;
   std::string type = "auto";
   std::string rest_type = "auto";
+  std::string format = "auto";
+  uint64_t max_shard_size = ConvertOptions{}.max_shard_bytes;
+  int i2s_block = 0;
+  bool allow_rounding = false;
   bool verify = false;
   bool json = false;
 };
 
+constexpr const char* kPacked = "packed";
+
 std::optional<StoredType> chosen_type(const std::string& text) {
-  if (text == "auto") return std::nullopt;
+  if (text == "auto" || text == kPacked) return std::nullopt;
   return parse_stored_type(text);
+}
+
+// A target that can only be a directory: by its name, or because it is one.
+bool names_directory(const std::string& target) {
+  std::error_code ignored;
+  return target.ends_with('/') || std::filesystem::is_directory(target, ignored);
+}
+
+bool wants_hf(const ConvertArguments& arguments) {
+  if (arguments.format != "auto") return arguments.format == "hf";
+  return arguments.type == kPacked || names_directory(arguments.target);
+}
+
+ConvertOptions options_of(const ConvertArguments& arguments) {
+  ConvertOptions options;
+  options.linear_type = chosen_type(arguments.type);
+  options.rest_type = chosen_type(arguments.rest_type);
+  options.to_hf = wants_hf(arguments);
+  options.packed = arguments.type == kPacked;
+  if (options.packed && !options.to_hf) {
+    fail(ErrorCode::kUsage, "packed weights are a form of HF directories; use --format hf");
+  }
+  options.max_shard_bytes = arguments.max_shard_size;
+  options.allow_rounding = arguments.allow_rounding;
+  options.source.i2s_block = arguments.i2s_block;
+  return options;
 }
 
 ConvertReport convert_with_progress(const ConvertArguments& arguments) {
@@ -41,9 +74,12 @@ ConvertReport convert_with_progress(const ConvertArguments& arguments) {
     if (!progress) progress.emplace("convert: tensors", total);
     progress->update(done, name);
   };
-  const ConvertOptions options = {.linear_type = chosen_type(arguments.type),
-                                  .rest_type = chosen_type(arguments.rest_type)};
-  return convert(arguments.source, arguments.target, options, show, &stop_requested());
+  return convert(arguments.source, arguments.target, options_of(arguments), show,
+                 &stop_requested());
+}
+
+const char* type_name(const ConvertReport& report) {
+  return report.packed ? kPacked : to_string(report.linear_type);
 }
 
 void print_report(const ConvertArguments& arguments, const ConvertReport& report) {
@@ -52,10 +88,13 @@ void print_report(const ConvertArguments& arguments, const ConvertReport& report
              report.architecture);
   print_text(
       "  linear maps {}, {:.4f} bits per weight; the rest {}; {:.3f} bits per weight in all\n",
-      to_string(report.linear_type), report.linear_bits_per_weight, to_string(report.rest_type),
+      type_name(report), report.linear_bits_per_weight, to_string(report.rest_type),
       report.model_bits_per_weight);
+  if (report.largest_rounding > 0) {
+    print_text("  scales were rounded to f16, by {:.1e} at most\n", report.largest_rounding);
+  }
   if (!report.tokenizer_note.empty()) {
-    print_text("  no tokenizer in the file: {}\n", report.tokenizer_note);
+    print_text("  no tokenizer written: {}\n", report.tokenizer_note);
   }
 }
 
@@ -85,12 +124,13 @@ Json to_json(const ConvertArguments& arguments, const ConvertReport& report) {
   Json document = {{"source", arguments.source},
                    {"target", arguments.target},
                    {"architecture", report.architecture},
-                   {"type", to_string(report.linear_type)},
+                   {"type", type_name(report)},
                    {"rest_type", to_string(report.rest_type)},
                    {"tensors", report.tensors},
                    {"file_bytes", report.bytes},
                    {"linear_bits_per_weight", report.linear_bits_per_weight},
                    {"model_bits_per_weight", report.model_bits_per_weight},
+                   {"largest_rounding", report.largest_rounding},
                    {"tokenizer", report.tokenizer_note.empty()},
                    {"verify", Json()},
                    {"version", version()}};
@@ -113,8 +153,8 @@ void run_convert(const ConvertArguments& arguments) {
   std::optional<VerifyReport> verification;
   if (arguments.verify) {
     ThreadPool pool(read_cpu_info().physical_cores);
-    verification = verify(std::filesystem::path(arguments.source),
-                          std::filesystem::path(arguments.target), chosen_kernels(), pool);
+    verification = verify(Model::load(arguments.source, options_of(arguments).source),
+                          Model::load(arguments.target), chosen_kernels(), pool);
     document["verify"] = to_json(*verification);
     if (!arguments.json) print_verification(*verification);
   }
@@ -125,21 +165,39 @@ void run_convert(const ConvertArguments& arguments) {
 }  // namespace
 
 void add_convert(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("convert", "Pack a model into a GGUF file");
+  CLI::App* command = app.add_subcommand("convert", "Write a model in another form or layout");
   auto arguments = std::make_shared<ConvertArguments>();
   command->add_option("SRC", arguments->source, "An HF model directory or a GGUF file")->required();
-  command->add_option("DST", arguments->target, "The GGUF file to write")->required();
   command
-      ->add_option(
-          "--type", arguments->type,
-          "Type of the linear maps: auto, f32, f16, bf16, q8_0, tq1_0, tq2_0, trit4, trit5")
+      ->add_option("DST", arguments->target,
+                   "The GGUF file to write; an HF directory where the name ends in /")
+      ->required();
+  command
+      ->add_option("--type", arguments->type,
+                   "Type of the linear maps: auto, f32, f16, bf16, q8_0, tq1_0, tq2_0, i2_s, q1_0, "
+                   "q2_0, trit4, trit5; packed in an HF directory")
       ->capture_default_str();
   command
       ->add_option("--rest-type", arguments->rest_type,
                    "Type of embedding and head: auto, f32, f16, bf16, q8_0")
       ->capture_default_str();
+  command->add_option("--format", arguments->format, "auto, gguf or hf")
+      ->check(CLI::IsMember({"auto", "gguf", "hf"}))
+      ->capture_default_str();
+  command
+      ->add_option("--max-shard-size", arguments->max_shard_size,
+                   "Cut the weights of an HF directory into files of this size, such as 2GB")
+      ->transform(CLI::AsSizeValue(true))
+      ->capture_default_str();
+  command
+      ->add_option("--i2s-block", arguments->i2s_block,
+                   "Order of i2_s in the source: 128 as on x86, 64 as ARM builds of bitnet.cpp "
+                   "write it; the bytes do not tell")
+      ->check(CLI::IsMember({64, 128}));
+  command->add_flag("--allow-rounding", arguments->allow_rounding,
+                    "Let scales be rounded where the type keeps them as f16");
   command->add_flag("--verify", arguments->verify,
-                    "Open the file again and compare weights and logits with the source");
+                    "Open the result again and compare weights and logits with the source");
   command->add_flag("--json", arguments->json,
                     "Print one JSON document on stdout and nothing else there");
   command->footer("Example:\n  tercet convert out/my-model my-model.gguf --type trit5 --verify");

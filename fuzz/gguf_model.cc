@@ -22,7 +22,7 @@ void read_matrix(const WeightSource& source, const TensorSpec& spec) {
     return;
   }
   std::vector<float> row(static_cast<size_t>(spec.cols));
-  for (int64_t r = 0; r < spec.rows; ++r) decode_dense_row(weights, r, row.data());
+  for (int64_t r = 0; r < spec.rows; ++r) decode_row(weights, r, row.data());
 }
 
 void read_model(std::span<const uint8_t> bytes) {

@@ -29,6 +29,8 @@ Model::Model(std::unique_ptr<WeightSource> source) : source_(std::move(source)) 
   tokenizer_ = source_->load_tokenizer(tokenizer_note_);
 }
 
-Model Model::load(const std::filesystem::path& path) { return Model(WeightSource::open(path)); }
+Model Model::load(const std::filesystem::path& path, const OpenOptions& options) {
+  return Model(WeightSource::open(path, options));
+}
 
 }  // namespace tercet

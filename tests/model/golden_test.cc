@@ -86,11 +86,6 @@ void expect_close(const Golden& golden, const std::vector<float>& logits, double
 
 class GoldenTest : public ::testing::TestWithParam<std::string> {
  protected:
-  void SetUp() override {
-    // Packed codes are not read yet.
-    if (HfModel(directory()).ternary_storage().packed) GTEST_SKIP();
-  }
-
   fs::path directory() const { return fs::path(kModels) / GetParam(); }
 
   std::vector<float> logits_at(const fs::path& path, const Golden& golden, int64_t chunk = 64) {
@@ -120,7 +115,7 @@ TEST_P(GoldenTest, ConvertedFilesGiveTheSameLogits) {
   std::vector<StoredType> types = {StoredType::kF32, StoredType::kF16};
   if (!dense) types = {StoredType::kTrit4, StoredType::kTrit5};
   if (GetParam().ends_with("-wide")) {
-    types.insert(types.end(), {StoredType::kTq1_0, StoredType::kTq2_0});
+    types.insert(types.end(), {StoredType::kTq1_0, StoredType::kTq2_0, StoredType::kI2S});
   }
   for (const StoredType type : types) {
     const fs::path path = target / "model.gguf";
