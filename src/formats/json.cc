@@ -13,12 +13,15 @@ namespace {
 
 // Deeper values could be parsed, but copying and printing them recurses.
 constexpr size_t kMaxDepth = 64;
+// A value takes some tens of bytes of memory and as few as two of text.
+constexpr size_t kMaxValues = size_t{3} << 20;
 
 // Builds the document from parser events, so that depth and duplicate keys are checked before
 // anything deep or ambiguous exists.
 class DocumentBuilder final : public nlohmann::json_sax<Json> {
  public:
-  explicit DocumentBuilder(const std::string& origin) : origin_(origin) {}
+  DocumentBuilder(const std::string& origin, const JsonTables& tables)
+      : origin_(origin), tables_(tables) {}
   Json take() { return std::move(root_); }
 
   bool null() override { return put(nullptr); }
@@ -35,6 +38,10 @@ class DocumentBuilder final : public nlohmann::json_sax<Json> {
   bool end_array() override { return close(); }
 
   bool key(string_t& name) override {
+    if (in_table()) {
+      entry_key_ = std::move(name);
+      return true;
+    }
     auto& members = containers_.back()->get_ref<Json::object_t&>();
     const auto [position, inserted] = members.emplace(name, nullptr);
     if (!inserted) {
@@ -42,6 +49,7 @@ class DocumentBuilder final : public nlohmann::json_sax<Json> {
            printable(name));
     }
     slot_ = &position->second;
+    key_ = std::move(name);
     return true;
   }
 
@@ -55,6 +63,13 @@ class DocumentBuilder final : public nlohmann::json_sax<Json> {
   // Stores `value` where the events say it belongs; the place stays valid until its container ends,
   // because a container does not grow while one of its elements is open.
   Json* store(Json value) {
+    if (++values_ > kMaxValues) {
+      fail(ErrorCode::kBadInput, "{}: more than {} values", origin_, kMaxValues);
+    }
+    if (in_table()) {
+      entry_ = std::move(value);
+      return &entry_;
+    }
     if (containers_.empty()) {
       root_ = std::move(value);
       return &root_;
@@ -70,6 +85,7 @@ class DocumentBuilder final : public nlohmann::json_sax<Json> {
 
   bool put(Json value) {
     store(std::move(value));
+    hand_over();
     return true;
   }
 
@@ -78,15 +94,52 @@ class DocumentBuilder final : public nlohmann::json_sax<Json> {
       fail(ErrorCode::kBadInput, "{}: nested more than {} deep", origin_, kMaxDepth);
     }
     containers_.push_back(store(std::move(container)));
+    path_ends_.push_back(path_.size());
+    if (table_ != nullptr) return true;
+    if (containers_.size() > 1) path_ += path_.empty() ? key_ : "." + key_;
+    key_.clear();
+    const auto table = tables_.find(path_);
+    if (table != tables_.end()) {
+      table_ = &table->second;
+      table_depth_ = containers_.size();
+      values_before_entry_ = values_;
+    }
     return true;
   }
 
   bool close() {
+    if (in_table()) table_ = nullptr;
     containers_.pop_back();
+    path_.resize(path_ends_.back());
+    path_ends_.pop_back();
+    key_.clear();
+    hand_over();
     return true;
   }
 
+  // Whether the innermost open container is a table.
+  bool in_table() const { return table_ != nullptr && containers_.size() == table_depth_; }
+
+  // After a value: an entry of the open table is complete when no container is open inside it.
+  void hand_over() {
+    if (!in_table()) return;
+    (*table_)(entry_key_, entry_);
+    entry_key_.clear();
+    entry_ = nullptr;
+    values_ = values_before_entry_;
+  }
+
   const std::string& origin_;
+  const JsonTables& tables_;
+  size_t values_ = 0;
+  std::string path_;  // of the innermost open container
+  std::vector<size_t> path_ends_;
+  std::string key_;  // of the member that follows
+  const JsonTableEntry* table_ = nullptr;
+  size_t table_depth_ = 0;
+  size_t values_before_entry_ = 0;
+  std::string entry_key_;
+  Json entry_;
   Json root_;
   std::vector<Json*> containers_;
   Json* slot_ = nullptr;  // of the member whose key was read last
@@ -94,12 +147,13 @@ class DocumentBuilder final : public nlohmann::json_sax<Json> {
 
 }  // namespace
 
-Json parse_json(std::string_view text, const std::string& origin, size_t max_bytes) {
+Json parse_json(std::string_view text, const std::string& origin, size_t max_bytes,
+                const JsonTables& tables) {
   if (text.size() > max_bytes) {
     fail(ErrorCode::kBadInput, "{}: {} bytes of JSON, more than the {} allowed here", origin,
          text.size(), max_bytes);
   }
-  DocumentBuilder builder(origin);
+  DocumentBuilder builder(origin, tables);
   if (!Json::sax_parse(text, &builder)) fail(ErrorCode::kBadInput, "{}: not valid JSON", origin);
   return builder.take();
 }

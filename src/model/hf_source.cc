@@ -14,8 +14,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* kTokenizerFile = "tokenizer.model";
-
 // HF stores every matrix of a model in half-split order.
 constexpr RopeOrder kHfOrder = RopeOrder::kHalfSplit;
 
@@ -81,16 +79,21 @@ std::string HfSource::stored_type_name(const TensorSpec& spec) const {
 
 std::optional<Tokenizer> HfSource::load_tokenizer(std::string& note) const {
   std::error_code ignored;
-  if (!fs::exists(path() / kTokenizerFile, ignored)) {
-    note = fs::exists(path() / "tokenizer.json", ignored)
-               ? "the directory has a tokenizer.json, which this version does not read, and no "
-                 "tokenizer.model"
-               : "the directory holds no tokenizer.model";
+  if (!fs::exists(path() / "tokenizer.json", ignored) &&
+      !fs::exists(path() / "tokenizer.model", ignored)) {
+    note = "the directory holds neither tokenizer.json nor tokenizer.model";
     return std::nullopt;
   }
-  Tokenizer tokenizer = Tokenizer::load(path() / kTokenizerFile);
-  check_tokenizer(tokenizer);
-  return tokenizer;
+  // Logits need no tokenizer, so one of a kind that is not read yet does not bar the model.
+  try {
+    Tokenizer tokenizer = Tokenizer::load(path());
+    check_tokenizer(tokenizer);
+    return tokenizer;
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kUnsupported) throw;
+    note = error.what();
+    return std::nullopt;
+  }
 }
 
 bool HfSource::write_tokenizer(GgufWriter& writer) const {

@@ -5,8 +5,8 @@
 
 namespace tercet {
 
-// The tokenizer.ggml.* keys of a GGUF file, in both directions. Reading throws kUnsupported for a
-// tokenizer.ggml.model other than "llama", kBadInput naming file and key when keys disagree.
+// The tokenizer.ggml.* keys of a SentencePiece vocabulary (tokenizer.ggml.model = "llama"), in both
+// directions. Reading throws kBadInput naming file and key when keys disagree.
 TokenizerSpec read_gguf_vocabulary(const GgufFile& file);
 void write_gguf_vocabulary(const TokenizerSpec& spec, GgufWriter& writer);
 

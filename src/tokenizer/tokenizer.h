@@ -8,11 +8,13 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
+
+#include "tokenizer/decode_state.h"
 
 namespace tercet {
 
+class Codec;
 class GgufFile;
 class GgufWriter;
 
@@ -26,36 +28,50 @@ enum class PieceType : uint8_t {
 };
 
 struct Piece {
-  std::string text;  // UTF-8; "▁" (U+2581) stands for a space, "<0xAB>" for a byte piece
+  // UTF-8, as the file has it. In SentencePiece's vocabularies "▁" (U+2581) stands for a space and
+  // "<0xAB>" for a byte; in byte-level ones every character for a byte (byte_level.h).
+  std::string text;
   float score = 0;
   PieceType type = PieceType::kNormal;
 };
 
-// SentencePiece-style BPE with byte fallback, from a `tokenizer.model` or from GGUF metadata
-// (tokenizer.ggml.model = "llama"). Immutable after loading; safe to share between threads.
+// Text to token ids and back, as the files of a model say: a tokenizer.json (BPE, byte-level or in
+// SentencePiece's style), a SentencePiece tokenizer.model (BPE), or a GGUF vocabulary. Immutable
+// after loading; safe to share between threads.
 class Tokenizer {
  public:
-  // A `tokenizer.model` file, or a directory that holds one. Throws kIo, kBadInput, kUnsupported
-  // (e.g. a unigram model, or a normalizer other than identity) naming file and reason.
+  // A tokenizer.json or tokenizer.model, or a directory that holds one, the first preferred. Its
+  // tokenizer_config.json and special_tokens_map.json say which tokens have a role. Throws kIo,
+  // kBadInput, kUnsupported (e.g. a unigram model, or an unknown normalizer) naming file and
+  // reason.
   static Tokenizer load(const std::filesystem::path& path);
+  // Throws kBadInput, kUnsupported (e.g. an unknown tokenizer.ggml.pre) naming file and key.
   static Tokenizer from_gguf(const GgufFile& file);
-  // Sets the tokenizer.ggml.* keys.
+  // Sets the tokenizer.ggml.* keys, so that from_gguf() gives the same tokenizer.
   void write_gguf(GgufWriter& writer) const;
 
   int32_t vocab_size() const;
   const Piece& piece(int32_t id) const;  // throws kBadInput outside [0, vocab_size)
-  int32_t bos_id() const;                // -1 when the model has none
+  // The text that a token stands for inside a text, maybe half a character; empty for control and
+  // unknown tokens. Throws as piece() does.
+  std::string piece_bytes(int32_t id) const;
+  int32_t bos_id() const;  // -1 when the model has none
   int32_t eos_id() const;
   int32_t unknown_id() const;
   bool add_bos() const;  // whether prompts start with BOS
+  // The tokens that end a text or a turn as far as the files say: EOS first; of GGUF files also the
+  // ends of turns and messages.
+  const std::vector<int32_t>& end_ids() const;
 
-  // Ids of `text`, without BOS/EOS. Control pieces in the text are not recognised: text is text.
-  // Invalid UTF-8 is encoded by byte pieces; encoding is total.
+  // Ids of `text`, without BOS/EOS. Control tokens in the text are not recognised: text is text.
+  // Every text can be encoded. Invalid UTF-8 keeps its bytes where SentencePiece's byte pieces can
+  // say them (tokenizer.model, GGUF "llama"); everywhere else each invalid part is read as U+FFFD,
+  // as Python decodes with errors="replace".
   std::vector<int32_t> encode(std::string_view text) const;
   // encode() of text that follows other text: without the space that stands for the beginning of a
   // text. What precedes must end where a token ends: before white space or at a line end.
   std::vector<int32_t> encode_continuation(std::string_view text) const;
-  // encode() with BOS in front when add_bos().
+  // encode() with what the files put around a prompt: BOS in front when add_bos().
   std::vector<int32_t> encode_prompt(std::string_view text) const;
 
   // encode() that also recognises the control and added tokens written in the text, the longest at
@@ -79,12 +95,9 @@ class Tokenizer {
   ~Tokenizer();
 
  private:
-  struct Data;
   friend class StreamDecoder;
-  explicit Tokenizer(std::unique_ptr<const Data> data);
-  // Appends the bytes of one piece; the first that has any ends the text's start.
-  void append_text(int32_t id, bool& at_text_start, std::string& out) const;
-  std::unique_ptr<const Data> data_;
+  explicit Tokenizer(std::unique_ptr<const Codec> codec);
+  std::unique_ptr<const Codec> codec_;
 };
 
 // Decodes a stream of ids and never emits half a UTF-8 character: push() returns the text that is
@@ -97,7 +110,7 @@ class StreamDecoder {
 
  private:
   const Tokenizer* tokenizer_;
-  bool at_text_start_;
+  DecodeState state_;
   std::string pending_;
 };
 

@@ -6,25 +6,11 @@
 #include <optional>
 
 #include "core/error.h"
+#include "tokenizer/byte_piece.h"
 #include "tokenizer/utf8.h"
 
 namespace tercet {
 namespace {
-
-std::optional<uint8_t> hex_digit(char c) {
-  if (c >= '0' && c <= '9') return static_cast<uint8_t>(c - '0');
-  if (c >= 'A' && c <= 'F') return static_cast<uint8_t>(c - 'A' + 10);
-  return std::nullopt;
-}
-
-// "<0xAB>", nothing else.
-std::optional<uint8_t> parse_byte_piece(std::string_view text) {
-  if (text.size() != 6 || !text.starts_with("<0x") || text[5] != '>') return std::nullopt;
-  const auto high = hex_digit(text[3]);
-  const auto low = hex_digit(text[4]);
-  if (!high || !low) return std::nullopt;
-  return static_cast<uint8_t>(*high * 16 + *low);
-}
 
 // Whether a space symbol follows another character.
 bool has_inner_space(std::string_view text) {

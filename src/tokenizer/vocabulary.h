@@ -20,6 +20,8 @@ struct TokenizerSpec {
   int64_t bos_id = -1;
   int64_t eos_id = -1;
   bool add_bos = false;
+  bool add_eos = false;                   // behind prompts
+  std::vector<int32_t> other_ends;        // beside EOS: of turns and messages
   bool add_dummy_prefix = true;           // a space is put before the text
   bool remove_extra_whitespaces = false;  // runs of spaces become one, outer ones vanish
 };

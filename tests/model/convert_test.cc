@@ -234,7 +234,7 @@ TEST_F(ConvertTest, TakesTheTokenizerAlong) {
   ModelConfig config = tiny_b158_config();
   config.vocab_size = 300;
   const fs::path source = make(config);
-  EXPECT_NE(to(source, "without.gguf").tokenizer_note.find("no tokenizer.model"),
+  EXPECT_NE(to(source, "without.gguf").tokenizer_note.find("nor tokenizer.model"),
             std::string::npos);
 
   TrainerOptions options;

@@ -57,7 +57,7 @@ TEST(LoadTest, SaysWhyThereIsNoTokenizer) {
   write_hf_model(directory / "model", tiny_config(), random_weights(tiny_config(), 1));
   const Model model = Model::load(directory / "model");
   EXPECT_EQ(model.tokenizer(), nullptr);
-  expect_text(model.tokenizer_note(), "holds no tokenizer.model");
+  expect_text(model.tokenizer_note(), "nor tokenizer.model");
   write_text_file(directory / "model" / "tokenizer.json", "{}");
   expect_text(Model::load(directory / "model").tokenizer_note(), "tokenizer.json");
 }

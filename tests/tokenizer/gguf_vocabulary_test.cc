@@ -94,9 +94,11 @@ TEST_F(GgufVocabulary, RefusesImpossibleValues) {
 }
 
 TEST_F(GgufVocabulary, RefusesOtherTokenizersByName) {
-  expect_refused(ErrorCode::kUnsupported, "'gpt2'", [](GgufWriter& writer) {
-    writer.set("tokenizer.ggml.model", GgufValue::string("gpt2"));
-  });
+  for (const char* model : {"bert", "t5", "gemma4", "rwkv", ""}) {
+    expect_refused(ErrorCode::kUnsupported, fmt::format("'{}'", model), [&](GgufWriter& writer) {
+      writer.set("tokenizer.ggml.model", GgufValue::string(model));
+    });
+  }
   expect_refused(ErrorCode::kUnsupported, "precompiled_charsmap", [](GgufWriter& writer) {
     writer.set("tokenizer.ggml.precompiled_charsmap", GgufValue::string("x"));
   });

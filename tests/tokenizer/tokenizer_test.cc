@@ -131,7 +131,7 @@ TEST_P(TrainedTokenizer, SpecialTokensAreRecognisedOnlyOnRequest) {
 
 TEST(Tokenizer, MissingFilesAreNamed) {
   TemporaryDirectory directory;
-  expect_error(ErrorCode::kIo, "holds no tokenizer.model",
+  expect_error(ErrorCode::kIo, "holds neither tokenizer.json nor tokenizer.model",
                [&] { Tokenizer::load(directory.path()); });
   expect_error(ErrorCode::kIo, "absent.model",
                [&] { Tokenizer::load(directory.file("absent.model")); });
