@@ -12,11 +12,12 @@ namespace {
 constexpr std::string_view kSpaceItems = "\\p{Z}\\t-\\r\\x{85}";  // \s; PCRE2 adds U+180E
 constexpr std::string_view kHexItems = "0-9A-Fa-f";
 
-// \w: letters, marks, decimal and letter numbers, connectors, and the letters in circles and boxes.
+// \w: letters, marks, decimal and letter numbers, connectors, the letters in circles and boxes, and
+// of the other numbers those of Latin-1.
 std::string word_items() {
   std::string items =
       "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{24B6}-\\x{24E9}\\x{1F130}-\\x{1F149}"
-      "\\x{1F150}-\\x{1F169}\\x{1F170}-\\x{1F189}";
+      "\\x{1F150}-\\x{1F169}\\x{1F170}-\\x{1F189}\\x{B2}\\x{B3}\\x{B9}\\x{BC}-\\x{BE}";
   for (const char* category : {"L", "M", "Nd", "Nl", "Pc"}) items += newer_members(category);
   return items;
 }

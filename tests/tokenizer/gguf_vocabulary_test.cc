@@ -104,27 +104,5 @@ TEST_F(GgufVocabulary, RefusesOtherTokenizersByName) {
   });
 }
 
-// Each text of the .inp file against its line of ids in the .out file.
-TEST(GgufVocabularyVectors, LlamaTextsGiveThePublishedIds) {
-  const std::filesystem::path folder = TERCET_SOURCE_DIR "/../shared/data/tokenizers/ggml-vocab";
-  const std::string name = "ggml-vocab-llama-spm.gguf";
-  if (!std::filesystem::exists(folder / name)) GTEST_SKIP() << "not here: " << folder / name;
-  const Tokenizer tokenizer = Tokenizer::from_gguf(GgufFile(folder / name));
-  std::istringstream expected(read_bytes(folder / (name + ".out")));
-  const std::string texts = read_bytes(folder / (name + ".inp"));
-  const std::string divider = "\n__ggml_vocab_test__\n";
-  size_t begin = 0;
-  int compared = 0;
-  for (std::string line; std::getline(expected, line); ++compared) {
-    const size_t end = texts.find(divider, begin);
-    ASSERT_NE(end, std::string::npos);
-    const std::string text = texts.substr(begin, end - begin);
-    EXPECT_EQ(fmt::format(" {}", fmt::join(tokenizer.encode(text), " ")), line.empty() ? " " : line)
-        << text;
-    begin = end + divider.size();
-  }
-  EXPECT_EQ(compared, 46);
-}
-
 }  // namespace
 }  // namespace tercet
