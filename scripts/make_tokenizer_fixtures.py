@@ -82,8 +82,16 @@ def plain_bytes():
     return pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
 
 
-def sentencepiece(texts):
-    """As converted SentencePiece models are: byte pieces, the whole text one word."""
+def all_splits(vocabulary, merges):
+    """Merges as the conversion from SentencePiece makes them: of every piece all pairs of pieces
+    that it consists of, the pieces in order of their scores."""
+    pieces = dict.fromkeys(left + right for left, right in merges)
+    return [(piece[:at], piece[at:]) for piece in pieces for at in range(1, len(piece))
+            if piece[:at] in vocabulary and piece[at:] in vocabulary]
+
+
+def sentencepiece(texts, converted):
+    """As SentencePiece models are in tokenizer.json: byte pieces, the whole text one word."""
     base = Tokenizer(models.BPE(unk_token="<unk>"))
     base.pre_tokenizer = pre_tokenizers.Metaspace()
     train(base, texts, 420, False, ["<unk>", "<s>", "</s>"])
@@ -92,6 +100,8 @@ def sentencepiece(texts):
     for byte in range(256):
         vocabulary["<0x%02X>" % byte] = len(vocabulary)
     merges = [tuple(merge) for merge in state["model"]["merges"]]
+    if converted:
+        merges = all_splits(vocabulary, merges)
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges, unk_token="<unk>",
                                      fuse_unk=True, byte_fallback=True))
     tokenizer.add_special_tokens(["<unk>", "<s>", "</s>"])
@@ -149,7 +159,8 @@ def make_all(texts):
                                             pre_tokenizers.ByteLevel(add_prefix_space=False)]),
             "tekken": byte_level(texts, [split(TEKKEN), plain_bytes()], ignore_merges=True),
             "possessive": byte_level(texts, [split(POSSESSIVE, "removed", True), plain_bytes()]),
-            "sentencepiece": sentencepiece(texts),
+            "sentencepiece": sentencepiece(texts, True),
+            "byte_fallback": sentencepiece(texts, False),
             "metaspace_first": metaspace(texts, "first", True),
             "metaspace_always": metaspace(texts, "always", False),
             "everything": everything(texts)}

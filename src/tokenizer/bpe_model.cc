@@ -78,12 +78,13 @@ void BpeModel::index_bytes() {
   }
 }
 
-// Worth it for models that take whole texts as one word; fused unknown characters and whole-word
-// look-ups reach across every boundary.
+// Worth it for models that take whole texts as one word. Whole-word look-ups reach across every
+// boundary, and so do unknown characters that fuse, or vanish and leave their neighbours adjacent.
 void BpeModel::index_char_pairs() {
   const bool unknown_possible =
       std::any_of(byte_ids_.begin(), byte_ids_.end(), [](int32_t id) { return id < 0; });
-  splits_long_ = !byte_level_ && !ignore_merges_ && !(fuse_unknown_ && unknown_possible);
+  const bool unknown_stays_alone = unknown_id_ >= 0 && !fuse_unknown_;
+  splits_long_ = !byte_level_ && !ignore_merges_ && (unknown_stays_alone || !unknown_possible);
   if (!splits_long_) return;
   for (const auto& [left, right] : merges_) {
     const std::string text =

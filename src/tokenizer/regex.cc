@@ -16,6 +16,8 @@ namespace {
 constexpr size_t kMaxPatternBytes = 64 << 10;
 constexpr uint32_t kMatchLimit = 10'000'000;  // steps of one match
 constexpr uint32_t kHeapLimitKib = 64 << 10;
+constexpr size_t kFirstJitStack = 64 << 10;
+constexpr size_t kMaxJitStack = size_t{128} << 20;
 
 struct CompileContextDeleter {
   void operator()(pcre2_compile_context* context) const { pcre2_compile_context_free(context); }
@@ -74,10 +76,29 @@ Regex::Regex(const std::string& pattern, const std::string& origin)
 struct RegexSearch::State {
   explicit State(const pcre2_code* code)
       : data(pcre2_match_data_create_from_pattern(code, nullptr)) {}
-  ~State() { pcre2_match_data_free(data); }
+  ~State() {
+    pcre2_match_context_free(context);
+    pcre2_jit_stack_free(stack);
+    pcre2_match_data_free(data);
+  }
   State(const State&) = delete;
   State& operator=(const State&) = delete;
+
+  // Matches again with a stack for the JIT of up to kMaxJitStack bytes, which long repetitions of
+  // groups take; kept for the rest of the text.
+  int match_with_stack(const Regex::Code& code, std::string_view text, size_t from) {
+    if (context == nullptr) {
+      context = pcre2_match_context_copy(code.context);
+      stack = pcre2_jit_stack_create(kFirstJitStack, kMaxJitStack, nullptr);
+      pcre2_jit_stack_assign(context, nullptr, stack);
+    }
+    return pcre2_match(code.code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), from,
+                       PCRE2_NO_UTF_CHECK, data, context);
+  }
+
   pcre2_match_data* data;
+  pcre2_match_context* context = nullptr;
+  pcre2_jit_stack* stack = nullptr;
 };
 
 RegexSearch::RegexSearch(const Regex& regex, std::string_view text)
@@ -87,12 +108,11 @@ RegexSearch::~RegexSearch() = default;
 std::optional<RegexMatch> RegexSearch::next() {
   const Regex::Code& code = *regex_.code_;
   while (from_ <= text_.size()) {
-    const auto match = [&](uint32_t options) {
-      return pcre2_match(code.code, reinterpret_cast<PCRE2_SPTR>(text_.data()), text_.size(), from_,
-                         options | PCRE2_NO_UTF_CHECK, state_->data, code.context);
-    };
-    int found = match(0);
-    if (found == PCRE2_ERROR_JIT_STACKLIMIT) found = match(PCRE2_NO_JIT);
+    int found = pcre2_match(code.code, reinterpret_cast<PCRE2_SPTR>(text_.data()), text_.size(),
+                            from_, PCRE2_NO_UTF_CHECK, state_->data, code.context);
+    if (found == PCRE2_ERROR_JIT_STACKLIMIT) {
+      found = state_->match_with_stack(code, text_, from_);
+    }
     if (found == PCRE2_ERROR_NOMATCH) break;
     if (found < 0) {
       fail(ErrorCode::kUnsupported, "{}: the pattern '{}' fails on this text: {}", regex_.origin_,

@@ -56,7 +56,7 @@ void Vocabulary::index_pieces() {
 void Vocabulary::index_special() {
   for (int32_t id = 0; id < size(); ++id) {
     const Piece& entry = piece(id);
-    const bool control = entry.type == PieceType::kControl;
+    const bool control = entry.type == PieceType::kControl || entry.type == PieceType::kUnknown;
     if (entry.text.empty() || (!control && entry.type != PieceType::kUserDefined)) continue;
     special_.emplace(entry.text, id);
     if (!control) continue;
@@ -73,7 +73,7 @@ int32_t Vocabulary::match_control(std::string_view text) const {
   if (text.empty() || !starts_control_[static_cast<uint8_t>(text[0])]) return -1;
   for (size_t length = std::min(longest_control_, text.size()); length > 0; --length) {
     const int32_t id = find_special(text.substr(0, length));
-    if (id >= 0 && piece(id).type == PieceType::kControl) return id;
+    if (id >= 0 && piece(id).type != PieceType::kUserDefined) return id;
   }
   return -1;
 }

@@ -53,12 +53,12 @@ class Vocabulary {
   // none. Takes O(kMaxUserDefinedBytes * log(pieces)) at worst.
   size_t match_user_defined(std::string_view text) const;
 
-  // The control or user-defined piece with exactly this text, or -1.
+  // The control, unknown or user-defined piece with exactly this text, or -1.
   int32_t find_special(std::string_view text) const {
     const auto it = special_.find(text);
     return it == special_.end() ? -1 : it->second;
   }
-  // The control piece that `text` starts with, the longest of several; -1 when there is none.
+  // The control or unknown piece that `text` starts with, the longest of several; -1 for none.
   int32_t match_control(std::string_view text) const;
 
   bool has_byte_pieces() const { return byte_ids_[0] >= 0; }
@@ -85,7 +85,7 @@ class Vocabulary {
 
   TokenizerSpec spec_;
   std::unordered_map<std::string_view, int32_t> index_;
-  std::unordered_map<std::string_view, int32_t> special_;  // control and user-defined
+  std::unordered_map<std::string_view, int32_t> special_;  // by text
   std::array<bool, 256> starts_control_{};
   size_t longest_control_ = 0;
   std::vector<UserDefined> user_defined_;  // sorted by text

@@ -58,8 +58,9 @@ TEST(LoadTest, SaysWhyThereIsNoTokenizer) {
   const Model model = Model::load(directory / "model");
   EXPECT_EQ(model.tokenizer(), nullptr);
   expect_text(model.tokenizer_note(), "nor tokenizer.model");
-  write_text_file(directory / "model" / "tokenizer.json", "{}");
-  expect_text(Model::load(directory / "model").tokenizer_note(), "tokenizer.json");
+  // One that is not read does not bar the model.
+  write_text_file(directory / "model" / "tokenizer.json", R"({"model": {"type": "Unigram"}})");
+  expect_text(Model::load(directory / "model").tokenizer_note(), "'Unigram' is not supported");
 }
 
 TEST(LoadTest, LatentWeightsBecomeTernaryInMemory) {

@@ -5,6 +5,7 @@
 
 #include "tokenizer/byte_level.h"
 #include "tokenizer/support.h"
+#include "tokenizer/unicode.h"
 
 namespace tercet {
 namespace {

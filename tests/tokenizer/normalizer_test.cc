@@ -9,7 +9,7 @@
 namespace tercet {
 namespace {
 
-std::string apply(const std::unique_ptr<const NormalizerStep>& step, std::string text) {
+std::string applied(const std::unique_ptr<const NormalizerStep>& step, std::string text) {
   step->apply(text, false);
   return text;
 }
@@ -36,7 +36,7 @@ TEST(Normalizer, NfcByStretchesIsNfc) {
   for (int round = 0; round < 20000; ++round) {
     std::string text;
     for (uint64_t i = rng.below(12); i > 0; --i) append_utf8(codes[rng.below(codes.size())], text);
-    ASSERT_EQ(apply(nfc, text), unicode_normalize(text, UnicodeForm::kNfc)) << text;
+    ASSERT_EQ(applied(nfc, text), unicode_normalize(text, UnicodeForm::kNfc)) << text;
   }
 }
 
@@ -50,17 +50,17 @@ TEST(Normalizer, ManyMarksAreSortedQuickly) {
 }
 
 TEST(Normalizer, OtherSteps) {
-  EXPECT_EQ(apply(make_prepend("\u2581"), "a"), "\u2581a");
-  EXPECT_EQ(apply(make_prepend("\u2581"), ""), "");
-  EXPECT_EQ(apply(make_replace(" ", "__"), " a b"), "__a__b");
-  EXPECT_EQ(apply(make_regex_replace(Regex("a+", "test"), "$1"), "baac"), "b$1c");
-  EXPECT_EQ(apply(make_strip(true, true), " \u3000a b\t\n"), "a b");
-  EXPECT_EQ(apply(make_strip(true, false), "  a "), "a ");
-  EXPECT_EQ(apply(make_strip(false, true), "  a "), "  a");
-  EXPECT_EQ(apply(make_strip(true, true), "  \n"), "");
-  EXPECT_EQ(apply(make_strip(true, false), "  \n"), "");
-  EXPECT_EQ(apply(make_lowercase(), "A\u00c9\u0130\u03a3"), "a\u00e9i\u0307\u03c3");
-  EXPECT_EQ(apply(make_strip_accents(), "e\u0301a\u0903"), "ea");
+  EXPECT_EQ(applied(make_prepend("\u2581"), "a"), "\u2581a");
+  EXPECT_EQ(applied(make_prepend("\u2581"), ""), "");
+  EXPECT_EQ(applied(make_replace(" ", "__"), " a b"), "__a__b");
+  EXPECT_EQ(applied(make_regex_replace(Regex("a+", "test"), "$1"), "baac"), "b$1c");
+  EXPECT_EQ(applied(make_strip(true, true), " \u3000a b\t\n"), "a b");
+  EXPECT_EQ(applied(make_strip(true, false), "  a "), "a ");
+  EXPECT_EQ(applied(make_strip(false, true), "  a "), "  a");
+  EXPECT_EQ(applied(make_strip(true, true), "  \n"), "");
+  EXPECT_EQ(applied(make_strip(true, false), "  \n"), "");
+  EXPECT_EQ(applied(make_lowercase(), "A\u00c9\u0130\u03a3"), "a\u00e9i\u0307\u03c3");
+  EXPECT_EQ(applied(make_strip_accents(), "e\u0301a\u0903"), "ea");
 }
 
 TEST(Normalizer, BrokenUtf8BecomesReplacementCharacters) {
