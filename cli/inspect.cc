@@ -79,10 +79,31 @@ void print_model(const Json& model) {
              note.is_null() ? model["tokenizer_pieces"].dump() + " pieces" : one_line(note));
 }
 
+// "14 x tq2_0 (3.2 MB), 9 x f32 (20 kB)".
+std::string types_text(const Json& types) {
+  std::string out;
+  for (const auto& [type, entry] : types.items()) {
+    if (!out.empty()) out += ", ";
+    out += fmt::format("{} x {} ({})", entry["tensors"].get<int64_t>(), printable(type),
+                       format_bytes(entry["bytes"].get<uint64_t>()));
+  }
+  return out;
+}
+
 void print_report(const Json& report) {
   print_text("{:<16} {}\n", "file", one_line(report["path"]));
-  print_text("{:<16} {}, {}\n", "format", one_line(report["format"]),
-             format_bytes(report["file_bytes"].get<uint64_t>()));
+  const int64_t parts = report.value("parts", int64_t{1});
+  print_text("{:<16} {}, {}{}\n", "format", one_line(report["format"]),
+             format_bytes(report["file_bytes"].get<uint64_t>()),
+             parts > 1 ? fmt::format(" in {} files", parts) : "");
+  print_text("{:<16} {}\n", "types", types_text(report["types"]));
+  if (report.contains("i2_s")) {
+    const Json& order = report["i2_s"];
+    print_text("{:<16} blocks of {}{}\n", "i2_s order", order["block"].dump(),
+               order["stated"].get<bool>() ? ""
+                                           : ", which the file does not say; convert --i2s-block "
+                                             "64 for files of ARM builds of bitnet.cpp");
+  }
   if (report.contains("model")) print_model(report["model"]);
   if (report.contains("memory")) {
     for (const Json& context : report["memory"]["contexts"]) {

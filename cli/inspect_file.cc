@@ -11,6 +11,7 @@
 #include "formats/file_kind.h"
 #include "formats/gguf.h"
 #include "formats/safetensors.h"
+#include "model/gguf_model.h"
 #include "model/info.h"
 #include "model/model.h"
 
@@ -116,13 +117,35 @@ void add_model(Json& report, const ModelInfo& info) {
   }
 }
 
+// How many tensors of each type there are, and their bytes.
+Json count_types(const Json& tensors) {
+  Json types = Json::object();
+  for (const Json& tensor : tensors) {
+    Json& entry = types[tensor["type"].get<std::string>()];
+    if (entry.is_null()) entry = {{"tensors", 0}, {"bytes", 0}};
+    entry["tensors"] = entry["tensors"].get<int64_t>() + 1;
+    entry["bytes"] = entry["bytes"].get<uint64_t>() + tensor["bytes"].get<uint64_t>();
+  }
+  return types;
+}
+
+// The order of i2_s blocks cannot be seen in a file: whether it says so itself.
+void add_i2_s_order(Json& report, const GgufFile& file) {
+  const auto is_i2_s = [](const TensorView& tensor) { return tensor.type == DType::kI2S; };
+  if (std::none_of(file.tensors().begin(), file.tensors().end(), is_i2_s)) return;
+  report["i2_s"] = {{"block", file.integer_or(kI2SBlockKey, 128)},
+                    {"stated", file.find(kI2SBlockKey) != nullptr}};
+}
+
 Json inspect_gguf(const std::filesystem::path& path) {
   const GgufFile file(path);
   Json report = {{"format", fmt::format("GGUF v{}", file.version())},
                  {"path", path.string()},
                  {"file_bytes", file.file_bytes()},
+                 {"parts", file.parts()},
                  {"metadata", Json::object()},
                  {"tensors", to_json(file.tensors())}};
+  add_i2_s_order(report, file);
   for (const auto& [key, value] : file.metadata()) report["metadata"][key] = to_json(value);
   // A sound file may well hold a model that this version cannot run; what it holds is still shown.
   try {
@@ -158,9 +181,7 @@ Json inspect_safetensors(const std::filesystem::path& path) {
   return report;
 }
 
-}  // namespace
-
-Json inspect_file(const std::filesystem::path& path) {
+Json inspect_any(const std::filesystem::path& path) {
   std::error_code ignored;
   const bool directory = std::filesystem::is_directory(path, ignored);
   if (directory && std::filesystem::exists(path / "config.json", ignored)) {
@@ -177,6 +198,14 @@ Json inspect_file(const std::filesystem::path& path) {
   const Json report = report_file(path);
   fail(ErrorCode::kUnsupported, "'{}' is {}: {}", path.string(), report["what"].get<std::string>(),
        report["reason"].get<std::string>());
+}
+
+}  // namespace
+
+Json inspect_file(const std::filesystem::path& path) {
+  Json report = inspect_any(path);
+  report["types"] = count_types(report["tensors"]);
+  return report;
 }
 
 }  // namespace tercet::cli

@@ -199,7 +199,8 @@ class HfConverter {
     const TensorSpec& spec = tensor.plan->spec;
     if (tensor.content == Content::kVector) {
       std::vector<float> values = encode_vector(source_.vector(spec), *tensor.plan);
-      for (float& value : values) value -= spec.hf_offset;
+      const float factor = plan_.packed ? scale_of_bias(spec) : 1.0f;
+      for (float& value : values) value = (value - spec.hf_offset) / factor;
       return put_floats(values);
     }
     if (tensor.content == Content::kPackedScale) return put_floats({scale_});
@@ -212,6 +213,17 @@ class HfConverter {
       encode_matrix(weights, *tensor.plan, sink);
     }
     source_.release(spec);
+  }
+
+  // By which transformers multiplies the bias of a packed map; 1 for any other vector.
+  float scale_of_bias(const TensorSpec& spec) const {
+    const std::string weight = weight_of_bias(spec.hf_name);
+    for (const PlannedTensor& tensor : plan_.tensors) {
+      if (weight.empty() || tensor.spec.hf_name != weight || !tensor.is_linear) continue;
+      WeightStorage storage;
+      return single_scale(source_.matrix(tensor.spec, storage));
+    }
+    return 1.0f;
   }
 
   void count(const HfTensor& tensor, uint64_t bytes) {

@@ -86,7 +86,13 @@ void check_fit(const PlannedTensor& tensor) {
   if (tensor.type == StoredType::kI2S) check_one_scale("I2_S", tensor);
 }
 
-void check_packed(const PlannedTensor& tensor) {
+void check_packed(const Part& part, const PlannedTensor& tensor) {
+  if (!is_ternary(part.form.type)) {
+    fail(ErrorCode::kUsage,
+         "the packed form takes all linear maps, '{}' is {} in the source; use --type f16 or a "
+         "GGUF file",
+         tensor.spec.gguf_name, to_string(part.form.type));
+  }
   check_one_scale("the packed form", tensor);
   if (tensor.spec.rows % kPackedRows == 0) return;
   fail(ErrorCode::kUsage,
@@ -170,8 +176,8 @@ PlannedTensor plan_tensor(const WeightSource& source, const Part& part, const Co
   // Only readers of b1.58 models look for such a tensor.
   tensor.scale_tensor = has_scale_tensor(tensor.type) && plan.config.linear == LinearKind::kB158 &&
                         tensor.reach.scope == ScaleScope::kTensor;
-  if (plan.packed && is_ternary_map(part)) {
-    check_packed(tensor);
+  if (plan.packed && part.is_linear) {
+    check_packed(part, tensor);
   } else {
     check_fit(tensor);
   }

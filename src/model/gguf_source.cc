@@ -107,7 +107,9 @@ uint64_t GgufSource::stored_bytes(const TensorSpec& spec) const {
 
 std::string GgufSource::stored_type_name(const TensorSpec& spec) const {
   const TensorView& tensor = file_.tensor(spec.gguf_name);
-  if (is_own_payload(tensor)) return to_string(matrix_form(spec).type);
+  if (is_own_payload(tensor)) {
+    return to_string(packing::own_layout(tensor.bytes, path().string() + ": " + tensor.name));
+  }
   if (tensor.type == DType::kI2S && i2s_order_ == I2SOrder::kNarrow) {
     return to_string(StoredType::kI2S64);
   }

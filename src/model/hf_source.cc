@@ -61,7 +61,22 @@ std::vector<float> HfSource::vector(const TensorSpec& spec) const {
   if (spec.hf_name.empty()) return llama3_frequency_factors(config());
   std::vector<float> values = dense_vector(model_.tensor(spec.hf_name), spec, path().string());
   for (float& value : values) value += spec.hf_offset;
+  if (const TensorView* scale = scale_of_bias(spec)) {
+    const float factor = to_f32(*scale).at(0);
+    for (float& value : values) value *= factor;
+  }
   return values;
+}
+
+// transformers' AutoBitLinear multiplies its bias by the scale of the packed weights too.
+const TensorView* HfSource::scale_of_bias(const TensorSpec& spec) const {
+  const HfTernaryStorage& form = model_.ternary_storage();
+  const std::string weight = weight_of_bias(spec.hf_name);
+  if (!form.packed || form.reciprocal_scale || weight.empty()) return nullptr;
+  const TensorView* scale = model_.find_tensor(packed_scale_name(weight));
+  if (scale == nullptr || scale->elements() == 1) return scale;
+  fail(ErrorCode::kBadInput, "{}: tensor '{}' must be one scale, it has {}", path().string(),
+       scale->name, scale->elements());
 }
 
 uint64_t HfSource::stored_bytes(const TensorSpec& spec) const {

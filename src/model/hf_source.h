@@ -27,6 +27,7 @@ class HfSource final : public WeightSource {
 
  private:
   explicit HfSource(HfModel model);
+  const TensorView* scale_of_bias(const TensorSpec& spec) const;
 
   HfModel model_;
 };

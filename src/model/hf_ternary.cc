@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string_view>
 #include <vector>
 
 #include "core/error.h"
@@ -155,5 +156,11 @@ LinearWeights pack_float_codes(const TensorView& codes, const TensorView& scale,
 }
 
 std::string packed_scale_name(const std::string& hf_name) { return hf_name + "_scale"; }
+
+std::string weight_of_bias(const std::string& hf_name) {
+  constexpr std::string_view kSuffix = ".bias";
+  if (!hf_name.ends_with(kSuffix)) return {};
+  return hf_name.substr(0, hf_name.size() - kSuffix.size()) + ".weight";
+}
 
 }  // namespace tercet

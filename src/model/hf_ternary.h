@@ -32,5 +32,7 @@ LinearWeights pack_float_codes(const TensorView& codes, const TensorView& scale,
 
 // "model.layers.0.mlp.up_proj.weight" -> "model.layers.0.mlp.up_proj.weight_scale".
 std::string packed_scale_name(const std::string& hf_name);
+// "...up_proj.bias" -> "...up_proj.weight"; empty for what is no bias.
+std::string weight_of_bias(const std::string& hf_name);
 
 }  // namespace tercet

@@ -135,9 +135,11 @@ bool tq1_0_is_valid(const uint8_t* block) {
 }
 
 bool tq2_0_is_valid(const uint8_t* block) {
-  unsigned threes = 0;
-  for (int i = 0; i < kTq2CodeBytes; ++i) threes |= block[i] & (block[i] >> 1) & 0x55u;
-  return threes == 0;
+  uint8_t threes = 0;  // narrow, so that the compiler tests many bytes at once
+  for (int i = 0; i < kTq2CodeBytes; ++i) {
+    threes = static_cast<uint8_t>(threes | (block[i] & (block[i] >> 1)));
+  }
+  return (threes & 0x55) == 0;
 }
 
 void pack_i2_s(const int8_t* codes, int width, uint8_t* block) {

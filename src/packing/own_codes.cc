@@ -81,33 +81,53 @@ void unpack(const uint8_t* bytes, std::span<int8_t> codes) {
   }
 }
 
-// The table's `valid` as arithmetic, which the compiler can do on many bytes at once.
-constexpr bool holds_codes(Trit5, uint8_t byte) {
-  const int top = (byte >= 84 ? 84 : 0) + (byte >= 168 ? 84 : 0);
-  return byte - top <= 80;
+// The table's `valid` as arithmetic on bytes: a value that is at most sound_limit() where the byte
+// stands for codes. Of many bytes the largest value tells, which is how the compiler can test them
+// at once.
+constexpr uint8_t soundness(Trit5, uint8_t byte) {
+  const uint8_t one = byte >= 84 ? 84 : 0;
+  const uint8_t two = byte >= 168 ? 84 : 0;
+  return static_cast<uint8_t>(byte - one - two);
 }
-constexpr bool holds_codes(Trit4, uint8_t byte) { return (byte & (byte >> 1) & 0x55) == 0; }
+constexpr uint8_t soundness(Trit4, uint8_t byte) {
+  return static_cast<uint8_t>(byte & (byte >> 1) & 0x55);
+}
+constexpr uint8_t sound_limit(Trit5) { return 80; }
+constexpr uint8_t sound_limit(Trit4) { return 0; }
 
 template <class Format>
 constexpr bool rule_equals_table() {
   for (size_t byte = 0; byte < 256; ++byte) {
-    if (holds_codes(Format{}, static_cast<uint8_t>(byte)) != kTable<Format>.valid[byte]) {
-      return false;
-    }
+    const uint8_t value = soundness(Format{}, static_cast<uint8_t>(byte));
+    if ((value <= sound_limit(Format{})) != kTable<Format>.valid[byte]) return false;
   }
   return true;
 }
 static_assert(rule_equals_table<Trit5>() && rule_equals_table<Trit4>());
 
+// The largest soundness of `size` bytes.
+template <class Format>
+uint8_t worst(const uint8_t* bytes, int64_t size) {
+  constexpr int64_t kStep = 64;
+  std::array<uint8_t, kStep> lanes = {};
+  int64_t done = 0;
+  for (; done + kStep <= size; done += kStep) {
+    for (size_t i = 0; i < kStep; ++i) {
+      const uint8_t value = soundness(Format{}, bytes[done + static_cast<int64_t>(i)]);
+      lanes[i] = lanes[i] > value ? lanes[i] : value;
+    }
+  }
+  uint8_t out = 0;
+  for (; done < size; ++done) out = std::max(out, soundness(Format{}, bytes[done]));
+  for (const uint8_t lane : lanes) out = std::max(out, lane);
+  return out;
+}
+
 template <class Format>
 bool is_valid(const uint8_t* bytes, int64_t count) {
   constexpr int64_t kPlaces = Format::kWeights.size();
   const int64_t size = (count + kPlaces - 1) / kPlaces;
-  uint8_t invalid = 0;
-  for (int64_t i = 0; i < size; ++i) {
-    invalid = static_cast<uint8_t>(invalid | (holds_codes(Format{}, bytes[i]) ? 0 : 1));
-  }
-  bool valid = invalid == 0;
+  bool valid = worst<Format>(bytes, size) <= sound_limit(Format{});
   const auto& last = kTable<Format>.codes[bytes[size - 1]];
   for (int64_t i = count - (size - 1) * kPlaces; i < kPlaces; ++i) valid &= last[i] == 0;
   return valid;
@@ -129,6 +149,12 @@ void pack_group(Layout layout, std::span<const int8_t> codes, uint8_t* bytes) {
 
 void unpack_group(Layout layout, const uint8_t* bytes, std::span<int8_t> codes) {
   layout == Layout::kTrit5 ? unpack<Trit5>(bytes, codes) : unpack<Trit4>(bytes, codes);
+}
+
+bool bytes_are_sound(Layout layout, std::span<const uint8_t> bytes) {
+  const int64_t size = static_cast<int64_t>(bytes.size());
+  return layout == Layout::kTrit5 ? worst<Trit5>(bytes.data(), size) <= sound_limit(Trit5{})
+                                  : worst<Trit4>(bytes.data(), size) <= sound_limit(Trit4{});
 }
 
 bool group_is_valid(Layout layout, const uint8_t* bytes, int64_t count) {

@@ -23,6 +23,10 @@ void pack_group(Layout layout, std::span<const int8_t> codes, uint8_t* bytes);
 // The inverse, for bytes that group_is_valid() accepts.
 void unpack_group(Layout layout, const uint8_t* bytes, std::span<int8_t> codes);
 
+// Whether every byte stands for codes, wherever groups begin; trit4 bytes are pairs of bits as
+// those of i2_s are.
+bool bytes_are_sound(Layout layout, std::span<const uint8_t> bytes);
+
 // Whether the bytes of a group of `count` codes are ones that pack_group() writes.
 bool group_is_valid(Layout layout, const uint8_t* bytes, int64_t count);
 

@@ -196,6 +196,10 @@ std::vector<uint8_t> encode_own(Layout layout, const TernaryMatrix& matrix) {
   return bytes;
 }
 
+Layout own_layout(std::span<const uint8_t> bytes, const std::string& origin) {
+  return static_cast<Layout>(read_header(bytes, origin).layout);
+}
+
 OwnView view_own(std::span<const uint8_t> bytes, const std::string& origin) {
   const Header header = read_header(bytes, origin);
   const Extent extent = extent_of(header, origin);

@@ -198,9 +198,7 @@ bool pack_row(Layout layout, std::span<const int8_t> codes, int64_t group,
 }
 
 bool pairs_are_codes(std::span<const uint8_t> bytes) {
-  uint8_t threes = 0;
-  for (const uint8_t byte : bytes) threes = static_cast<uint8_t>(threes | (byte & (byte >> 1)));
-  return (threes & 0x55) == 0;
+  return bytes_are_sound(Layout::kTrit4, bytes);
 }
 
 void unpack_columns(Layout layout, const uint8_t* row, int64_t cols, int64_t group, int64_t first,

@@ -102,6 +102,8 @@ struct OwnView {
   std::span<const float> scales;
 };
 OwnView view_own(std::span<const uint8_t> bytes, const std::string& origin);
+// The layout that the header of such bytes names; only the header is read and checked.
+Layout own_layout(std::span<const uint8_t> bytes, const std::string& origin);
 TernaryMatrix decode_own(const OwnView& view);
 
 // Bits stored, scales and padding included, over rows * cols; 0 for an empty matrix.

@@ -422,6 +422,24 @@ TEST_F(RepackTest, BothScaleConventionsOfPackedDirectoriesAreRead) {
   expect_refused(ErrorCode::kBadInput, "weight_scale' is none", [&] { Model::load(plain); });
 }
 
+// Norms inside and outside of linear maps, biases (which transformers scales too), both
+// conventions.
+TEST_F(RepackTest, PackedDirectoriesOfEveryFamilyComputeTheSame) {
+  for (const char* name : {"bitnet-packed", "llama-packed", "llama-packed-norms", "llama-wide",
+                           "llama-latent-norms", "qwen2-packed"}) {
+    SCOPED_TRACE(name);
+    const fs::path source = fs::path(TERCET_SOURCE_DIR "/tests/golden/models") / name;
+    const fs::path target = directory_ / name;
+    to(source, target, {"hf", std::nullopt});
+    const VerifyReport report = compare(source, target);
+    EXPECT_TRUE(report.ternary_equal);
+    EXPECT_LT(report.relative_rms_max, 1e-6);
+    const fs::path file = directory_ / (std::string(name) + ".gguf");
+    to(target, file, {"trit5", StoredType::kTrit5});
+    EXPECT_LT(compare(source, file).relative_rms_max, 1e-6);
+  }
+}
+
 TEST_F(RepackTest, DirectoriesAreCutIntoShards) {
   const fs::path source = directory_ / "source";
   const ModelConfig config = tiny_config();
