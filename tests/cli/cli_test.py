@@ -302,6 +302,20 @@ class Contract(unittest.TestCase):
         self.assertLess(report["verify"]["relative_rms_max"], 1e-6)
         self.assertEqual(report["file_bytes"], target.stat().st_size)
 
+    def test_convert_writes_directories(self):
+        packed = self.folder / "packed"
+        report = self.json_of("convert", self.model, f"{packed}/", "--rest-type", "f32", "--verify")
+        self.assertEqual(report["type"], "packed")
+        self.assertTrue(report["verify"]["ternary_equal"])
+        self.assertEqual(self.json_of("inspect", packed)["types"]["packed"]["tensors"], 14)
+        back = self.json_of("convert", packed, self.folder / "back.gguf", "--type", "trit4",
+                            "--rest-type", "f32", "--verify")
+        self.assertTrue(back["verify"]["ternary_equal"])
+        self.assert_error(run("convert", self.model, packed), 2, "with files in it")
+        self.assert_error(run("convert", self.model, self.folder / "x", "--type", "packed",
+                              "--format", "gguf"), 2, "--format hf")
+        self.assert_error(run("convert", self.model, self.folder / "x", "--type", "q9"), 2, "q2_0")
+
     def test_convert_leaves_nothing_behind_when_it_fails(self):
         target = self.folder / "absent" / "out.gguf"
         self.assert_error(run("convert", self.source, target), 4, "absent")
