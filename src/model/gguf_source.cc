@@ -141,4 +141,8 @@ bool GgufSource::write_tokenizer(GgufWriter& writer) const {
   return file_.find(kTokenizerModelKey) != nullptr;
 }
 
+std::optional<ChatTemplateSource> GgufSource::chat_template() const {
+  return find_chat_template(file_);
+}
+
 }  // namespace tercet

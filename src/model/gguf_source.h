@@ -27,6 +27,7 @@ class GgufSource final : public WeightSource {
   void release(const TensorSpec& spec) const override;
   std::optional<Tokenizer> load_tokenizer(std::string& note) const override;
   bool write_tokenizer(GgufWriter& writer) const override;
+  std::optional<ChatTemplateSource> chat_template() const override;
 
   const GgufFile& file() const { return file_; }
 

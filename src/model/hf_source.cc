@@ -115,7 +115,12 @@ bool HfSource::write_tokenizer(GgufWriter& writer) const {
   std::string note;
   const std::optional<Tokenizer> tokenizer = load_tokenizer(note);
   if (tokenizer) tokenizer->write_gguf(writer);
+  if (const auto source = chat_template()) write_chat_template(*source, writer);
   return tokenizer.has_value();
+}
+
+std::optional<ChatTemplateSource> HfSource::chat_template() const {
+  return find_chat_template(path());
 }
 
 }  // namespace tercet

@@ -24,6 +24,7 @@ class HfSource final : public WeightSource {
   void release(const TensorSpec& spec) const override;
   std::optional<Tokenizer> load_tokenizer(std::string& note) const override;
   bool write_tokenizer(GgufWriter& writer) const override;
+  std::optional<ChatTemplateSource> chat_template() const override;
 
  private:
   explicit HfSource(HfModel model);

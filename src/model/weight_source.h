@@ -12,6 +12,7 @@
 #include "model/rope.h"
 #include "model/ternary_rows.h"
 #include "model/weights.h"
+#include "tokenizer/chat_template.h"
 #include "tokenizer/tokenizer.h"
 
 namespace tercet {
@@ -75,6 +76,9 @@ class WeightSource {
   virtual std::optional<Tokenizer> load_tokenizer(std::string& note) const = 0;
   // Puts the tokenizer into a GGUF file; false when there is none.
   virtual bool write_tokenizer(GgufWriter& writer) const = 0;
+  // How conversations are written for this model; nothing when the files do not say. Throws
+  // kBadInput naming file and field.
+  virtual std::optional<ChatTemplateSource> chat_template() const = 0;
 
  protected:
   WeightSource(std::filesystem::path path, ModelConfig config, RopeOrder rope_order,

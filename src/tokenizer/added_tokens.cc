@@ -62,14 +62,24 @@ const AddedToken* AddedTokenMatcher::longest_at(std::string_view text) const {
   return found;
 }
 
-void AddedTokenMatcher::split(std::string_view text, bool with_special, const Output& out) const {
+const AddedToken* AddedTokenMatcher::match(std::string_view text, size_t at,
+                                           std::span<const TextRange> data) const {
+  const AddedToken* token = longest_at(text.substr(at));
+  if (token == nullptr || !token->special || !touches_any(data, at, at + token->text.size())) {
+    return token;
+  }
+  return longest_at(text.substr(at, free_bytes(data, at, text.size())));
+}
+
+void AddedTokenMatcher::split(std::string_view text, bool with_special,
+                              std::span<const TextRange> data, const Output& out) const {
   size_t done = 0;
   for (size_t at = 0; at < text.size();) {
     if (!starts_[static_cast<uint8_t>(text[at])]) {
       ++at;
       continue;
     }
-    const AddedToken* token = longest_at(text.substr(at));
+    const AddedToken* token = match(text, at, data);
     if (token == nullptr) {
       ++at;
       continue;

@@ -4,10 +4,13 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
+
+#include "tokenizer/text_range.h"
 
 namespace tercet {
 
@@ -33,12 +36,16 @@ class AddedTokenMatcher {
   bool empty() const { return tokens_.empty(); }
 
   // Calls out(stretch, nullptr) for text between tokens and out(text, token) for each token, in
-  // order; stretches are not empty. Special tokens count only `with_special`.
+  // order; stretches are not empty. Special tokens count only `with_special`, and not where they
+  // touch `data`.
   using Output = std::function<void(std::string_view stretch, const AddedToken* token)>;
-  void split(std::string_view text, bool with_special, const Output& out) const;
+  void split(std::string_view text, bool with_special, std::span<const TextRange> data,
+             const Output& out) const;
 
  private:
   const AddedToken* longest_at(std::string_view text) const;
+  // At `at`: the longest, but a special one only within bytes that are not data.
+  const AddedToken* match(std::string_view text, size_t at, std::span<const TextRange> data) const;
 
   std::vector<AddedToken> tokens_;
   std::array<bool, 256> starts_{};

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "tokenizer/decoder.h"
+#include "tokenizer/text_range.h"
 #include "tokenizer/tokenizer.h"
 
 namespace tercet {
@@ -24,6 +26,8 @@ struct SpecialIds {
 struct EncodeOptions {
   bool continues = false;     // the text follows other text
   bool with_special = false;  // control tokens written in the text are recognised
+  // But where they touch these bytes, ascending and apart: what others than the program wrote.
+  std::span<const TextRange> data = {};
 };
 
 // What stands behind class Tokenizer: one kind of tokenizer. Immutable as far as callers can see;

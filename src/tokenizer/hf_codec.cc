@@ -79,7 +79,8 @@ AddedTokenMatcher matcher_of(const std::vector<AddedToken>& tokens, bool normali
                              const NormalizerSteps& steps) {
   std::vector<AddedToken> chosen;
   for (const AddedToken& token : tokens) {
-    if (token.normalized != normalized) continue;
+    // Without a normalizer both are the same.
+    if ((token.normalized && !steps.empty()) != normalized) continue;
     chosen.push_back(token);
     if (normalized) chosen.back().text = normalize(steps, token.text, false);
     if (chosen.back().text.empty()) chosen.pop_back();
@@ -112,6 +113,8 @@ class HfCodec final : public Codec {
   std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options) const override {
     std::string repaired;
     text = valid_utf8(text, repaired);
+    // Places in a repaired text are others.
+    const bool with_special = options.with_special && (options.data.empty() || repaired.empty());
     std::vector<int32_t> ids;
     ids.reserve(text.size() / 4 + 8);
     const WorkspacePool::Lease workspace(pool_);
@@ -120,7 +123,7 @@ class HfCodec final : public Codec {
       const bool at_start = stretch.data() == text.data();
       encode_normalized(stretch, at_start, options, words, ids);
     };
-    raw_matcher_.split(text, options.with_special,
+    raw_matcher_.split(text, with_special, options.data,
                        [&](std::string_view stretch, const AddedToken* token) {
                          if (token == nullptr) return encode_stretch(stretch);
                          ids.push_back(token->id);
@@ -145,8 +148,11 @@ class HfCodec final : public Codec {
       normalized = normalize(spec_.normalizer, stretch, continues);
       text = normalized;
     }
+    // Places in the normalized text are not those of the data: where there is any, no control token
+    // is looked for a second time.
+    const bool with_special = options.with_special && options.data.empty();
     normalized_matcher_.split(
-        text, options.with_special, [&](std::string_view part, const AddedToken* token) {
+        text, with_special, {}, [&](std::string_view part, const AddedToken* token) {
           if (token != nullptr) return ids.push_back(token->id);
           const bool part_at_start = at_start && part.data() == text.data();
           pre_tokenize(spec_.pre_tokenizer, part, part_at_start, continues, words);

@@ -92,7 +92,7 @@ class SpmCodec final : public Codec {
 
   std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options) const override {
     if (!options.with_special) return encode_text(vocabulary_, text, options.continues);
-    return encode_with_special(text, options.continues);
+    return encode_with_special(text, options);
   }
 
   void append_text(int32_t id, DecodeState& state, std::string& out) const override {
@@ -118,15 +118,18 @@ class SpmCodec final : public Codec {
  private:
   // Every stretch between control pieces is a text of its own, with its own leading space, as
   // llama.cpp and the Rust tokenizers have it.
-  std::vector<int32_t> encode_with_special(std::string_view text, bool continues) const {
+  std::vector<int32_t> encode_with_special(std::string_view text,
+                                           const EncodeOptions& options) const {
     std::vector<int32_t> ids;
     const auto append = [&](std::string_view stretch, bool first) {
-      const std::vector<int32_t> encoded = encode_text(vocabulary_, stretch, continues && first);
+      const std::vector<int32_t> encoded =
+          encode_text(vocabulary_, stretch, options.continues && first);
       ids.insert(ids.end(), encoded.begin(), encoded.end());
     };
     size_t begin = 0;
     for (size_t at = 0; at < text.size();) {
-      const int32_t id = vocabulary_.match_control(text.substr(at));
+      const size_t free = free_bytes(options.data, at, text.size());
+      const int32_t id = vocabulary_.match_control(text.substr(at, free));
       if (id < 0) {
         ++at;
         continue;

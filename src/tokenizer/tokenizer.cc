@@ -52,8 +52,9 @@ std::vector<int32_t> Tokenizer::encode_continuation(std::string_view text) const
   return codec_->encode(text, {.continues = true});
 }
 
-std::vector<int32_t> Tokenizer::encode_with_special(std::string_view text) const {
-  return codec_->encode(text, {.with_special = true});
+std::vector<int32_t> Tokenizer::encode_with_special(std::string_view text,
+                                                    std::span<const TextRange> data) const {
+  return codec_->encode(text, {.with_special = true, .data = data});
 }
 
 std::vector<int32_t> Tokenizer::encode_prompt(std::string_view text) const {

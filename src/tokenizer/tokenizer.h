@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tokenizer/decode_state.h"
+#include "tokenizer/text_range.h"
 
 namespace tercet {
 
@@ -76,8 +77,10 @@ class Tokenizer {
 
   // encode() that also recognises the control and added tokens written in the text, the longest at
   // each place, e.g. "<|im_start|>" or "</s>". No BOS is added. For rendered chat templates and
-  // other text of the program's own making: in a user's text it would let the user forge turns.
-  std::vector<int32_t> encode_with_special(std::string_view text) const;
+  // other text of the program's own making: in a user's text it would let the user forge turns, so
+  // none are recognised that touch `data` (ascending ranges of bytes).
+  std::vector<int32_t> encode_with_special(std::string_view text,
+                                           std::span<const TextRange> data = {}) const;
 
   // The id of the control, user-defined or added token with exactly this text.
   std::optional<int32_t> find_special(std::string_view text) const;

@@ -7,17 +7,12 @@
 #include <utility>
 #include <vector>
 
+#include "tokenizer/text_range.h"
+
 namespace tercet::jinja {
 
 // Who wrote a stretch of text: the template, or the messages and variables it was given.
 enum class Origin : unsigned char { kTemplate, kData };
-
-// Bytes [begin, end) of a text.
-struct TextRange {
-  size_t begin = 0;
-  size_t end = 0;
-  bool operator==(const TextRange&) const = default;
-};
 
 // UTF-8 text that remembers for every byte where it came from, through slicing and joining. So the
 // tokenizer can refuse to see special tokens in what a user typed.
