@@ -21,7 +21,7 @@ ALLOWED = {
     "formats": ["core"],
     "tokenizer": ["core", "formats"],
     "model": ["core", "packing", "kernels", "formats", "tokenizer"],
-    "runtime": ["core", "kernels", "model"],
+    "runtime": ["core", "kernels", "tokenizer", "model"],
     "eval": ["core", "formats", "tokenizer", "model", "runtime"],
     "serve": ["core", "formats", "tokenizer", "model", "runtime"],
     "learn/data": ["core", "formats", "tokenizer"],

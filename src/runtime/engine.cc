@@ -57,7 +57,9 @@ const char* to_string(StopReason reason) {
   return "unknown";
 }
 
-double GenerateStats::prompt_tokens_per_s() const { return rate(prompt_tokens, prompt_seconds); }
+double GenerateStats::prompt_tokens_per_s() const {
+  return rate(prompt_tokens - reused_tokens, prompt_seconds);
+}
 
 double GenerateStats::generated_tokens_per_s() const {
   return rate(generated_tokens, generation_seconds);
@@ -76,12 +78,23 @@ std::span<const float> Engine::advance(std::span<const int32_t> tokens, LogitsFo
   if (logits_.size() < count) logits_.resize(count);
   const std::span<float> logits = std::span(logits_).first(count);
   forward_.run(tokens, cache_, logits, which);
+  tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
   return logits;
+}
+
+void Engine::truncate(int64_t length) {
+  cache_.truncate(length);
+  tokens_.resize(static_cast<size_t>(length));
+}
+
+int64_t Engine::held_prefix(std::span<const int32_t> prompt) const {
+  const size_t most = std::min(tokens_.size(), prompt.size() - 1);
+  const auto end = prompt.begin() + static_cast<std::ptrdiff_t>(most);
+  return std::mismatch(prompt.begin(), end, tokens_.begin()).first - prompt.begin();
 }
 
 // False when stopped on the way.
 bool Engine::read_prompt(std::span<const int32_t> prompt, const std::atomic<bool>* stop) {
-  reset();
   constexpr size_t kChunk = Forward::kDefaultChunk;
   for (size_t begin = 0; begin < prompt.size(); begin += kChunk) {
     if (is_set(stop)) return false;
@@ -98,7 +111,9 @@ GenerateStats Engine::generate(std::span<const int32_t> prompt, const GenerateOp
   GenerateStats stats;
   stats.prompt_tokens = std::ssize(prompt);
   const Clock::time_point start = Clock::now();
-  if (!read_prompt(prompt, options.stop)) {
+  stats.reused_tokens = options.reuse_context ? held_prefix(prompt) : 0;
+  truncate(stats.reused_tokens);
+  if (!read_prompt(prompt.subspan(static_cast<size_t>(stats.reused_tokens)), options.stop)) {
     stats.reason = StopReason::kInterrupted;
     return stats;
   }

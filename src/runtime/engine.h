@@ -26,6 +26,9 @@ struct GenerateOptions {
   SamplerOptions sampler;
   std::vector<int32_t> stop_ids;            // tokens that end the text, e.g. EOS
   const std::atomic<bool>* stop = nullptr;  // polled between tokens and chunks of the prompt
+  // Keep what the context already holds of the prompt, from its first token on, and read the rest.
+  // The text is the same as without.
+  bool reuse_context = false;
 };
 
 enum class StopReason { kMaxTokens, kStopToken, kCallback, kInterrupted };
@@ -34,6 +37,7 @@ const char* to_string(StopReason reason);  // "max_tokens", "stop_token", "callb
 struct GenerateStats {
   StopReason reason = StopReason::kMaxTokens;
   int64_t prompt_tokens = 0;
+  int64_t reused_tokens = 0;       // of the prompt, those that were not read again
   int64_t generated_tokens = 0;    // handed to the callback; a stop token is not counted
   double prompt_seconds = 0;       // reading the prompt
   double first_token_seconds = 0;  // from the call to the first token; 0 when there was none
@@ -56,27 +60,32 @@ class Engine {
   // Key-value cache and scratch memory, when all of the context is used.
   uint64_t working_bytes() const { return cache_.bytes() + forward_.scratch_bytes(); }
 
-  // Reads `prompt` (at least one token) from an empty context and generates until max_tokens, a
-  // stop token, `on_token` returns false, or the stop flag. Throws kUsage, before any work, when
-  // prompt and max_tokens together exceed the context, and like SamplerOptions::validate; kBadInput
-  // for ids outside the vocabulary.
+  // Reads `prompt` (at least one token) into an empty context, or one that holds its beginning
+  // (reuse_context), and generates until max_tokens, a stop token, `on_token` returns false, or the
+  // stop flag. Throws kUsage, before any work, when prompt and max_tokens together exceed the
+  // context, and like SamplerOptions::validate; kBadInput for ids outside the vocabulary.
   GenerateStats generate(std::span<const int32_t> prompt, const GenerateOptions& options,
                          const std::function<bool(int32_t token)>& on_token);
 
   // Forgets all tokens.
-  void reset() { cache_.truncate(0); }
+  void reset() { truncate(0); }
   // Appends tokens and returns their logits, [vocab_size] (kLast) or [tokens, vocab_size] (kAll),
   // valid until the next call. Throws like Forward::run.
   std::span<const float> advance(std::span<const int32_t> tokens, LogitsFor which);
 
  private:
   bool read_prompt(std::span<const int32_t> prompt, const std::atomic<bool>* stop);
+  void truncate(int64_t length);
+  // Tokens at the beginning of `prompt` that the context holds, all but the last at most: its
+  // logits are needed.
+  int64_t held_prefix(std::span<const int32_t> prompt) const;
 
   const Model& model_;
   const KernelTable& kernels_;
   ThreadPool pool_;
   KvCache cache_;
   Forward forward_;
+  std::vector<int32_t> tokens_;  // what the cache holds
   std::vector<float> logits_;
 };
 

@@ -158,5 +158,40 @@ TEST_F(EngineTest, TimesWhatItDoes) {
   EXPECT_GT(stats.generated_tokens_per_s(), 0.0);
 }
 
+// What a conversation does: each prompt begins with the one before and its answer.
+TEST_F(EngineTest, ReusedContextGivesTheSameTokens) {
+  std::vector<int32_t> prompt = test::random_tokens(model().config(), 40, 5);
+  Engine reusing = make_engine();
+  GenerateOptions options = greedy(6);
+  options.reuse_context = true;
+  const auto stats_of = [&](const std::vector<int32_t>& tokens) {
+    std::vector<int32_t> generated;
+    const GenerateStats stats = reusing.generate(tokens, options, [&](int32_t token) {
+      generated.push_back(token);
+      return true;
+    });
+    Engine fresh = make_engine();
+    EXPECT_EQ(generated, generate(fresh, tokens, greedy(6)));
+    EXPECT_EQ(stats.prompt_tokens, std::ssize(tokens));
+    prompt = tokens;
+    prompt.insert(prompt.end(), generated.begin(), generated.end());
+    return stats;
+  };
+  EXPECT_EQ(stats_of(prompt).reused_tokens, 0);
+  // The last token that was generated has not been read.
+  prompt.push_back(7);
+  EXPECT_EQ(stats_of(prompt).reused_tokens, 45);
+  // The same again: the last token is read for its logits.
+  std::vector<int32_t> again(prompt.begin(), prompt.end() - 6);
+  EXPECT_EQ(stats_of(again).reused_tokens, std::ssize(again) - 1);
+  again[10] = (again[10] + 1) % 5;
+  EXPECT_EQ(stats_of(again).reused_tokens, 10);
+  again[0] = (again[0] + 1) % 5;
+  EXPECT_EQ(stats_of(again).reused_tokens, 0);
+  // Shorter than what is held.
+  again.resize(20);
+  EXPECT_EQ(stats_of(again).reused_tokens, 19);
+}
+
 }  // namespace
 }  // namespace tercet
