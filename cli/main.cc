@@ -15,6 +15,7 @@ int main(int argc, char** argv) {
       "Example:\n  tercet run models/novel-b158.gguf -p \"It was a dark night\" -n 64\n\n"
       "'tercet COMMAND --help' shows the options of a command.");
   tercet::cli::add_run(app);
+  tercet::cli::add_chat(app);
   tercet::cli::add_perplexity(app);
   tercet::cli::add_convert(app);
   tercet::cli::add_inspect(app);

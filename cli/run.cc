@@ -6,14 +6,15 @@
 #include <cstdio>
 #include <memory>
 #include <optional>
-#include <random>
 #include <string>
 #include <vector>
 
 #include "cli/commands.h"
 #include "cli/common/numbers.h"
 #include "cli/common/output.h"
-#include "cli/common/signals.h"
+#include "cli/common/progress.h"
+#include "cli/common/terminal_text.h"
+#include "cli/generation_options.h"
 #include "cli/memory_check.h"
 #include "cli/model_argument.h"
 #include "core/cpu.h"
@@ -31,11 +32,7 @@ struct RunArguments {
   ModelArguments common;
   std::string prompt;
   std::string prompt_file;
-  std::optional<int64_t> max_tokens;
-  std::optional<int64_t> context;
-  std::optional<uint32_t> seed;
-  SamplerOptions sampler = {.temperature = 0.8, .top_k = 40, .top_p = 0.95, .min_p = 0.05};
-  bool ignore_eos = false;
+  GenerationArguments generation;
   bool echo = false;
   bool quiet = false;
 };
@@ -67,9 +64,10 @@ Plan make_plan(const RunArguments& arguments, const Model& model, const std::str
          "give one with -p or -f");
   }
   const int64_t limit = model.config().max_position_embeddings;
-  const int64_t context = arguments.context.value_or(limit);
+  const int64_t context = arguments.generation.context.value_or(limit);
   const int64_t room = context - std::ssize(plan.prompt);
-  plan.max_tokens = arguments.max_tokens.value_or(std::clamp<int64_t>(room, 1, kDefaultTokens));
+  plan.max_tokens =
+      arguments.generation.max_tokens.value_or(std::clamp<int64_t>(room, 1, kDefaultTokens));
   if (plan.max_tokens > room) {
     fail(ErrorCode::kUsage,
          "the prompt has {} tokens and {} are to be generated, but the context holds {}; shorten "
@@ -79,22 +77,8 @@ Plan make_plan(const RunArguments& arguments, const Model& model, const std::str
                          : " or lower -n");
   }
   // No more cache than this run can fill, unless asked for.
-  plan.context = arguments.context.value_or(std::ssize(plan.prompt) + plan.max_tokens);
+  plan.context = arguments.generation.context.value_or(std::ssize(plan.prompt) + plan.max_tokens);
   return plan;
-}
-
-GenerateOptions generate_options(const RunArguments& arguments, const Model& model,
-                                 int64_t max_tokens) {
-  GenerateOptions options;
-  options.max_tokens = max_tokens;
-  options.sampler = arguments.sampler;
-  options.sampler.seed = arguments.seed ? *arguments.seed : std::random_device{}();
-  options.stop = &stop_requested();
-  if (!arguments.ignore_eos) {
-    options.stop_ids = model.config().eos_token_ids;
-    options.stop_ids.push_back(tokenizer_of(model).eos_id());
-  }
-  return options;
 }
 
 void print_stats(const GenerateStats& stats, const Engine& engine, uint64_t seed,
@@ -125,25 +109,26 @@ Json to_json(const GenerateStats& stats, const Engine& engine, uint64_t seed) {
 
 void run(const RunArguments& arguments) {
   const auto start = std::chrono::steady_clock::now();
-  arguments.sampler.validate();
-  const Model model =
-      load_model(arguments.common.model, arguments.common.force, arguments.context.value_or(0));
+  arguments.generation.sampler.validate();
+  const Model model = load_model(arguments.common.model, arguments.common.force,
+                                 arguments.generation.context.value_or(0));
   const std::string prompt = read_prompt(arguments);
   const Plan plan = make_plan(arguments, model, prompt);
   if (!arguments.common.force) check_memory_for_context(model, plan.context);
   Engine engine(model, chosen_kernels(),
                 {.threads = arguments.common.thread_count(), .context = plan.context});
-  const GenerateOptions options = generate_options(arguments, model, plan.max_tokens);
+  const GenerateOptions options = arguments.generation.options(model, plan.max_tokens);
   const double load_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
   StreamDecoder decoder(tokenizer_of(model), prompt.empty());
   std::string text;
   const bool json = arguments.common.json;
+  const bool terminal = stdout_style().interactive;
   const auto emit = [&](std::string_view piece) {
     text += piece;
     if (json) return;
-    write_output(piece);
+    write_output(terminal ? terminal_text(piece) : std::string(piece));
     flush_output();
   };
   if (arguments.echo && !json) write_output(prompt);
@@ -174,30 +159,15 @@ void run(const RunArguments& arguments) {
 void add_run(CLI::App& app) {
   CLI::App* command = app.add_subcommand("run", "Continue a text with a model");
   auto arguments = std::make_shared<RunArguments>();
-  SamplerOptions& sampler = arguments->sampler;
   arguments->common.add_to(*command);
   CLI::Option* prompt = command->add_option("-p,--prompt", arguments->prompt,
                                             "Text to continue (default: the start of a text)");
   command
       ->add_option("-f,--file", arguments->prompt_file, "Read the prompt from a file, - for stdin")
       ->excludes(prompt);
-  command->add_option(
-      "-n,--tokens", arguments->max_tokens,
-      "Generate at most this many tokens (default: 256, or what the context leaves)");
-  command->add_option("-c,--ctx", arguments->context,
-                      "Context in tokens, prompt and answer together (default: the model's)");
-  command->add_option("--temp", sampler.temperature, "Temperature, 0 for the likeliest token")
-      ->capture_default_str();
-  command->add_option("--top-k", sampler.top_k, "Keep the K likeliest tokens, 0 for all")
-      ->capture_default_str();
-  command->add_option("--top-p", sampler.top_p, "Keep the fewest tokens that hold probability P")
-      ->capture_default_str();
-  command
-      ->add_option("--min-p", sampler.min_p, "Keep tokens at least P times as likely as the best")
-      ->capture_default_str();
-  command->add_option("--seed", arguments->seed,
-                      "Seed of the random choice (default: a random one)");
-  command->add_flag("--ignore-eos", arguments->ignore_eos, "Go on behind the end of the text");
+  arguments->generation.add_to(
+      *command, "Generate at most this many tokens (default: 256, or what the context leaves)",
+      "Context in tokens, prompt and answer together (default: the model's)");
   command->add_flag("--echo", arguments->echo, "Print the prompt before its continuation");
   command->add_flag("-q,--quiet", arguments->quiet, "No statistics on stderr");
   command->footer(

@@ -33,15 +33,22 @@ std::string bar(int64_t done, int64_t total) {
 
 }  // namespace
 
-TerminalStyle stderr_style() {
+namespace {
+
+TerminalStyle style_of(int descriptor) {
   const char* term = std::getenv("TERM");
   const char* no_color = std::getenv("NO_COLOR");
   TerminalStyle style;
   style.interactive =
-      ::isatty(STDERR_FILENO) == 1 && term != nullptr && std::string_view(term) != "dumb";
+      ::isatty(descriptor) == 1 && term != nullptr && std::string_view(term) != "dumb";
   style.colour = style.interactive && (no_color == nullptr || *no_color == '\0');
   return style;
 }
+
+}  // namespace
+
+TerminalStyle stderr_style() { return style_of(STDERR_FILENO); }
+TerminalStyle stdout_style() { return style_of(STDOUT_FILENO); }
 
 Progress::Progress(std::string label, int64_t total, bool quiet)
     : label_(std::move(label)),

@@ -7,13 +7,14 @@
 
 namespace tercet::cli {
 
-// Whether colour and a rewritten line may be used on stderr: it is a terminal that is not "dumb"
-// and NO_COLOR is not set. (`interactive` alone ignores NO_COLOR.)
+// Whether colour and a rewritten line may be used on stderr or stdout: it is a terminal that is not
+// "dumb" and NO_COLOR is not set. (`interactive` alone ignores NO_COLOR.)
 struct TerminalStyle {
   bool interactive = false;
   bool colour = false;
 };
 TerminalStyle stderr_style();
+TerminalStyle stdout_style();
 
 // Progress of long work on stderr: one rewritten line on a terminal, otherwise a plain line now and
 // then. Never touches stdout.

@@ -10,9 +10,13 @@ namespace {
 
 // A signal handler can reach nothing but globals.
 std::atomic<bool> stop_flag{false};
+std::atomic<bool> termination_flag{false};
 static_assert(std::atomic<bool>::is_always_lock_free);
 
-extern "C" void request_stop(int) { stop_flag.store(true, std::memory_order_relaxed); }
+extern "C" void request_stop(int signal) {
+  if (signal == SIGTERM) termination_flag.store(true, std::memory_order_relaxed);
+  stop_flag.store(true, std::memory_order_relaxed);
+}
 
 }  // namespace
 
@@ -29,6 +33,17 @@ void install_signal_handlers() {
   pipe_action.sa_handler = SIG_DFL;
   sigaction(SIGPIPE, &pipe_action, nullptr);
 }
+
+void survive_interrupts() {
+  struct sigaction action = {};
+  action.sa_handler = request_stop;
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGINT, &action, nullptr);
+}
+
+bool termination_requested() { return termination_flag.load(std::memory_order_relaxed); }
+
+bool take_stop_request() { return stop_flag.exchange(false, std::memory_order_relaxed); }
 
 const std::atomic<bool>& stop_requested() { return stop_flag; }
 

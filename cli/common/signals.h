@@ -13,6 +13,13 @@ void install_signal_handlers();
 // Set once the user asked to stop. Commands hand it to the library, which polls it.
 const std::atomic<bool>& stop_requested();
 
+// From here on Ctrl-C only sets the flag, however often, until it is taken: for commands that go on
+// after it. SIGTERM, which also sets the flag, means the end: termination_requested().
+void survive_interrupts();
+bool termination_requested();
+// Whether the flag was set; clears it.
+bool take_stop_request();
+
 // Throws kInterrupted when the flag is set.
 void throw_if_stopped();
 

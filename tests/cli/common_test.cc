@@ -12,6 +12,7 @@
 #include "cli/common/numbers.h"
 #include "cli/common/program.h"
 #include "cli/common/signals.h"
+#include "cli/common/terminal_text.h"
 #include "core/error.h"
 
 namespace tercet::cli {
@@ -118,6 +119,20 @@ TEST(Signals, TheFirstOneOnlySetsTheFlag) {
     EXPECT_EQ(error.code(), ErrorCode::kInterrupted);
   }
   EXPECT_EXIT(std::raise(SIGINT), ::testing::KilledBySignal(SIGINT), "");
+}
+
+TEST(TerminalText, ControlCharactersAreShownInsteadOfObeyed) {
+  EXPECT_EQ(terminal_text("a\tb\nc d\xC3\xA9\xE6\xBC\xA2"), "a\tb\nc d\xC3\xA9\xE6\xBC\xA2");
+  EXPECT_EQ(terminal_text("\x1b[31m"), "\xE2\x90\x9B[31m");
+  EXPECT_EQ(terminal_text("a\rb\x07\x7f"),
+            "a\xE2\x90\x8D"
+            "b\xE2\x90\x87\xE2\x90\xA1");
+  // U+009B begins a command as ESC [ does; U+00A0 does not.
+  EXPECT_EQ(terminal_text("\xC2\x9B"
+                          "1m\xC2\xA0"),
+            "\xEF\xBF\xBD"
+            "1m\xC2\xA0");
+  EXPECT_EQ(terminal_text(std::string_view("\0x", 2)), "\xE2\x90\x80x");
 }
 
 }  // namespace
