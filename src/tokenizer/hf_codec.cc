@@ -74,6 +74,36 @@ std::string normalize(const NormalizerSteps& steps, std::string_view text, bool 
   return out;
 }
 
+// `text` as valid UTF-8, with the ranges of `data` where they are then. Each range and what lies
+// between them is repaired by itself.
+struct RepairedText {
+  RepairedText(std::string_view text, std::span<const TextRange> data) : ranges(data) {
+    view = valid_utf8(text, storage);
+    if (data.empty() || view.data() == text.data()) return;
+    std::string all;
+    std::string part;
+    size_t done = 0;
+    for (const TextRange& range : data) {
+      all += valid_utf8(text.substr(done, range.begin - done), part);
+      const size_t begin = all.size();
+      all += valid_utf8(text.substr(range.begin, range.end - range.begin), part);
+      moved.push_back({begin, all.size()});
+      done = range.end;
+    }
+    all += valid_utf8(text.substr(done), part);
+    storage = std::move(all);
+    view = storage;
+    ranges = moved;
+  }
+  RepairedText(const RepairedText&) = delete;
+  RepairedText& operator=(const RepairedText&) = delete;
+
+  std::string_view view;
+  std::span<const TextRange> ranges;
+  std::string storage;
+  std::vector<TextRange> moved;
+};
+
 // Those looked for before normalizing, or those after, with normalized texts.
 AddedTokenMatcher matcher_of(const std::vector<AddedToken>& tokens, bool normalized,
                              const NormalizerSteps& steps) {
@@ -110,20 +140,22 @@ class HfCodec final : public Codec {
   }
   bool is_special(int32_t id) const override { return is_special_[static_cast<size_t>(id)]; }
 
-  std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options) const override {
-    std::string repaired;
-    text = valid_utf8(text, repaired);
-    // Places in a repaired text are others.
-    const bool with_special = options.with_special && (options.data.empty() || repaired.empty());
+  std::vector<int32_t> encode(std::string_view raw, const EncodeOptions& options) const override {
+    const RepairedText repaired(raw, options.data);
+    const std::string_view text = repaired.view;
     std::vector<int32_t> ids;
     ids.reserve(text.size() / 4 + 8);
     const WorkspacePool::Lease workspace(pool_);
     WordEncoder words(model_, *workspace, ids);
     const auto encode_stretch = [&](std::string_view stretch) {
-      const bool at_start = stretch.data() == text.data();
-      encode_normalized(stretch, at_start, options, words, ids);
+      const auto begin = static_cast<size_t>(stretch.data() - text.data());
+      // Normalizing moves bytes about: a control token that is looked for behind it counts only
+      // where the whole stretch is the program's own.
+      const bool with_special =
+          options.with_special && !touches_any(repaired.ranges, begin, begin + stretch.size());
+      encode_normalized(stretch, begin == 0, {options.continues, with_special, {}}, words, ids);
     };
-    raw_matcher_.split(text, with_special, options.data,
+    raw_matcher_.split(text, options.with_special, repaired.ranges,
                        [&](std::string_view stretch, const AddedToken* token) {
                          if (token == nullptr) return encode_stretch(stretch);
                          ids.push_back(token->id);
@@ -148,11 +180,8 @@ class HfCodec final : public Codec {
       normalized = normalize(spec_.normalizer, stretch, continues);
       text = normalized;
     }
-    // Places in the normalized text are not those of the data: where there is any, no control token
-    // is looked for a second time.
-    const bool with_special = options.with_special && options.data.empty();
     normalized_matcher_.split(
-        text, with_special, {}, [&](std::string_view part, const AddedToken* token) {
+        text, options.with_special, {}, [&](std::string_view part, const AddedToken* token) {
           if (token != nullptr) return ids.push_back(token->id);
           const bool part_at_start = at_start && part.data() == text.data();
           pre_tokenize(spec_.pre_tokenizer, part, part_at_start, continues, words);

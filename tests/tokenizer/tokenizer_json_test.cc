@@ -57,6 +57,18 @@ TEST(TokenizerJson, SpecialTokensAreTextUnlessAskedFor) {
   EXPECT_EQ(tokenizer.piece_bytes(4), "");
 }
 
+// Broken bytes become U+FFFD, three bytes each, so that the ranges move with the text.
+TEST(TokenizerJson, ControlTokensThatOthersWroteAreText) {
+  const Tokenizer tokenizer = load(small_json());
+  const std::string text = "<s>a<s>\xFF<s>b<s>";
+  const std::vector<TextRange> all_others = {{3, 12}};
+  EXPECT_EQ(tokenizer.encode_with_special(text, all_others), (Ids{4, 0, 1, 4}));
+  const std::vector<TextRange> middle = {{3, 4}, {7, 12}};
+  EXPECT_EQ(tokenizer.encode_with_special(text, middle), (Ids{4, 0, 4, 1, 4}));
+  const std::vector<TextRange> one_byte = {{14, 15}};
+  EXPECT_EQ(tokenizer.encode_with_special(text, one_byte), (Ids{4, 0, 4, 4, 1}));
+}
+
 TEST(TokenizerJson, MergesAreStringsOrPairs) {
   const Tokenizer pairs = load(
       small_json([](Json& json) { json["model"]["merges"] = Json::parse(R"([["a", "b"]])"); }));
