@@ -22,6 +22,9 @@ inline bool is_utf8(std::string_view text) {
 // What holds for every tokenizer and every text: encoding is total, its ids exist, and streaming
 // never shows half a character.
 inline void check_text(const Tokenizer& tokenizer, std::string_view text) {
+  for (const int32_t id : tokenizer.encode_with_special(text)) {
+    require(id >= 0 && id < tokenizer.vocab_size(), "encoding gives ids of the vocabulary");
+  }
   const std::vector<int32_t> ids = tokenizer.encode_prompt(text);
   StreamDecoder stream(tokenizer, true);
   for (const int32_t id : ids) {
@@ -46,6 +49,7 @@ inline void check_tokenizer(const Tokenizer& tokenizer) {
   for (int32_t id = 0; id < some; ++id) {
     const int32_t twice[] = {id, id};
     (void)tokenizer.piece(id);
+    (void)tokenizer.piece_bytes(id);
     (void)tokenizer.decode(twice);
   }
 }

@@ -178,6 +178,10 @@ def vocabulary_seeds():
                                     ("tokenizer.ggml.scores", ARRAY, (F32, [0.0])),
                                     ("tokenizer.ggml.token_type", ARRAY, (STRING, ["1"]))])
     yield "gpt2", gguf(gpt2_vocabulary())
+    for pre in ("llama-bpe", "qwen2", "smollm", "tekken", "deepseek-llm"):
+        yield pre, gguf([entry if entry[0] != "tokenizer.ggml.pre" else (entry[0], STRING, pre)
+                         for entry in gpt2_vocabulary()])
+    yield "mystery-pre", gguf(gpt2_vocabulary()[:1] + [("tokenizer.ggml.pre", STRING, "?")])
 
 
 def safetensors(header, data=b""):
@@ -323,6 +327,24 @@ def block_seeds():
     yield "q8_0-infinite", bytes([8, 1, 1]) + b"\0\x7c" + bytes(32)
 
 
+def tokenizer_json_seeds():
+    golden = pathlib.Path(__file__).resolve().parent.parent / "tests" / "golden" / "tokenizers"
+    for file in sorted(golden.glob("*.json")):
+        if file.name == "golden.json":
+            continue
+        document = json.loads(file.read_text(encoding="utf-8"))
+        model = document["model"]
+        # A few merges are enough to start from; the ids stay as they are.
+        model["merges"] = model["merges"][:12]
+        kept = {left + right for left, right in model["merges"]}
+        model["vocab"] = {text: id for text, id in model["vocab"].items()
+                          if len(text) == 1 or text in kept or text.startswith("<")}
+        yield file.stem, json.dumps(document, separators=(",", ":")).encode()
+    yield "empty", b"{}"
+    yield "deep", b'{"normalizer":' + b'{"type":"Sequence","normalizers":[' * 80
+    yield "hole", b'{"model":{"vocab":{"a":0,"b":4000},"merges":[]}}'
+
+
 def encode_seeds():
     yield "english", b"the nathan an banana the\n\n thethe"
     yield "mixed", "caf\u00e9 \u4e2d\u6587 e\u0301 \U0001F600\U0001F468\u200d\U0001F469 \u2581a".encode()
@@ -335,7 +357,7 @@ def encode_seeds():
 TARGETS = {"gguf": gguf_seeds, "gguf_model": gguf_model_seeds, "gguf_vocabulary": vocabulary_seeds,
            "safetensors": safetensors_seeds, "config_json": config_seeds, "index_json": index_seeds,
            "sentencepiece": sentencepiece_seeds, "own_layout": own_seeds, "blocks": block_seeds,
-           "encode": encode_seeds}
+           "encode": encode_seeds, "tokenizer_json": tokenizer_json_seeds}
 
 
 def main(arguments):

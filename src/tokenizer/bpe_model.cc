@@ -78,13 +78,15 @@ void BpeModel::index_bytes() {
   }
 }
 
+bool BpeModel::has_all_bytes() const {
+  return std::all_of(byte_ids_.begin(), byte_ids_.end(), [](int32_t id) { return id >= 0; });
+}
+
 // Worth it for models that take whole texts as one word. Whole-word look-ups reach across every
 // boundary, and so do unknown characters that fuse, or vanish and leave their neighbours adjacent.
 void BpeModel::index_char_pairs() {
-  const bool unknown_possible =
-      std::any_of(byte_ids_.begin(), byte_ids_.end(), [](int32_t id) { return id < 0; });
   const bool unknown_stays_alone = unknown_id_ >= 0 && !fuse_unknown_;
-  splits_long_ = !byte_level_ && !ignore_merges_ && (unknown_stays_alone || !unknown_possible);
+  splits_long_ = !byte_level_ && !ignore_merges_ && (unknown_stays_alone || has_all_bytes());
   if (!splits_long_) return;
   for (const auto& [left, right] : merges_) {
     const std::string text =

@@ -63,6 +63,8 @@ class BpeModel {
   bool byte_level() const { return byte_level_; }
   bool byte_fallback() const { return byte_fallback_; }
   bool ignore_merges() const { return ignore_merges_; }
+  // Whether every byte has a token, of its own or to fall back to.
+  bool has_all_bytes() const;
   // Ids of the halves of each merge, in order of rank.
   const std::vector<std::pair<int32_t, int32_t>>& merges() const { return merges_; }
   const MergeTable& merge_table() const { return table_; }

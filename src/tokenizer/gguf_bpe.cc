@@ -12,6 +12,7 @@
 #include "tokenizer/merge_scores.h"
 #include "tokenizer/pre_types.h"
 #include "tokenizer/tokenizer_json.h"
+#include "tokenizer/unicode.h"
 #include "tokenizer/word_scanner.h"
 
 namespace tercet {
@@ -19,6 +20,16 @@ namespace {
 
 // Of files that only their tokenizer.json describes; other readers refuse it.
 constexpr const char* kJsonPre = "huggingface-json";
+
+// Byte-level tokens are text; nothing else can be looked for in one.
+void check_utf8(const std::vector<Piece>& pieces, const std::string& origin) {
+  std::string repaired;
+  for (size_t id = 0; id < pieces.size(); ++id) {
+    if (valid_utf8(pieces[id].text, repaired) == pieces[id].text) continue;
+    fail(ErrorCode::kBadInput, "'{}': {}[{}] = '{}' is not UTF-8", origin, kGgufTokens, id,
+         printable(pieces[id].text));
+  }
+}
 
 // "a b"; a space can only stand between, since byte-level tokens have none.
 std::vector<std::pair<std::string, std::string>> read_merges(const GgufFile& file) {
@@ -195,23 +206,29 @@ HfSpec read_gguf_bpe(const GgufFile& file) {
   HfSpec spec;
   spec.bpe.origin = origin;
   spec.bpe.pieces = read_gguf_pieces(file);
+  check_utf8(spec.bpe.pieces, origin);
   spec.bpe.merges = read_merges(file);
   apply_pre_type(*type, origin, spec);
   collect_added(spec);
   read_decoder({{"type", "ByteLevel"}}, origin, spec);
+  // The unknown token has a role elsewhere; bytes that are no token vanish, as in llama.cpp.
   read_special_ids(file, type->add_bos, spec.special_ids, spec.bpe.pieces.size());
-  spec.bpe.unknown_id = spec.special_ids.unknown;
   return spec;
 }
 
 bool gguf_needs_json(const HfSpec& spec) {
-  return !added_tokens_are_plain(spec) || !prompt_is_plain(spec.special_ids) ||
+  return spec.bpe.unknown_id >= 0 || !added_tokens_are_plain(spec) ||
+         !prompt_is_plain(spec.special_ids) ||
          matching_pre_type(spec, spec.bpe.byte_level, spec.bpe.ignore_merges) == nullptr;
 }
 
 void write_gguf_bpe(const HfSpec& spec, const BpeModel& model, GgufWriter& writer) {
   write_common(spec.special_ids, model.pieces(), writer);
-  const bool plain = added_tokens_are_plain(spec) && prompt_is_plain(spec.special_ids);
+  // Files "gpt2" cannot say that a byte outside the vocabulary becomes the unknown token.
+  const bool unknown_bytes =
+      model.byte_level() && model.unknown_id() >= 0 && !model.has_all_bytes();
+  const bool plain =
+      !unknown_bytes && added_tokens_are_plain(spec) && prompt_is_plain(spec.special_ids);
   const PreType* type =
       plain ? matching_pre_type(spec, model.byte_level(), model.ignore_merges()) : nullptr;
   if (plain && type == nullptr) {

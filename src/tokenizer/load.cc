@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which files a tokenizer is read from, and what those beside its definition add.
 #include <algorithm>
+#include <span>
 #include <system_error>
 #include <utility>
 
@@ -26,7 +27,6 @@ namespace fs = std::filesystem;
 
 constexpr const char* kConfigName = "tokenizer_config.json";
 constexpr const char* kSpecialTokensName = "special_tokens_map.json";
-constexpr uint64_t kMaxJsonBytes = uint64_t{256} << 20;
 
 // What the files beside a definition say; texts are empty where they say nothing.
 struct Roles {
@@ -107,11 +107,19 @@ void apply_roles(const Roles& roles, HfSpec& spec) {
   if (ids.eos >= 0) ids.ends = {ids.eos};
 }
 
-std::unique_ptr<const Codec> load_json(const fs::path& path) {
-  HfSpec spec = read_tokenizer_json(path);
-  apply_roles(read_roles(path), spec);
-  if (gguf_needs_json(spec)) spec.json = read_text_file(path, kMaxJsonBytes);
+std::unique_ptr<const Codec> make_json_codec(std::string_view text, const std::string& origin,
+                                             const Roles& roles) {
+  HfSpec spec = parse_tokenizer_json(text, origin);
+  apply_roles(roles, spec);
+  if (gguf_needs_json(spec)) spec.json = text;
   return make_hf_codec(std::move(spec));
+}
+
+std::unique_ptr<const Codec> load_json(const fs::path& path) {
+  const MappedFile file(path);
+  const std::span<const uint8_t> bytes = file.bytes();
+  return make_json_codec({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path.string(),
+                         read_roles(path));
 }
 
 std::unique_ptr<const Codec> load_sentencepiece(const fs::path& path) {
@@ -128,6 +136,10 @@ Tokenizer Tokenizer::load(const fs::path& path) {
   const fs::path definition = tokenizer_definition(path);
   const bool is_json = definition.extension() == ".json";
   return Tokenizer(is_json ? load_json(definition) : load_sentencepiece(definition));
+}
+
+Tokenizer Tokenizer::from_json(std::string_view text, const std::string& origin) {
+  return Tokenizer(make_json_codec(text, origin, {}));
 }
 
 Tokenizer Tokenizer::from_gguf(const GgufFile& file) {

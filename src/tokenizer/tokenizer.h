@@ -48,6 +48,8 @@ class Tokenizer {
   static Tokenizer load(const std::filesystem::path& path);
   // Throws kBadInput, kUnsupported (e.g. an unknown tokenizer.ggml.pre) naming file and key.
   static Tokenizer from_gguf(const GgufFile& file);
+  // The text of a tokenizer.json without the files beside it; `origin` names it in errors.
+  static Tokenizer from_json(std::string_view text, const std::string& origin);
   // Sets the tokenizer.ggml.* keys, so that from_gguf() gives the same tokenizer.
   void write_gguf(GgufWriter& writer) const;
 

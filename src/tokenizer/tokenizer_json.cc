@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "core/error.h"
-#include "core/file.h"
 #include "formats/json_fields.h"
 #include "formats/printable.h"
 #include "tokenizer/byte_piece.h"
@@ -198,13 +197,6 @@ HfSpec parse_tokenizer_json(std::string_view text, const std::string& origin) {
   read_decoder(member(json, "decoder"), origin, spec);
   read_post_processor(member(json, "post_processor"), origin, spec);
   return spec;
-}
-
-HfSpec read_tokenizer_json(const std::filesystem::path& path) {
-  const MappedFile file(path);
-  const std::span<const uint8_t> bytes = file.bytes();
-  return parse_tokenizer_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()},
-                              path.string());
 }
 
 }  // namespace tercet

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <filesystem>
 #include <string>
 #include <string_view>
 
@@ -13,9 +12,6 @@ namespace tercet {
 // Reads the text of a tokenizer.json; `origin` names it in errors. Throws kBadInput when it is
 // damaged, kUnsupported naming what of it this program does not interpret.
 HfSpec parse_tokenizer_json(std::string_view text, const std::string& origin);
-
-// parse_tokenizer_json of a file. Throws kIo when it cannot be read.
-HfSpec read_tokenizer_json(const std::filesystem::path& path);
 
 // The parts of a tokenizer.json, for readers of other files that describe a tokenizer in its terms.
 // Null means absent.

@@ -199,6 +199,27 @@ TEST_F(TokenizerDirectory, TheTemplateOfTheFilePutsTokensAroundPrompts) {
             (Ids{2, 5}));
 }
 
+// In GGUF as well, where a role of "unknown" does not mean that bytes become that token.
+TEST_F(TokenizerDirectory, BytesOutsideTheVocabulary) {
+  const auto through_gguf = [&](const Tokenizer& tokenizer, bool has_json) {
+    GgufWriter writer(directory_.file("a.gguf"));
+    tokenizer.write_gguf(writer);
+    writer.finish();
+    const GgufFile file(directory_.file("a.gguf"));
+    EXPECT_EQ(file.find("tokenizer.huggingface.json") != nullptr, has_json);
+    return Tokenizer::from_gguf(file);
+  };
+  const Tokenizer vanishing = with_config(R"({"unk_token": "<s>"})");
+  EXPECT_EQ(vanishing.unknown_id(), 4);
+  EXPECT_EQ(vanishing.encode("azb"), (Ids{2}));
+  EXPECT_EQ(through_gguf(vanishing, false).encode("azb"), (Ids{2}));
+  write_bytes(directory_.file("tokenizer.json"),
+              small_json([](Json& json) { json["model"]["unk_token"] = "<s>"; }).dump());
+  const Tokenizer shown = with_config("{}");
+  EXPECT_EQ(shown.encode("azb"), (Ids{0, 4, 1}));
+  EXPECT_EQ(through_gguf(shown, true).encode("azb"), (Ids{0, 4, 1}));
+}
+
 // GGUF files of byte-level vocabularies.
 class GgufBpe : public ::testing::Test {
  protected:
@@ -257,6 +278,9 @@ TEST_F(GgufBpe, RefusesWhatItCannotKnow) {
           set("tokenizer.ggml.add_bos_token", GgufValue::boolean(true)));
   refused(ErrorCode::kBadInput, "describes 6",
           set("tokenizer.huggingface.json", GgufValue::string(small_json().dump())));
+  refused(ErrorCode::kBadInput, "tokens[1] = '?' is not UTF-8",
+          set("tokenizer.ggml.tokens",
+              GgufValue::strings({"a", "\xE2", "ab", "\u0120", "<s>", "<tool>", "<eot>"})));
   refused(ErrorCode::kBadInput, "two tokens",
           set("tokenizer.ggml.tokens",
               GgufValue::strings({"a", "a", "ab", "\u0120", "<s>", "<tool>", "<eot>"})));
