@@ -10,6 +10,7 @@ package.
 """
 
 import argparse
+import datetime
 import json
 import os
 import pathlib
@@ -86,10 +87,16 @@ def main():
         file.flush()
         results = [measure(arguments.tercet, path, text, file.name, lines, arguments.rounds)
                    for path in arguments.tokenizers for lines in (False, True)]
-    print(json.dumps({"command": " ".join(sys.argv), "reference": "tokenizers " + tokenizers_version,
-                      "text_bytes": len(text.encode()), "rounds": arguments.rounds,
-                      "cpu": cpu_name(), "load_average": os.getloadavg()[0],
-                      "results": results}, indent=2))
+    version = subprocess.run([arguments.tercet, "--version"], stdout=subprocess.PIPE, check=True)
+    print(json.dumps({"command": " ".join(sys.argv), "version": version.stdout.decode().strip(),
+                      "date": datetime.date.today().isoformat(),
+                      "machine": {"cpu": cpu_name(), "cores": os.cpu_count(),
+                                  "memory_bytes": os.sysconf("SC_PAGE_SIZE") *
+                                  os.sysconf("SC_PHYS_PAGES"),
+                                  "load_average": os.getloadavg()[0]},
+                      "reference": "tokenizers " + tokenizers_version,
+                      "text": {"name": str(arguments.text[0]), "bytes": len(text.encode())},
+                      "rounds": arguments.rounds, "results": results}, indent=2))
 
 
 def cpu_name():

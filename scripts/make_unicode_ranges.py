@@ -66,7 +66,8 @@ def main():
         new = (code for code in members(category) if unicodedata.category(chr(code)) == "Cn")
         newer += [(first, last, "\"%s\"" % category) for first, last in ranges(new)]
     print()
-    write("NewerRange", "kNewerRanges", "{first, last, general category} of what Unicode gained after version 14.", newer)
+    write("NewerRange", "kNewerRanges",
+          "{first, last, general category} of what Unicode gained after version 14.", newer)
     print("// clang-format on")
 
 

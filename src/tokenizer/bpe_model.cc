@@ -2,7 +2,6 @@
 #include "tokenizer/bpe_model.h"
 
 #include <algorithm>
-#include <functional>
 
 #include "core/error.h"
 #include "formats/printable.h"
@@ -147,7 +146,7 @@ void BpeModel::encode_uncached(std::string_view word, BpeWorkspace& workspace,
   if (workspace.ids.size() <= kFewPieces) {
     merge_few(workspace);
   } else {
-    merge_many(workspace);
+    workspace.merger.merge(table_, workspace.ids);
   }
   ids.insert(ids.end(), workspace.ids.begin(), workspace.ids.end());
 }
@@ -225,58 +224,6 @@ void BpeModel::merge_few(BpeWorkspace& workspace) const {
     if (i + 1 < count) merges[i] = table_.find(ids[i], ids[i + 1]);
   }
   ids.resize(count);
-}
-
-// A heap of {rank, place of the left half}; an entry is stale when the pair there now has another
-// rank. O(n log n).
-void BpeModel::merge_many(BpeWorkspace& workspace) const {
-  constexpr int64_t kNone = -1;
-  constexpr int32_t kGone = -1;
-  std::vector<int32_t>& ids = workspace.ids;
-  auto& links = workspace.links;  // previous and next
-  std::vector<uint64_t>& agenda = workspace.agenda;
-  const auto count = static_cast<int64_t>(ids.size());
-  links.resize(ids.size());
-  agenda.clear();
-  const auto link = [&](int64_t at) -> auto& { return links[static_cast<size_t>(at)]; };
-  const auto id = [&](int64_t at) -> int32_t& { return ids[static_cast<size_t>(at)]; };
-  const auto merge_at = [&](int64_t at) { return table_.find(id(at), id(link(at).second)); };
-  const auto entry = [](uint32_t rank, int64_t at) {
-    return uint64_t{rank} << 32 | static_cast<uint64_t>(at);
-  };
-  for (int64_t at = 0; at < count; ++at) {
-    link(at) = {at - 1, at + 1 < count ? at + 1 : kNone};
-  }
-  for (int64_t at = 0; at + 1 < count; ++at) {
-    const uint32_t rank = merge_at(at).rank;
-    if (rank != MergeTable::kNoRank) agenda.push_back(entry(rank, at));
-  }
-  std::make_heap(agenda.begin(), agenda.end(), std::greater<>());
-  const auto propose = [&](int64_t at) {
-    const uint32_t rank = merge_at(at).rank;
-    if (rank == MergeTable::kNoRank) return;
-    agenda.push_back(entry(rank, at));
-    std::push_heap(agenda.begin(), agenda.end(), std::greater<>());
-  };
-  while (!agenda.empty()) {
-    std::pop_heap(agenda.begin(), agenda.end(), std::greater<>());
-    const uint64_t best = agenda.back();
-    agenda.pop_back();
-    const auto at = static_cast<int64_t>(best & 0xFFFFFFFFu);
-    const int64_t right = link(at).second;
-    if (id(at) == kGone || right == kNone) continue;
-    const MergeTable::Merge merge = merge_at(at);
-    if (merge.rank != best >> 32) continue;
-    id(at) = merge.id;
-    id(right) = kGone;
-    link(at).second = link(right).second;
-    if (link(at).second != kNone) {
-      link(link(at).second).first = at;
-      propose(at);
-    }
-    if (link(at).first != kNone) propose(link(at).first);
-  }
-  std::erase(ids, kGone);
 }
 
 }  // namespace tercet

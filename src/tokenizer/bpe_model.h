@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tokenizer/char_pairs.h"
+#include "tokenizer/heap_merger.h"
 #include "tokenizer/merge_table.h"
 #include "tokenizer/token_index.h"
 #include "tokenizer/tokenizer.h"
@@ -35,8 +36,7 @@ struct BpeWorkspace {
   WordCache cache;
   std::vector<int32_t> ids;
   std::vector<MergeTable::Merge> merges;
-  std::vector<std::pair<int64_t, int64_t>> links;
-  std::vector<uint64_t> agenda;
+  HeapMerger merger;
   std::string text;
 
   // Gives back what one huge word needed.
@@ -45,8 +45,7 @@ struct BpeWorkspace {
     if (ids.capacity() <= kKeep) return;
     ids = {};
     merges = {};
-    links = {};
-    agenda = {};
+    merger.shrink();
     text = {};
   }
 };
@@ -89,7 +88,6 @@ class BpeModel {
   void split_into_characters(std::string_view word, BpeWorkspace& workspace) const;
   bool split_into_bytes(std::string_view character, std::vector<int32_t>& ids) const;
   void merge_few(BpeWorkspace& workspace) const;
-  void merge_many(BpeWorkspace& workspace) const;
 
   std::string origin_;
   std::vector<Piece> pieces_;

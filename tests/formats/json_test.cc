@@ -41,6 +41,37 @@ TEST(Json, RefusesWhatIsNotJson) {
   expect_error(ErrorCode::kBadInput, "more than the 4", [] { parse_json("[1,2]", "t", 4); });
 }
 
+TEST(Json, HandsTablesOverEntryByEntry) {
+  std::vector<std::string> seen;
+  const JsonTableEntry take = [&](std::string& key, Json& value) {
+    seen.push_back(key + "=" + value.dump());
+  };
+  const std::string text =
+      R"({"x":[{"m":{"t":{"n":1}}}],"m":{"k":{"t":2},"t":{"a":1,"a":[2,{"t":[]}],"b":{"c":{}}},
+          "l":[3,[4,"5"],{"a":6}],"u":{"t":7}},"t":8})";
+  const Json document = parse_json(text, "t", 1 << 20, {{"m.t", take}, {"m.l", take}});
+  EXPECT_EQ(seen, (std::vector<std::string>{"a=1", "a=[2,{\"t\":[]}]", "b={\"c\":{}}", "=3",
+                                            "=[4,\"5\"]", "={\"a\":6}"}));
+  EXPECT_EQ(document, Json::parse(R"({"x":[{"m":{"t":{"n":1}}}],
+      "m":{"k":{"t":2},"t":{},"l":[],"u":{"t":7}},"t":8})"));
+  // A scalar in a table's place is the document's.
+  EXPECT_EQ(parse_json(R"({"m":{"t":1}})", "t", 100, {{"m.t", take}}),
+            Json::parse(R"({"m":{"t":1}})"));
+}
+
+TEST(Json, BoundsTheValuesOfADocumentNotThoseOfATable) {
+  std::string many = "0";
+  for (int i = 0; i < 4'000'000; ++i) many += ",0";
+  expect_error(ErrorCode::kBadInput, "values", [&] { parse_json("[" + many + "]", "t"); });
+  size_t count = 0;
+  const JsonTableEntry take = [&](std::string&, Json&) { ++count; };
+  parse_json("{\"a\":[" + many + "]}", "t", 64u << 20, {{"a", take}});
+  EXPECT_EQ(count, 4'000'001u);
+  expect_error(ErrorCode::kBadInput, "values", [&] {
+    parse_json("{\"a\":[[" + many + "]]}", "t", 64u << 20, {{"a", take}});
+  });
+}
+
 TEST(JsonFields, IntegersMustBeIntegers) {
   const Json json = parse_json(
       R"({"real":1.5,"huge":1e30,"text":"12","wide":9223372036854775808,"ok":-7,"nil":null})", "t");
