@@ -344,6 +344,27 @@ class Contract(unittest.TestCase):
             self.assertEqual([int(i) for i in ids], report["ids"])
         self.assertEqual(self.json_of("tokenize", self.model, "")["ids"], [])
 
+    def test_tokenize_shows_decodes_and_works_line_by_line(self):
+        shown = run("tokenize", self.model, "The light\n\x01<s>").stdout
+        self.assertIn("\u2423", shown)  # a space
+        self.assertIn("\\n", shown)
+        self.assertIn("\\x01", shown)
+        special = self.json_of("tokenize", self.model, "a<s>", "--special")["ids"]
+        self.assertIn(1, special)
+        self.assertNotIn(1, self.json_of("tokenize", self.model, "a<s>")["ids"])
+        ids = run("tokenize", self.model, "--ids", "The light house").stdout
+        self.assertEqual(run("tokenize", self.model, "--decode", ids).stdout, "The light house\n")
+        self.assertEqual(self.json_of("tokenize", self.model, "--decode", ids)["text"],
+                         "The light house")
+        for wrong in ("1 x", "999999", "-1", "99999999999"):
+            self.assertEqual(run("tokenize", self.model, "--decode", text=wrong).returncode, 3)
+        lines = run("tokenize", self.model, "--lines", "--json", text="The light\n\nhouse").stdout
+        documents = [json.loads(line) for line in lines.splitlines()]
+        self.assertEqual([document["text"] for document in documents], ["The light", "", "house"])
+        report = json.loads(run("tokenize", self.model, "--time", 2, text="The light house").stdout)
+        self.assertEqual(report["tokens"], len(ids.split()))
+        self.assertEqual(run("tokenize", self.model, "a", "--special", "--prompt").returncode, 2)
+
     def test_standard_error_may_be_full(self):
         with open("/dev/full", "w", encoding="utf-8") as full:
             for arguments, code in ((("run", "nowhere.gguf"), 4),
