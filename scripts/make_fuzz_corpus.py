@@ -345,6 +345,27 @@ def tokenizer_json_seeds():
     yield "hole", b'{"model":{"vocab":{"a":0,"b":4000},"merges":[]}}'
 
 
+def chat_template_seeds():
+    folder = pathlib.Path(__file__).resolve().parent.parent / "tests" / "golden" / "chat_templates"
+    for file in sorted(folder.glob("*.jinja")):
+        yield file.stem, file.read_bytes()
+    for name, text in (
+            ("class", "{{ ''.__class__.__mro__[1].__subclasses__() }}"),
+            ("format", "{{ '{0.__class__}'.format(1) }}{{ '%-9s|%05.1f' % ('a', 1.5) }}"),
+            ("include", "{% include 'a' %}"),
+            ("loops", "{% for a in range(9) %}{% for b in range(a) %}{{ loop.index }}{% endfor %}{% endfor %}"),
+            ("macro", "{% macro m(n=3) %}{% if n %}{{ m(n - 1) }}{{ n }}{% endif %}{% endmacro %}{{ m() }}"),
+            ("namespace", "{% set n = namespace(s='a') %}{% for i in [1, 2] %}{% set n.s = n.s ~ n.s %}"
+                          "{% endfor %}{{ n.s }}"),
+            ("text", "{{ messages[1].content.strip().split('i')|join('-')|upper }}{{ messages|tojson(indent=2) }}"),
+            ("lists", "{{ [3, 1, 2]|sort|map('string')|join }}{{ messages|groupby('role')|length }}"
+                      "{{ messages|selectattr('role', 'equalto', 'user')|map(attribute='content')|list }}"),
+            ("numbers", "{{ 7 // -2 }}{{ 7 % -2 }}{{ 2 ** 62 }}{{ 1e308 * 10 }}{{ '1_0'|int }}"),
+            ("call", "{% macro m() %}<{{ caller('a') }}>{% endmacro %}{% call(x) m() %}{{ x }}{% endcall %}"),
+            ("filter", "{% filter trim|upper %} {{ messages[0].content }} {% endfilter %}")):
+        yield name, text.encode()
+
+
 def encode_seeds():
     yield "english", b"the nathan an banana the\n\n thethe"
     yield "mixed", "caf\u00e9 \u4e2d\u6587 e\u0301 \U0001F600\U0001F468\u200d\U0001F469 \u2581a".encode()
@@ -357,7 +378,8 @@ def encode_seeds():
 TARGETS = {"gguf": gguf_seeds, "gguf_model": gguf_model_seeds, "gguf_vocabulary": vocabulary_seeds,
            "safetensors": safetensors_seeds, "config_json": config_seeds, "index_json": index_seeds,
            "sentencepiece": sentencepiece_seeds, "own_layout": own_seeds, "blocks": block_seeds,
-           "encode": encode_seeds, "tokenizer_json": tokenizer_json_seeds}
+           "chat_template": chat_template_seeds, "encode": encode_seeds,
+           "tokenizer_json": tokenizer_json_seeds}
 
 
 def main(arguments):

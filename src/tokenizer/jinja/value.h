@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <unordered_map>
 #include <utility>
 #include <variant>
@@ -28,6 +29,12 @@ struct Undefined {
 };
 struct None {};
 
+// Whether a variant holds a T as T.
+template <typename T, typename Variant>
+inline constexpr bool is_alternative = false;
+template <typename T, typename... Ts>
+inline constexpr bool is_alternative<T, std::variant<Ts...>> = (std::is_same_v<T, Ts> || ...);
+
 // A value of the template language, with Python's meaning. Cheap to copy; everything but Namespace
 // and the state of a Loop is immutable.
 class Value {
@@ -39,7 +46,7 @@ class Value {
 
   Value() = default;  // undefined
   template <typename T>
-  requires std::constructible_from<Storage, std::in_place_type_t<T>, T>
+  requires is_alternative<T, Storage>
   explicit Value(T value) : storage_(std::in_place_type<T>, std::move(value)) {}
   explicit Value(std::string text, Origin origin = Origin::kTemplate)
       : Value(std::make_shared<const Text>(std::move(text), origin)) {}
