@@ -43,7 +43,7 @@ const jinja::Map& variables() {
 
 void check_ranges(const Text& text) {
   size_t end = 0;
-  for (const jinja::TextRange& range : text.data_ranges()) {
+  for (const TextRange& range : text.data_ranges()) {
     require(range.begin >= end && range.begin < range.end, "ranges of data ascend");
     end = range.end;
   }
