@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "formats/gguf.h"
 #include "formats/gguf_types.h"
+#include "formats/printable.h"
 
 namespace tercet {
 namespace {
@@ -18,13 +19,14 @@ std::string type_text(const GgufValue& value) {
 [[noreturn]] void wrong_type(const GgufFile& file, const std::string& key, const GgufValue& value,
                              const char* wanted) {
   fail(ErrorCode::kBadInput, "{}: metadata '{}' is of type {}; {} is expected",
-       file.path().string(), key, type_text(value), wanted);
+       file.path().string(), printable(key), type_text(value), wanted);
 }
 
 const GgufValue& required(const GgufFile& file, const std::string& key) {
   const GgufValue* value = file.find(key);
   if (value == nullptr) {
-    fail(ErrorCode::kBadInput, "{}: metadata '{}' is missing", file.path().string(), key);
+    fail(ErrorCode::kBadInput, "{}: metadata '{}' is missing", file.path().string(),
+         printable(key));
   }
   return *value;
 }
@@ -32,7 +34,7 @@ const GgufValue& required(const GgufFile& file, const std::string& key) {
 int64_t narrow(const GgufFile& file, const std::string& key, uint64_t value) {
   if (value > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) {
     fail(ErrorCode::kBadInput, "{}: metadata '{}' is {}, which is too large", file.path().string(),
-         key, value);
+         printable(key), value);
   }
   return static_cast<int64_t>(value);
 }
@@ -75,7 +77,7 @@ const TensorView* GgufFile::find_tensor(const std::string& name) const {
 const TensorView& GgufFile::tensor(const std::string& name) const {
   const TensorView* found = find_tensor(name);
   if (found == nullptr) {
-    fail(ErrorCode::kBadInput, "{}: tensor '{}' is missing", path().string(), name);
+    fail(ErrorCode::kBadInput, "{}: tensor '{}' is missing", path().string(), printable(name));
   }
   return *found;
 }

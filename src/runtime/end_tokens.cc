@@ -20,7 +20,8 @@ constexpr std::string_view kEndTexts[] = {
 std::vector<int32_t> end_of_generation_ids(const Model& model) {
   std::vector<int32_t> ids = model.config().eos_token_ids;
   if (const Tokenizer* tokenizer = model.tokenizer()) {
-    ids.push_back(tokenizer->eos_id());
+    const std::vector<int32_t>& of_tokenizer = tokenizer->end_ids();
+    ids.insert(ids.end(), of_tokenizer.begin(), of_tokenizer.end());
     for (const std::string_view text : kEndTexts) {
       const auto id = tokenizer->find_special(text);
       if (id && tokenizer->is_special(*id)) ids.push_back(*id);

@@ -188,6 +188,10 @@ TEST(GgufCve, NamesInMessagesArePrintable) {
   ASSERT_TRUE(error.has_value());
   EXPECT_EQ(std::string(error->what()).find('\x1b'), std::string::npos);
   EXPECT_EQ(std::string(error->what()).find('\n'), std::string::npos);
+  // Also when a key that came from the file is asked for as what it is not.
+  const std::string bytes = GgufBytes().u32("a\nb", 1).bytes();
+  const GgufFile file = parse(bytes);
+  expect_error(ErrorCode::kBadInput, "'a?b' is of type u32", [&] { (void)file.string("a\nb"); });
 }
 
 // Lists of the smallest items grow most when they become objects.

@@ -69,6 +69,42 @@ TEST(TokenizerJson, ControlTokensThatOthersWroteAreText) {
   EXPECT_EQ(tokenizer.encode_with_special(text, one_byte), (Ids{4, 0, 4, 4, 1}));
 }
 
+// A chat template's text with a user's in it: control tokens count only where the user wrote
+// nothing.
+TEST(TokenizerJson, SpecialTokensThatTouchDataAreText) {
+  const Tokenizer tokenizer = load(small_json([](Json& json) {
+    json["added_tokens"].push_back(
+        {{"id", 6}, {"content", "<s>a"}, {"special", true}, {"normalized", false}});
+  }));
+  const auto encode = [&](const char* text, std::vector<TextRange> data) {
+    return tokenizer.encode_with_special(text, data);
+  };
+  EXPECT_EQ(encode("b<s>b", {}), (Ids{1, 4, 1}));
+  EXPECT_EQ(encode("b<s>b", {{1, 4}}), (Ids{1, 1}));
+  EXPECT_EQ(encode("b<s>b", {{0, 1}, {4, 5}}), (Ids{1, 4, 1}));
+  // One byte is enough, at either end.
+  EXPECT_EQ(encode("b<s>b", {{1, 2}}), (Ids{1, 1}));
+  EXPECT_EQ(encode("b<s>b", {{3, 4}}), (Ids{1, 1}));
+  // Words form across the border.
+  EXPECT_EQ(encode("ab", {{1, 2}}), Ids{2});
+  // The longer token would take a letter of the user's; the shorter one is the template's.
+  EXPECT_EQ(encode("<s>a", {}), Ids{6});
+  EXPECT_EQ(encode("<s>a", {{3, 4}}), (Ids{4, 0}));
+  // Two beside each other, the first the user's.
+  EXPECT_EQ(encode("<s><s>b", {{0, 3}}), (Ids{4, 1}));
+  // Tokens that are no control tokens are recognised everywhere.
+  EXPECT_EQ(encode("<tool>", {{0, 6}}), Ids{5});
+}
+
+TEST(TokenizerJson, SpecialTokensThatTouchDataInNormalizedText) {
+  const Tokenizer tokenizer = load(small_json([](Json& json) {
+    json["normalizer"] = Json::parse(R"({"type": "NFC"})");
+    json["added_tokens"][0]["normalized"] = true;
+  }));
+  EXPECT_EQ(tokenizer.encode_with_special("b<s>b"), (Ids{1, 4, 1}));
+  EXPECT_EQ(tokenizer.encode_with_special("b<s>b", std::vector<TextRange>{{1, 4}}), (Ids{1, 1}));
+}
+
 TEST(TokenizerJson, MergesAreStringsOrPairs) {
   const Tokenizer pairs = load(
       small_json([](Json& json) { json["model"]["merges"] = Json::parse(R"([["a", "b"]])"); }));

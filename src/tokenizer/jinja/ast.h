@@ -66,7 +66,7 @@ struct Expression {
   std::vector<ExpressionPtr> operands;
   std::vector<Operator> operators;
   std::vector<std::pair<std::string, ExpressionPtr>> keywords;
-  Native native = nullptr;  // of filters and tests
+  Native native = nullptr;  // of filters and tests; nullptr when the name is not known
 };
 
 // What `set` and `for` assign to: a name, an attribute of a namespace, or several of them.

@@ -189,6 +189,12 @@ Value Interpreter::evaluate_call(const Expression& expression, const ScopePtr& s
 Value Interpreter::apply(const Expression& expression, const ScopePtr& scope,
                          const Value* subject) {
   const Context::Level level(context_);
+  // Only here, as templates try for what they can do without: {% if x %}{{ y | from_json }}.
+  if (expression.native == nullptr) {
+    context_.unsupported("the {} '{}' is not known",
+                         expression.kind == Expression::Kind::kFilter ? "filter" : "test",
+                         expression.name);
+  }
   const Expression* own = expression.operands[0].get();
   // In a chain of filters behind a block, the innermost takes the block's text.
   const Value self = own == nullptr ? *subject

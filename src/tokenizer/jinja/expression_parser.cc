@@ -437,9 +437,6 @@ ExpressionPtr ExpressionParser::parse_filter(ExpressionPtr subject) {
   Node node = make(Kind::kFilter);
   node->name = parse_dotted_name();
   node->native = find_filter(node->name);
-  if (node->native == nullptr) {
-    stream_.context().unsupported("the filter '{}' is not known", node->name);
-  }
   node->operands.push_back(std::move(subject));
   if (stream_.at_operator("(")) parse_arguments(*node);
   return finish(std::move(node));
@@ -465,9 +462,6 @@ ExpressionPtr ExpressionParser::parse_test(ExpressionPtr subject) {
   Node node = make(Kind::kTest);
   node->name = parse_dotted_name();
   node->native = find_test(node->name);
-  if (node->native == nullptr) {
-    stream_.context().unsupported("the test '{}' is not known", node->name);
-  }
   node->operands.push_back(std::move(subject));
   if (stream_.at_operator("(")) {
     parse_arguments(*node);
