@@ -107,7 +107,7 @@ def check_conversions(tercet, name, scratch):
 
 
 # What makes `tercet convert` write a directory.
-HF_OPTIONS = ["--hf"]
+HF_OPTIONS = ["--format", "hf"]
 
 
 def main():
