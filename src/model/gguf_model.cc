@@ -80,7 +80,7 @@ std::string gguf_architecture(const ModelConfig& config, StoredType linear) {
   if (is_own(linear)) return kArchTercet;
   if (is_gemma3(config)) return kArchGemma3;
   if (!has_plain_attention(config)) return kArchTercet;
-  if (!is_own(linear) && config.norm == NormPlacement::kPre && silu) {
+  if (config.norm == NormPlacement::kPre && silu) {
     return llama_like_architecture(config);
   }
   // The other readers of these two use the embedding as head whatever the file holds.
