@@ -40,7 +40,7 @@ class Terminal:
     def type(self, text):
         os.write(self.fd, text.encode("utf-8") if isinstance(text, str) else text)
 
-    def wait_for(self, pattern, seconds=30):
+    def wait_for(self, pattern, seconds=100):
         """Waits until the output since the last match holds `pattern`."""
         end = time.monotonic() + seconds
         while True:
@@ -57,7 +57,7 @@ class Terminal:
             except OSError as error:
                 raise AssertionError(f"ended before {pattern!r}: {self.seen[self.read:]!r}") from error
 
-    def exit_code(self, seconds=30):
+    def exit_code(self, seconds=100):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             ready, _, _ = select.select([self.fd], [], [], 0.05)
@@ -211,7 +211,7 @@ class Chat(unittest.TestCase):
         process.stdin.flush()
         process.stdout.read(10)
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
+        process.communicate(timeout=100)
         self.assertEqual(process.returncode, 130)
 
     def test_templates_travel_with_the_model(self):
