@@ -54,6 +54,9 @@ class EditedLines final : public LineReader {
   ReadResult read_line(const std::string& prompt) override {
     prompt_ = prompt;
     int count = 0;
+    // libedit prints the prompt before it leaves the terminal's line mode; a Ctrl-D typed between
+    // the two would reach it as a NUL.
+    el_set(editor_, EL_PREP_TERM, 1);
     const char* line = el_gets(editor_, &count);
     if (take_stop_request()) {
       std::fputs("\n", stderr);

@@ -57,7 +57,7 @@ class Terminal:
             except OSError as error:
                 raise AssertionError(f"ended before {pattern!r}: {self.seen[self.read:]!r}") from error
 
-    def exit_code(self, seconds=100):
+    def exit_code(self, seconds=30):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             ready, _, _ = select.select([self.fd], [], [], 0.05)
