@@ -5,7 +5,6 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <memory>
 
 #include "core/thread_pool.h"
@@ -18,12 +17,12 @@ double measure_memory_read_speed(int threads) {
   constexpr int kPasses = 4;
   ThreadPool pool(threads);
   const auto words = std::make_unique_for_overwrite<uint64_t[]>(kWords);
-  const std::function<void(int64_t, int64_t)> fill = [&](int64_t begin, int64_t end) {
+  const auto fill = [&](int64_t begin, int64_t end) {
     std::fill(words.get() + begin, words.get() + end, uint64_t{1});
   };
   pool.parallel_for(kWords, 4096, fill);
   std::atomic<uint64_t> sink{0};  // keeps the reads from being optimised away
-  const std::function<void(int64_t, int64_t)> read = [&](int64_t begin, int64_t end) {
+  const auto read = [&](int64_t begin, int64_t end) {
     uint64_t sum = 0;
     for (int64_t i = begin; i < end; ++i) sum += words[i];
     sink += sum;

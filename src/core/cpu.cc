@@ -22,13 +22,6 @@ std::string value_after_colon(const std::string& line) {
   return line.substr(colon + 2);
 }
 
-int usable_cores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof(set), &set) == 0) return std::max(1, CPU_COUNT(&set));
-  return static_cast<int>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));
-}
-
 // The number after `key` in a file of "key number" lines; nothing when it is not there.
 std::optional<uint64_t> number_after(const std::string& path, std::string_view key) {
   std::ifstream file(path);
@@ -42,13 +35,19 @@ std::optional<uint64_t> number_after(const std::string& path, std::string_view k
   return std::nullopt;
 }
 
-// What the control group (version 2) leaves. Pages of files that nobody has used lately count as
-// free: the kernel drops them first.
-std::optional<uint64_t> left_in_control_group() {
+// The folder of this process's control group (version 2), "" when there is none.
+std::string control_group() {
   std::ifstream self("/proc/self/cgroup");
   std::string line;
-  if (!std::getline(self, line) || !line.starts_with("0::")) return std::nullopt;
-  const std::string group = "/sys/fs/cgroup" + line.substr(3);
+  if (!std::getline(self, line) || !line.starts_with("0::")) return "";
+  return "/sys/fs/cgroup" + line.substr(3);
+}
+
+// What the control group leaves. Pages of files that nobody has used lately count as free: the
+// kernel drops them first.
+std::optional<uint64_t> left_in_control_group() {
+  const std::string group = control_group();
+  if (group.empty()) return std::nullopt;
   const auto limit = number_after(group + "/memory.max", "");
   const auto used = number_after(group + "/memory.current", "");
   if (!limit || !used) return std::nullopt;
@@ -57,22 +56,53 @@ std::optional<uint64_t> left_in_control_group() {
   return *limit - std::min(*limit, held);
 }
 
+// Cores that the control group lets this process use at a time, as containers limit them.
+std::optional<int> cores_of_control_group() {
+  std::ifstream file(control_group() + "/cpu.max");
+  int64_t quota = 0;
+  int64_t period = 0;
+  if (!(file >> quota >> period) || quota < 1 || period < 1)
+    return std::nullopt;  // "max": no limit
+  return static_cast<int>(std::clamp<int64_t>((quota - 1) / period + 1, 1, 1 << 20));
+}
+
+// The cores that this process may be scheduled on; nothing when the system does not say.
+std::optional<cpu_set_t> affinity() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof(set), &set) != 0 || CPU_COUNT(&set) == 0) return std::nullopt;
+  return set;
+}
+
 }  // namespace
 
 bool CpuInfo::has(const std::string& feature) const {
   return std::find(features.begin(), features.end(), feature) != features.end();
 }
 
+int usable_cores() {
+  const auto set = affinity();
+  const int scheduled =
+      set ? CPU_COUNT(&*set) : static_cast<int>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));
+  return std::min(scheduled, cores_of_control_group().value_or(scheduled));
+}
+
 CpuInfo read_cpu_info() {
   CpuInfo info;
   info.model = "unknown";
-  std::set<std::pair<std::string, std::string>> cores;  // (physical id, core id)
+  const auto set = affinity();
+  std::set<std::pair<std::string, std::string>> cores;  // (physical id, core id), usable ones only
   std::string physical_id;
+  bool usable = true;
   std::ifstream file("/proc/cpuinfo");
   for (std::string line; std::getline(file, line);) {
     if (line.starts_with("model name")) info.model = value_after_colon(line);
+    if (line.starts_with("processor")) {
+      const size_t number = std::strtoul(value_after_colon(line).c_str(), nullptr, 10);
+      usable = !set || (number < CPU_SETSIZE && CPU_ISSET(number, &*set));
+    }
     if (line.starts_with("physical id")) physical_id = value_after_colon(line);
-    if (line.starts_with("core id")) cores.emplace(physical_id, value_after_colon(line));
+    if (line.starts_with("core id") && usable) cores.emplace(physical_id, value_after_colon(line));
     if ((line.starts_with("flags") || line.starts_with("Features")) && info.features.empty()) {
       std::istringstream words(value_after_colon(line));
       for (std::string word; words >> word;) info.features.push_back(word);

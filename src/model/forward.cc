@@ -241,7 +241,7 @@ void Forward::attend_all(int64_t layer, int64_t tokens, KvCache& cache) {
   const int64_t heads = config_.num_attention_heads;
   const int64_t heads_per_kv = heads / config_.num_key_value_heads;
   const int64_t window = config_.is_sliding(layer) ? config_.sliding_window : cache.max_tokens();
-  // Head-major, so that a contiguous share of the work holds early (cheap) and late tokens alike.
+  // Head-major, so that each thread stays with the keys of few heads.
   const auto body = [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item) {
       const int64_t head = item / tokens;
