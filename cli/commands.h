@@ -9,6 +9,7 @@ namespace tercet::cli {
 // Each adds one sub-command, whose callback does the work and throws tercet::Error.
 void add_run(CLI::App& app);
 void add_chat(CLI::App& app);
+void add_bench(CLI::App& app);
 void add_perplexity(CLI::App& app);
 void add_convert(CLI::App& app);
 void add_inspect(CLI::App& app);

@@ -14,10 +14,10 @@
 #include "cli/common/output.h"
 #include "cli/common/version.h"
 #include "cli/file_report.h"
-#include "cli/memory_speed.h"
 #include "core/cpu.h"
 #include "core/error.h"
 #include "kernels/kernel_table.h"
+#include "machine/memory_read.h"
 
 namespace tercet::cli {
 namespace {
@@ -78,6 +78,14 @@ Json ask_learning_half(Json& problems) {
   return answer;
 }
 
+// Bytes per second that all cores read together; 0 when memory is too short to tell.
+double memory_read_speed(int threads) {
+  const uint64_t room = available_memory_bytes() / 2;
+  if (room > 0 && room < MemoryReader::kDefaultBytes) return 0;
+  ThreadPool pool(threads);
+  return MemoryReader().measure(pool, 5).best;
+}
+
 Json examine() {
   const CpuInfo cpu = read_cpu_info();
   const char* environment = std::getenv("TERCET_ISA");
@@ -93,7 +101,7 @@ Json examine() {
                  {"cpu_features", cpu.features},
                  {"memory_bytes", cpu.memory_bytes},
                  {"available_memory_bytes", available_memory_bytes()},
-                 {"memory_read_bytes_per_s", measure_memory_read_speed(cpu.physical_cores)},
+                 {"memory_read_bytes_per_s", memory_read_speed(cpu.physical_cores)},
                  {"huge_pages", huge_page_setting()},
                  {"isas", isa_table(selection.isa)},
                  {"isa", selection.isa},

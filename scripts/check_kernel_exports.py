@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 
-TABLE = re.compile(r"k[A-Z]\w*Kernels")
+TABLE = re.compile(r"k[A-Z]\w*(Kernels|DotLoop)")
 TOOLING = re.compile(r"__(odr_)?(asan|ubsan|tsan|msan|gcov|llvm)")  # sanitizers and coverage
 
 

@@ -16,6 +16,7 @@ import tempfile
 # docs/architecture.md and, as link dependencies, in the modules' CMakeLists.txt.
 ALLOWED = {
     "core": [],
+    "machine": ["core"],
     "packing": ["core"],
     "kernels": ["core", "packing"],
     "formats": ["core"],
@@ -34,7 +35,7 @@ ALLOWED = {
     "learn/ptq": ["core", "packing", "kernels", "formats", "tokenizer",
                   "learn/data", "learn/nn"],
     "cli/common": ["core", "formats"],
-    "cli": ["core", "packing", "kernels", "formats", "tokenizer", "model", "runtime", "eval",
+    "cli": ["core", "machine", "packing", "kernels", "formats", "tokenizer", "model", "runtime", "eval",
             "serve", "learn/data", "cli/common"],
     "cli/learn": ["core", "packing", "kernels", "formats", "tokenizer", "learn/data", "learn/nn",
                   "learn/dist", "learn/pretrain", "learn/distill", "learn/ptq", "cli/common"],
