@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "kernels/attention.h"
 
 namespace tercet {
 
@@ -50,6 +53,32 @@ struct KernelTable {
   void (*dot_bf16)(const void* w, int64_t rows, int64_t cols, const float* x, float* out);
   // q8_0: blocks of 32 int8 with an f16 scale in front (34 bytes); cols a multiple of 32.
   void (*dot_q8_0)(const void* w, int64_t rows, int64_t cols, const float* x, float* out);
+
+  // out = x / sqrt(mean(x^2) + eps) * weight, the mean in double; all [n], out may be x.
+  void (*rms_norm)(const float* x, const float* weight, int64_t n, float eps, float* out);
+  // sum += x, both [n].
+  void (*add)(const float* x, int64_t n, float* sum);
+  // out = activation(gate) * up, all [n]; out may be either. gelu is the approximation by tanh.
+  void (*silu_gate)(const float* gate, const float* up, int64_t n, float* out);
+  void (*relu2_gate)(const float* gate, const float* up, int64_t n, float* out);
+  void (*gelu_gate)(const float* gate, const float* up, int64_t n, float* out);
+  // Rotates the pairs (i, i + pairs) or (2i, 2i + 1) of a head in place; cosines, sines: [pairs].
+  void (*rotate_halves)(const float* cosines, const float* sines, int64_t pairs, float* head);
+  void (*rotate_neighbours)(const float* cosines, const float* sines, int64_t pairs, float* head);
+
+  // Rounds to the nearest, ties to even; f16 saturates at its largest number.
+  void (*narrow_to_f16)(const float* x, int64_t n, uint16_t* out);
+  void (*narrow_to_bf16)(const float* x, int64_t n, uint16_t* out);
+
+  // Softmax attention over one segment of a key-value cache, by KvType. The result of a query is
+  // the same whatever other queries the call holds.
+  std::array<void (*)(const AttentionCall& call), kKvTypes> attend;
+  // Query `from` of one state joins query `to` of another; the order of joins matters to the bits.
+  void (*merge_attention)(const AttentionState& state, int64_t from, int64_t head_dim,
+                          const AttentionState& into, int64_t to);
+  // The attention of a query whose segments are all in; out: [head_dim].
+  void (*finish_attention)(const AttentionState& state, int64_t query, int64_t head_dim,
+                           float* out);
 };
 
 // All ISAs compiled into this program, best first; `usable` says whether this CPU can run it.

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "kernels/generic/attention.inl.h"
 #include "kernels/generic/float_dot.inl.h"
 #include "kernels/generic/quantize.inl.h"
 #include "kernels/generic/ternary_dot.inl.h"
+#include "kernels/generic/vector_ops.inl.h"
 #include "kernels/kernel_table.h"
 
 namespace tercet {
@@ -11,9 +13,11 @@ namespace {
 
 // The generic algorithms compiled for one ISA, which gives
 //   kFloats  floats in a vector of partial sums; divides 32
+//   Vectors  the vocabulary of vectors.inl.h and attention.inl.h
 //   Tile     int8_t or int16_t: the type in which activations meet ternary digits
 template <class Isa>
 constexpr KernelTable make_table(const char* name) {
+  using V = typename Isa::Vectors;
   return {.name = name,
           .quantize_absmax_i8 = quantize_absmax<Isa>,
           .trit4_dot_i32 = ternary_dot<Isa, Trit4>,
@@ -25,7 +29,20 @@ constexpr KernelTable make_table(const char* name) {
           .dot_f32 = float_dot<Isa, F32Row>,
           .dot_f16 = float_dot<Isa, F16Row>,
           .dot_bf16 = float_dot<Isa, Bf16Row>,
-          .dot_q8_0 = float_dot<Isa, Q8Row>};
+          .dot_q8_0 = float_dot<Isa, Q8Row>,
+          .rms_norm = rms_norm<V>,
+          .add = add_to<V>,
+          .silu_gate = silu_gate<V>,
+          .relu2_gate = relu2_gate<V>,
+          .gelu_gate = gelu_gate<V>,
+          .rotate_halves = rotate_halves<V>,
+          .rotate_neighbours = rotate_neighbours<V>,
+          .narrow_to_f16 = narrow_to_f16<V>,
+          .narrow_to_bf16 = narrow_to_bf16<V>,
+          .attend = {attend_segment<V, F32Cache>, attend_segment<V, F16Cache>,
+                     attend_segment<V, Bf16Cache>, attend_segment<V, Int8Cache>},
+          .merge_attention = merge_attention<V>,
+          .finish_attention = finish_attention<V>};
 }
 
 }  // namespace

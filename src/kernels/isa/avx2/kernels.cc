@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/generic/table.inl.h"
+#include "kernels/isa/avx2/floats.inl.h"
 #include "kernels/isa/tables.h"
 
 namespace tercet {
 namespace {
 
 struct Avx2 {
+  using Vectors = Avx2Floats;
   static constexpr int kFloats = 8;
   // vpmaddwd adds products of 16-bit pairs into 32-bit sums.
   using Tile = int16_t;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "kernels/generic/plain_floats.inl.h"
 #include "kernels/generic/table.inl.h"
 #include "kernels/isa/tables.h"
 
@@ -7,6 +8,7 @@ namespace {
 
 struct Scalar {
   // What every CPU of the architecture has.
+  using Vectors = PlainFloats;
   static constexpr int kFloats = 4;
   // Products of 16-bit pairs in 32-bit sums are one instruction even there.
   using Tile = int16_t;
