@@ -25,12 +25,24 @@ bool has_avx2() {
 }
 #endif
 
+#ifdef TERCET_KERNELS_AVXVNNI
+// Not every compiler's __builtin_cpu_supports() knows this one either.
+bool has_avxvnni() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a & (1u << 4)) != 0;
+}
+#endif
+
 #ifdef TERCET_KERNELS_AVX512
 bool has_avx512() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
          __builtin_cpu_supports("avx512vnni");
 }
+#endif
+
+#ifdef TERCET_KERNELS_AVX512VBMI
+bool has_avx512vbmi() { return has_avx512() && __builtin_cpu_supports("avx512vbmi"); }
 #endif
 
 std::string names_of(const std::vector<IsaEntry>& isas) {
@@ -46,8 +58,14 @@ std::string names_of(const std::vector<IsaEntry>& isas) {
 
 std::vector<IsaEntry> available_isas() {
   std::vector<IsaEntry> isas;
+#ifdef TERCET_KERNELS_AVX512VBMI
+  isas.push_back({&kAvx512VbmiKernels, has_avx512vbmi()});
+#endif
 #ifdef TERCET_KERNELS_AVX512
   isas.push_back({&kAvx512Kernels, has_avx512()});
+#endif
+#ifdef TERCET_KERNELS_AVXVNNI
+  isas.push_back({&kAvxVnniKernels, has_avxvnni()});
 #endif
 #ifdef TERCET_KERNELS_AVX2
   isas.push_back({&kAvx2Kernels, has_avx2()});

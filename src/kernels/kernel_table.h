@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/attention.h"
+#include "kernels/panel.h"
 
 namespace tercet {
 
@@ -24,26 +25,10 @@ struct KernelTable {
   // and the fault shows. Expects the default rounding mode.
   float (*quantize_absmax_i8)(const float* x, int64_t n, int8_t* q);
 
-  // Integer products of ternary rows with one int8 vector, exact in int32:
-  // out[r] = sum_c code[r][c] * q[c] for r in [0, rows).
-  // trit4: four codes a byte, trit5: five codes a byte (packing/ternary.h), rows `row_stride` bytes
-  // apart, the row being one run of cols codes starting on a byte. cols < 2^24; q and out do not
-  // overlap.
-  void (*trit4_dot_i32)(const uint8_t* codes, int64_t row_stride, int64_t rows, int64_t cols,
-                        const int8_t* q, int32_t* out);
-  void (*trit5_dot_i32)(const uint8_t* codes, int64_t row_stride, int64_t rows, int64_t cols,
-                        const int8_t* q, int32_t* out);
-  // llama.cpp blocks of 256 codes (the block scale is ignored): cols a multiple of 256.
-  void (*tq1_0_dot_i32)(const uint8_t* blocks, int64_t rows, int64_t cols, const int8_t* q,
-                        int32_t* out);
-  void (*tq2_0_dot_i32)(const uint8_t* blocks, int64_t rows, int64_t cols, const int8_t* q,
-                        int32_t* out);
-
-  // bitnet.cpp's i2_s: cols a multiple of 128, or of 64 in the order of its ARM builds.
-  void (*i2_s_dot_i32)(const uint8_t* codes, int64_t rows, int64_t cols, const int8_t* q,
-                       int32_t* out);
-  void (*i2_s64_dot_i32)(const uint8_t* codes, int64_t rows, int64_t cols, const int8_t* q,
-                         int32_t* out);
+  // Products of panels of rows (kernels/panel.h) with a tile of int8 vectors, by PanelFormat.
+  int panel_rows;
+  std::array<int, kPanelTiles> tiles;  // rising, the first is 1
+  std::array<void (*)(const PanelCall& call), kPanelFormats> panel_dot;
 
   // Float dot products of stored rows with one f32 vector: out[r] = sum w x, accumulated in f32 in
   // 32 lanes (element i in lane i % 32), which are added pairwise: l and l + 16, l + 8, ... l + 1.

@@ -50,9 +50,13 @@ float score_scale(const ModelConfig& config) {
 }  // namespace
 
 Forward::Forward(const Model& model, const KernelTable& kernels, ThreadPool& pool, int64_t chunk)
-    : model_(model),
-      config_(model.config()),
-      kernels_(kernels),
+    : Forward(std::make_shared<const PackedModel>(model, kernels, pool), pool, chunk) {}
+
+Forward::Forward(std::shared_ptr<const PackedModel> packed, ThreadPool& pool, int64_t chunk)
+    : packed_(std::move(packed)),
+      model_(packed_->model()),
+      config_(model_.config()),
+      kernels_(packed_->kernels()),
       pool_(pool),
       score_scale_(score_scale(config_)),
       chunk_(chunk) {
@@ -73,7 +77,7 @@ Forward::Forward(const Model& model, const KernelTable& kernels, ThreadPool& poo
   attended_ = scratch(chunk, attention);
   gate_ = scratch(chunk, config_.intermediate_size);
   up_ = scratch(chunk, config_.intermediate_size);
-  add_rotation(scaled_frequencies(config_, model.weights().rope_factors));
+  add_rotation(scaled_frequencies(config_, model_.weights().rope_factors));
   if (config_.rope_local_theta != 0.0f) {
     add_rotation(plain_frequencies(config_.rotary_dimensions(), config_.rope_local_theta));
   }
@@ -99,7 +103,7 @@ uint64_t Forward::scratch_bytes() const {
   for (const Rotation& rotation : rotations_) {
     floats += rotation.cosines.size() + rotation.sines.size();
   }
-  return bytes + floats * sizeof(float);
+  return bytes + floats * sizeof(float) + linear_scratch_.bytes();
 }
 
 template <typename Body>
@@ -288,9 +292,9 @@ void Forward::project(std::initializer_list<Projection> projections, const float
         count > 0 && weights.input_norm.empty()
             ? jobs[0].input
             : prepare(prepared_[weights.input_norm.empty() ? 0 : count], weights, x, tokens);
-    jobs[count++] = {&weights, input, projection.out};
+    jobs[count++] = {&weights, packed_->find(weights), input, projection.out};
   }
-  run_linear(std::span(jobs).first(count), tokens, kernels_, pool_);
+  run_linear(std::span(jobs).first(count), tokens, kernels_, pool_, linear_scratch_);
 }
 
 LinearInput Forward::prepare(Prepared& slot, const LinearWeights& weights, const float* x,

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "model/kv_cache.h"
 #include "model/linear.h"
 #include "model/model.h"
+#include "model/packed_model.h"
 #include "model/rope.h"
 
 namespace tercet {
@@ -26,7 +28,10 @@ class Forward {
   // Tokens processed together; a longer input is cut up.
   static constexpr int64_t kDefaultChunk = 64;
 
+  // Packs the model's matrices for itself; the other one shares them.
   Forward(const Model& model, const KernelTable& kernels, ThreadPool& pool,
+          int64_t chunk = kDefaultChunk);
+  Forward(std::shared_ptr<const PackedModel> packed, ThreadPool& pool,
           int64_t chunk = kDefaultChunk);
 
   // Appends `tokens` (one or more) to the sequence in `cache` and writes logits: [vocab_size] for
@@ -77,6 +82,7 @@ class Forward {
   template <typename Body>
   void for_tokens(int64_t tokens, const Body& body);
 
+  std::shared_ptr<const PackedModel> packed_;
   const Model& model_;
   const ModelConfig& config_;
   const KernelTable& kernels_;
@@ -84,6 +90,7 @@ class Forward {
   float score_scale_;
   int64_t chunk_;
 
+  LinearScratch linear_scratch_;
   std::vector<Prepared> prepared_;  // as many as linear maps with norms of their own share an input
   std::vector<float> residual_;     // [chunk, hidden]
   std::vector<float> hidden_;       // [chunk, hidden]: normed residual, or a block's output

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <span>
 #include <vector>
 
 #include "core/thread_pool.h"
 #include "kernels/kernel_table.h"
+#include "model/packed_matrix.h"
 #include "model/weights.h"
 
 namespace tercet {
@@ -23,17 +25,37 @@ struct LinearInput {
 // One product out[t][r] = sum_c W[r][c] * input[t][c] + bias[r]; out: [tokens, weights->rows].
 struct LinearJob {
   const LinearWeights* weights = nullptr;
+  const PackedMatrix* packed = nullptr;  // of the same weights, if they take int8 activations
   LinearInput input;
   float* out = nullptr;
+};
+
+// Memory that run_linear() keeps from call to call: activations in the order of panels.
+class LinearScratch {
+ public:
+  struct Tiles {
+    PackedMatrix::Arrangement arrangement;
+    const int8_t* input = nullptr;
+    std::vector<int8_t> q;
+    std::vector<int32_t> sums;
+  };
+  // A place for the arrangement number `index` of a call.
+  Tiles& place(size_t index) {
+    if (index == tiles_.size()) tiles_.emplace_back();
+    return tiles_[index];
+  }
+  uint64_t bytes() const;
+
+ private:
+  std::deque<Tiles> tiles_;
 };
 
 // Runs `jobs` on `tokens` vectors each, their rows shared out over the pool. Products with int8 are
 // exact in int32 (per group of columns where scales are per group), then
 // y = product * (weight scale / activation scale) in f32. The result of a row depends neither on
-// the number of threads nor on the other tokens of the batch. Does not allocate: what is stored in
-// few bits is decoded some columns at a time.
+// the number of threads nor on the other tokens of the batch.
 void run_linear(std::span<const LinearJob> jobs, int64_t tokens, const KernelTable& kernels,
-                ThreadPool& pool);
+                ThreadPool& pool, LinearScratch& scratch);
 
 // Columns that are decoded together: whole blocks and whole bytes of every stored type.
 inline constexpr int64_t kDecodeColumns = 1280;

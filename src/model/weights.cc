@@ -80,4 +80,9 @@ WeightSlot find_slot(ModelWeights& weights, const std::string& gguf_name) {
   fail(ErrorCode::kInternal, "tensor '{}' has no place in the model", gguf_name);
 }
 
+const LinearWeights* find_matrix(const ModelWeights& weights, const std::string& gguf_name) {
+  // Finding a place changes nothing in it.
+  return find_slot(const_cast<ModelWeights&>(weights), gguf_name).matrix;
+}
+
 }  // namespace tercet

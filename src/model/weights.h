@@ -82,5 +82,7 @@ struct WeightSlot {
 // The place in `weights` (whose layers are already counted) of the tensor `gguf_name`, one of those
 // that tensor_specs() lists. Throws kInternal for any other name.
 WeightSlot find_slot(ModelWeights& weights, const std::string& gguf_name);
+// The matrix of that name, nullptr for a vector's.
+const LinearWeights* find_matrix(const ModelWeights& weights, const std::string& gguf_name);
 
 }  // namespace tercet

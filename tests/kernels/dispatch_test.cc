@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 #include <string>
 
@@ -23,10 +24,12 @@ TEST(Dispatch, NamesAreDistinctAndTablesComplete) {
   for (const IsaEntry& isa : available_isas()) {
     const KernelTable& table = *isa.table;
     EXPECT_TRUE(names.insert(table.name).second);
-    EXPECT_TRUE(table.quantize_absmax_i8 && table.trit4_dot_i32 && table.trit5_dot_i32 &&
-                table.tq1_0_dot_i32 && table.tq2_0_dot_i32 && table.dot_f32 && table.dot_f16 &&
-                table.dot_bf16 && table.dot_q8_0)
+    EXPECT_TRUE(table.quantize_absmax_i8 && table.dot_f32 && table.dot_f16 && table.dot_bf16 &&
+                table.dot_q8_0)
         << table.name;
+    for (const auto dot : table.panel_dot) EXPECT_NE(dot, nullptr) << table.name;
+    EXPECT_EQ(table.tiles.front(), 1) << table.name;
+    EXPECT_TRUE(std::is_sorted(table.tiles.begin(), table.tiles.end())) << table.name;
   }
 }
 

@@ -159,8 +159,11 @@ void expect_equal_products(const at::Tensor& weight, const LinearWeights& packed
         kernels.quantize_absmax_i8(x.data_ptr<float>() + t * cols, cols, q.data() + t * cols);
   }
   std::vector<float> y(static_cast<size_t>(kBatch * rows));
-  const LinearJob job{&packed, {x.data_ptr<float>(), q.data(), scales.data()}, y.data()};
-  run_linear({&job, 1}, kBatch, kernels, pool);
+  std::vector<uint8_t> memory(PackedMatrix::code_bytes(packed, kernels));
+  const PackedMatrix panels(packed, kernels, pool, memory);
+  const LinearJob job{&packed, &panels, {x.data_ptr<float>(), q.data(), scales.data()}, y.data()};
+  LinearScratch scratch;
+  run_linear({&job, 1}, kBatch, kernels, pool, scratch);
   const at::Tensor learned = ternary_linear(x, {weight}, at::kFloat);
   for (int64_t t = 0; t < kBatch; ++t) {
     const double unit = static_cast<double>(latent.scales[0]) / scales[static_cast<size_t>(t)];

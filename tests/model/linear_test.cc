@@ -58,8 +58,11 @@ void expect_products(const LinearWeights& weights, const TernaryMatrix& matrix) 
   }
   std::vector<float> out(static_cast<size_t>(kTokens * matrix.rows), NAN);
   ThreadPool pool(2);
-  const LinearJob job{&weights, {x.data(), q.data(), scale.data()}, out.data()};
-  run_linear({&job, 1}, kTokens, kernels, pool);
+  std::vector<uint8_t> memory(PackedMatrix::code_bytes(weights, kernels));
+  const PackedMatrix packed(weights, kernels, pool, memory);
+  const LinearJob job{&weights, &packed, {x.data(), q.data(), scale.data()}, out.data()};
+  LinearScratch scratch;
+  run_linear({&job, 1}, kTokens, kernels, pool, scratch);
 
   for (int64_t t = 0; t < kTokens; ++t) {
     for (int64_t r = 0; r < matrix.rows; ++r) {
@@ -240,13 +243,14 @@ void expect_decoded_products(const LinearWeights& w) {
   for (float& value : x) value = static_cast<float>(rng.uniform() - 0.5);
   ThreadPool pool(2);
   std::vector<float> all(static_cast<size_t>(kTokens * w.rows));
-  const LinearJob job{&w, {x.data(), nullptr, nullptr}, all.data()};
-  run_linear({&job, 1}, kTokens, select_kernels("scalar"), pool);
+  const LinearJob job{&w, nullptr, {x.data(), nullptr, nullptr}, all.data()};
+  LinearScratch scratch;
+  run_linear({&job, 1}, kTokens, select_kernels("scalar"), pool, scratch);
   std::vector<float> row(static_cast<size_t>(w.cols));
   for (int64_t t = 0; t < kTokens; ++t) {
     std::vector<float> one(static_cast<size_t>(w.rows));
-    const LinearJob alone{&w, {x.data() + t * w.cols, nullptr, nullptr}, one.data()};
-    run_linear({&alone, 1}, 1, select_kernels(""), pool);
+    const LinearJob alone{&w, nullptr, {x.data() + t * w.cols, nullptr, nullptr}, one.data()};
+    run_linear({&alone, 1}, 1, select_kernels(""), pool, scratch);
     for (int64_t r = 0; r < w.rows; ++r) {
       decode_row(w, r, row.data());
       double expected = 0;

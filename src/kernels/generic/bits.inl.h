@@ -4,7 +4,7 @@
 #include <cstdint>
 
 // std::bit_cast for kernels, whose objects may not hold functions of the standard library's headers
-// (see ternary_dot.inl.h).
+// (see float_dot.inl.h).
 namespace tercet {
 namespace {
 

@@ -9,7 +9,11 @@
 // Stored rows times one f32 vector. Element i is added to lane i % 32 and the lanes are summed in a
 // fixed order, so every ISA gives the same bits whatever the width of its registers. The sums are
 // the compiler's vector type (GCC, Clang), Isa::kFloats floats each, so that they stay in
-// registers. Anonymous namespace: see ternary_dot.inl.h.
+// registers.
+//
+// Part of each ISA's own object file, hence the anonymous namespace and no functions of other
+// headers: code compiled for a newer CPU must not leak into the program through a shared inline
+// function.
 namespace tercet {
 namespace {
 

@@ -5,7 +5,7 @@
 
 #include "kernels/generic/bits.inl.h"
 
-// The activation quantizer of BitNet b1.58. Anonymous namespace: see ternary_dot.inl.h.
+// The activation quantizer of BitNet b1.58. Anonymous namespace: see float_dot.inl.h.
 namespace tercet {
 namespace {
 

@@ -3,8 +3,8 @@
 
 #include "kernels/generic/attention.inl.h"
 #include "kernels/generic/float_dot.inl.h"
+#include "kernels/generic/panel_dot.inl.h"
 #include "kernels/generic/quantize.inl.h"
-#include "kernels/generic/ternary_dot.inl.h"
 #include "kernels/generic/vector_ops.inl.h"
 #include "kernels/kernel_table.h"
 
@@ -14,18 +14,16 @@ namespace {
 // The generic algorithms compiled for one ISA, which gives
 //   kFloats  floats in a vector of partial sums; divides 32
 //   Vectors  the vocabulary of vectors.inl.h and attention.inl.h
-//   Tile     int8_t or int16_t: the type in which activations meet ternary digits
+// and the vocabulary of panel_dot.inl.h.
 template <class Isa>
 constexpr KernelTable make_table(const char* name) {
   using V = typename Isa::Vectors;
   return {.name = name,
           .quantize_absmax_i8 = quantize_absmax<Isa>,
-          .trit4_dot_i32 = ternary_dot<Isa, Trit4>,
-          .trit5_dot_i32 = ternary_dot<Isa, Trit5>,
-          .tq1_0_dot_i32 = tq1_0_dot<Isa>,
-          .tq2_0_dot_i32 = tq2_0_dot<Isa>,
-          .i2_s_dot_i32 = i2_s_dot<Isa>,
-          .i2_s64_dot_i32 = i2_s64_dot<Isa>,
+          .panel_rows = Isa::kRegisters * Isa::kRows,
+          .tiles = {Isa::kTiles[0], Isa::kTiles[1], Isa::kTiles[2], Isa::kTiles[3]},
+          .panel_dot = {panel_dot<Isa, PanelFormat::kBit1>, panel_dot<Isa, PanelFormat::kBit2>,
+                        panel_dot<Isa, PanelFormat::kTrit5>, panel_dot<Isa, PanelFormat::kBit4>},
           .dot_f32 = float_dot<Isa, F32Row>,
           .dot_f16 = float_dot<Isa, F16Row>,
           .dot_bf16 = float_dot<Isa, Bf16Row>,

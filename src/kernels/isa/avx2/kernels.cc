@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/generic/table.inl.h"
 #include "kernels/isa/avx2/floats.inl.h"
+#include "kernels/isa/avx2/lanes.inl.h"
 #include "kernels/isa/tables.h"
 
 namespace tercet {
 namespace {
 
-struct Avx2 {
+struct Avx2 : Avx2Lanes {
   using Vectors = Avx2Floats;
   static constexpr int kFloats = 8;
-  // vpmaddwd adds products of 16-bit pairs into 32-bit sums.
-  using Tile = int16_t;
 };
 
 }  // namespace

@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/generic/plain_floats.inl.h"
+#include "kernels/generic/plain_lanes.inl.h"
 #include "kernels/generic/table.inl.h"
 #include "kernels/isa/tables.h"
 
 namespace tercet {
 namespace {
 
-struct Scalar {
-  // What every CPU of the architecture has.
+struct Scalar : PlainLanes {
   using Vectors = PlainFloats;
-  static constexpr int kFloats = 4;
-  // Products of 16-bit pairs in 32-bit sums are one instruction even there.
-  using Tile = int16_t;
+  static constexpr int kFloats = 4;  // what every CPU of the architecture has
 };
 
 }  // namespace

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/packed_matrix.h"
+
+#include <algorithm>
+#include <functional>
+
+#include "core/error.h"
+
+namespace tercet {
+namespace {
+
+PackedMatrix::Arrangement arrangement_of(const LinearWeights& weights) {
+  const auto source = panel_source(layout_of(weights.type));
+  if (!source) {
+    fail(ErrorCode::kInternal, "tensor '{}': {} has no panels", weights.name,
+         to_string(weights.type));
+  }
+  if (weights.cols > kMaxPanelColumns) {
+    fail(ErrorCode::kUnsupported,
+         "tensor '{}' has rows of {} weights, products of more than {} do not fit 32 bits",
+         weights.name, weights.cols, kMaxPanelColumns);
+  }
+  const bool grouped = weights.scope == packing::ScaleScope::kGroup;
+  PackedMatrix::Arrangement out;
+  out.source = *source;
+  out.cols = weights.cols;
+  out.group = grouped ? weights.group_size : weights.cols;
+  const PanelShape shape = panel_shape(*source, weights.rows, weights.cols, out.group, 1);
+  out.groups = shape.groups;
+  out.row_places = shape.row_units() * 4 * fields_of(source->format);
+  return out;
+}
+
+}  // namespace
+
+size_t PackedMatrix::code_bytes(const LinearWeights& weights, const KernelTable& kernels) {
+  const Arrangement arrangement = arrangement_of(weights);
+  return static_cast<size_t>(panel_shape(arrangement.source, weights.rows, weights.cols,
+                                         arrangement.group, kernels.panel_rows)
+                                 .bytes());
+}
+
+PackedMatrix::PackedMatrix(const LinearWeights& weights, const KernelTable& kernels,
+                           ThreadPool& pool, std::span<uint8_t> memory)
+    : rows_(weights.rows),
+      cols_(weights.cols),
+      panel_rows_(kernels.panel_rows),
+      arrangement_(arrangement_of(weights)),
+      shape_(panel_shape(arrangement_.source, rows_, cols_, arrangement_.group, panel_rows_)),
+      codes_(memory),
+      scope_(weights.scope) {
+  const PanelRows rows{weights.data, weights.row_stride, rows_, cols_, arrangement_.group};
+  const auto pack = [&](int64_t begin, int64_t end) {
+    pack_panels(arrangement_.source, rows, panel_rows_, begin, end - begin,
+                memory.data() + begin * shape_.panel_bytes);
+  };
+  pool.parallel_for(shape_.panels, 1, std::ref(pack));
+  arrange_scales(weights, kernels.panel_rows);
+}
+
+void PackedMatrix::arrange_scales(const LinearWeights& weights, int64_t panel_rows) {
+  if (scope_ == packing::ScaleScope::kTensor) {
+    scales_.assign(1, weights.scales.front());
+    return;
+  }
+  // Kernels load whole panels; what lies behind the last row is never stored.
+  scales_.assign(static_cast<size_t>(shape_.panels * arrangement_.groups * panel_rows), 0.0f);
+  for (int64_t row = 0; row < rows_; ++row) {
+    const int64_t panel = row / panel_rows;
+    for (int64_t group = 0; group < arrangement_.groups; ++group) {
+      const int64_t to = (panel * arrangement_.groups + group) * panel_rows + row % panel_rows;
+      scales_[static_cast<size_t>(to)] =
+          weights.scales[static_cast<size_t>(row * arrangement_.groups + group)];
+    }
+  }
+}
+
+void PackedMatrix::multiply(const KernelTable& kernels, int64_t first, int64_t count,
+                            const PanelTile& tile, int tokens, float* out,
+                            int64_t out_stride) const {
+  const int64_t scales_per_panel =
+      scope_ == packing::ScaleScope::kTensor ? 0 : arrangement_.groups * panel_rows_;
+  PanelCall call;
+  call.panels = codes_.data() + first * shape_.panel_bytes;
+  call.panel_count = count;
+  call.groups = arrangement_.groups;
+  call.units = shape_.units;
+  call.last_units = shape_.last_units;
+  call.gain = arrangement_.source.gain;
+  call.offset = arrangement_.source.offset;
+  call.scope = scope_;
+  call.w_scales = scales_.data() + first * scales_per_panel;
+  call.tile = tile;
+  call.tokens = tokens;
+  call.rows = rows_ - first * panel_rows_;
+  call.out = out + first * panel_rows_;
+  call.out_stride = out_stride;
+  kernels.panel_dot[static_cast<size_t>(arrangement_.source.format)](call);
+}
+
+}  // namespace tercet
