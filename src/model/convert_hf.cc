@@ -242,17 +242,24 @@ class HfConverter {
   }
 
   void write_tokenizer(const fs::path& directory) {
-    if (std::string_view(source_.format()) != "hf") {
-      report_.tokenizer_note =
-          "a GGUF file's vocabulary is not written as tokenizer files; copy those of the original "
-          "model there";
-      return;
-    }
     try {
-      copy_tokenizer_files(source_.path(), directory);
+      if (std::string_view(source_.format()) == "hf") {
+        copy_tokenizer_files(source_.path(), directory);
+      } else {
+        write_new_tokenizer(directory);
+      }
     } catch (const Error& error) {
       report_.tokenizer_note = error.what();
     }
+  }
+
+  // From a GGUF file's vocabulary.
+  void write_new_tokenizer(const fs::path& directory) {
+    const std::optional<Tokenizer> tokenizer = source_.load_tokenizer(report_.tokenizer_note);
+    if (!tokenizer) return;
+    tokenizer->write_files(directory);
+    const std::optional<ChatTemplateSource> source = source_.chat_template();
+    if (source) write_chat_template(*source, directory);
   }
 
   const WeightSource& source_;

@@ -57,6 +57,7 @@ class BpeModel {
   // no tokens.
   explicit BpeModel(BpeSpec spec);
 
+  const std::string& origin() const { return origin_; }  // for errors
   const std::vector<Piece>& pieces() const { return pieces_; }
   int32_t unknown_id() const { return unknown_id_; }
   bool byte_level() const { return byte_level_; }

@@ -18,6 +18,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
+constexpr const char* kFileName = "chat_template.jinja";
 constexpr const char* kGgufKey = "tokenizer.chat_template";
 constexpr size_t kMaxBytes = jinja::Limits{}.max_template_bytes;
 // tokenizer_config.json lists the added tokens too.
@@ -69,7 +70,7 @@ void set_token(jinja::Map& variables, const char* name, const std::string& text)
 }  // namespace
 
 std::optional<ChatTemplateSource> find_chat_template(const fs::path& directory) {
-  const fs::path own_file = directory / "chat_template.jinja";
+  const fs::path own_file = directory / kFileName;
   if (is_there(own_file)) {
     return ChatTemplateSource{read_text_file(own_file, kMaxBytes), own_file.string()};
   }
@@ -84,6 +85,10 @@ std::optional<ChatTemplateSource> find_chat_template(const GgufFile& file) {
 
 void write_chat_template(const ChatTemplateSource& source, GgufWriter& writer) {
   writer.set(kGgufKey, GgufValue::string(source.text));
+}
+
+void write_chat_template(const ChatTemplateSource& source, const fs::path& directory) {
+  write_text_file(directory / kFileName, source.text);
 }
 
 ChatTemplateSource named_chat_template(const std::string& name_or_file) {

@@ -31,6 +31,8 @@ std::optional<ChatTemplateSource> find_chat_template(const std::filesystem::path
 // The key tokenizer.chat_template.
 std::optional<ChatTemplateSource> find_chat_template(const GgufFile& file);
 void write_chat_template(const ChatTemplateSource& source, GgufWriter& writer);
+// As chat_template.jinja. Throws kIo.
+void write_chat_template(const ChatTemplateSource& source, const std::filesystem::path& directory);
 // What the user names: a template that comes with the program or a file. Throws kUsage listing the
 // names when it is neither.
 ChatTemplateSource named_chat_template(const std::string& name_or_file);

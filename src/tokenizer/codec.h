@@ -18,6 +18,7 @@ struct SpecialIds {
   int32_t bos = -1;
   int32_t eos = -1;
   int32_t unknown = -1;
+  int32_t padding = -1;
   std::vector<int32_t> prefix;  // put before and behind a prompt
   std::vector<int32_t> suffix;
   std::vector<int32_t> ends;  // that end a text or a turn, as the file says
@@ -48,6 +49,9 @@ class Codec {
   virtual void append_text(int32_t id, DecodeState& state, std::string& out) const = 0;
   // Sets the tokenizer.ggml.* keys.
   virtual void write_gguf(GgufWriter& writer) const = 0;
+  // The text of a tokenizer.json that gives the same ids. Throws kUnsupported naming what of the
+  // tokenizer it cannot say.
+  virtual std::string to_json() const = 0;
 };
 
 }  // namespace tercet

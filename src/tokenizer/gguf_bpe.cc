@@ -10,10 +10,10 @@
 #include "formats/printable.h"
 #include "tokenizer/gguf_keys.h"
 #include "tokenizer/merge_scores.h"
+#include "tokenizer/pre_type_json.h"
 #include "tokenizer/pre_types.h"
 #include "tokenizer/tokenizer_json.h"
 #include "tokenizer/unicode.h"
-#include "tokenizer/word_scanner.h"
 
 namespace tercet {
 namespace {
@@ -47,25 +47,6 @@ std::vector<std::pair<std::string, std::string>> read_merges(const GgufFile& fil
   return merges;
 }
 
-// The pre-tokenizer in the terms of a tokenizer.json.
-Json pre_tokenizer_json(const PreType& type) {
-  Json steps = Json::array();
-  for (const std::string_view pattern : type.patterns) {
-    if (pattern == kEachDigit) {
-      steps.push_back({{"type", "Digits"}, {"individual_digits", true}});
-    } else {
-      steps.push_back({{"type", "Split"},
-                       {"pattern", {{"Regex", pattern}}},
-                       {"behavior", "Isolated"},
-                       {"invert", false}});
-    }
-  }
-  steps.push_back({{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}});
-  return {{"type", "Sequence"}, {"pretokenizers", std::move(steps)}};
-}
-
-Json normalizer_json(const PreType& type) { return type.nfc ? Json{{"type", "NFC"}} : Json(); }
-
 void apply_pre_type(const PreType& type, const std::string& origin, HfSpec& spec) {
   read_normalizer(normalizer_json(type), origin, spec);
   read_pre_tokenizer(pre_tokenizer_json(type), origin, spec);
@@ -95,6 +76,7 @@ void read_special_ids(const GgufFile& file, bool add_bos, SpecialIds& ids, size_
   ids.bos = read_gguf_id(file, kGgufBosId, vocab_size);
   ids.eos = read_gguf_id(file, kGgufEosId, vocab_size);
   ids.unknown = read_gguf_id(file, kGgufUnknownId, vocab_size);
+  ids.padding = read_gguf_id(file, kGgufPaddingId, vocab_size);
   ids.prefix.clear();
   ids.suffix.clear();
   ids.ends = read_gguf_other_ends(file, vocab_size);
@@ -126,24 +108,6 @@ HfSpec read_stored_json(const GgufFile& file) {
   return spec;
 }
 
-// The known name for what the tokenizer does before merging, if there is one.
-const PreType* matching_pre_type(const HfSpec& spec, bool byte_level, bool ignore_merges) {
-  if (!byte_level) return nullptr;
-  for (const PreType& type : pre_types()) {
-    HfSpec known;
-    read_normalizer(normalizer_json(type), "", known);
-    std::string summary;
-    for (const std::string_view pattern : type.patterns) {
-      summary += pattern == kEachDigit ? kDigitsSummary : isolated_regex_summary(pattern);
-    }
-    if (known.normalizer_summary == spec.normalizer_summary &&
-        summary == spec.pre_tokenizer_summary && type.ignore_merges == ignore_merges) {
-      return &type;
-    }
-  }
-  return nullptr;
-}
-
 // Whether GGUF's token types say all about the added tokens.
 bool added_tokens_are_plain(const HfSpec& spec) {
   for (const AddedToken& token : spec.added) {
@@ -163,8 +127,10 @@ void write_common(const SpecialIds& ids, const std::vector<Piece>& pieces, GgufW
   }
   writer.set(kGgufTokens, GgufValue::strings(std::move(tokens)));
   writer.set(kGgufTokenTypes, GgufValue::i32s(types));
-  const std::pair<const char*, int32_t> known[] = {
-      {kGgufBosId, ids.bos}, {kGgufEosId, ids.eos}, {kGgufUnknownId, ids.unknown}};
+  const std::pair<const char*, int32_t> known[] = {{kGgufBosId, ids.bos},
+                                                   {kGgufEosId, ids.eos},
+                                                   {kGgufUnknownId, ids.unknown},
+                                                   {kGgufPaddingId, ids.padding}};
   for (const auto& [key, id] : known) {
     if (id >= 0) writer.set(key, GgufValue::u32(static_cast<uint32_t>(id)));
   }

@@ -18,6 +18,7 @@ inline constexpr const char* kGgufMerges = "tokenizer.ggml.merges";
 inline constexpr const char* kGgufUnknownId = "tokenizer.ggml.unknown_token_id";
 inline constexpr const char* kGgufBosId = "tokenizer.ggml.bos_token_id";
 inline constexpr const char* kGgufEosId = "tokenizer.ggml.eos_token_id";
+inline constexpr const char* kGgufPaddingId = "tokenizer.ggml.padding_token_id";
 inline constexpr const char* kGgufEotId = "tokenizer.ggml.eot_token_id";
 inline constexpr const char* kGgufEomId = "tokenizer.ggml.eom_token_id";
 inline constexpr const char* kGgufAddBos = "tokenizer.ggml.add_bos_token";

@@ -5,9 +5,23 @@
 #include "formats/gguf.h"
 #include "formats/printable.h"
 #include "tokenizer/gguf_keys.h"
+#include "tokenizer/normalizer.h"
+#include "tokenizer/utf8.h"
 
 namespace tercet {
 namespace {
+
+// In GGUF files user-defined pieces, which llama.cpp looks for in the text as it is, are written
+// with spaces; SentencePiece has them, as all others, with U+2581.
+std::string with_symbols(std::string text) {
+  replace_all(text, " ", kSpaceSymbol);
+  return text;
+}
+
+std::string with_spaces(std::string text) {
+  replace_all(text, kSpaceSymbol, " ");
+  return text;
+}
 
 std::vector<Piece> read_scored_pieces(const GgufFile& file) {
   std::vector<Piece> pieces = read_gguf_pieces(file);
@@ -16,7 +30,10 @@ std::vector<Piece> read_scored_pieces(const GgufFile& file) {
     fail(ErrorCode::kBadInput, "'{}': {} has {} entries and {} {}; they must be equal",
          file.path().string(), kGgufTokens, pieces.size(), kGgufScores, scores.size());
   }
-  for (size_t id = 0; id < pieces.size(); ++id) pieces[id].score = static_cast<float>(scores[id]);
+  for (size_t id = 0; id < pieces.size(); ++id) {
+    pieces[id].score = static_cast<float>(scores[id]);
+    if (pieces[id].type == PieceType::kUserDefined) pieces[id].text = with_symbols(pieces[id].text);
+  }
   return pieces;
 }
 
@@ -79,6 +96,7 @@ TokenizerSpec read_gguf_vocabulary(const GgufFile& file) {
   spec.unknown_id = read_id(file, kGgufUnknownId, spec.pieces, 0, PieceType::kUnknown);
   spec.bos_id = read_id(file, kGgufBosId, spec.pieces, 1, PieceType::kControl);
   spec.eos_id = read_id(file, kGgufEosId, spec.pieces, 2, PieceType::kControl);
+  spec.padding_id = read_gguf_id(file, kGgufPaddingId, spec.pieces.size());
   spec.add_bos = file.boolean_or(kGgufAddBos, spec.bos_id >= 0);
   spec.add_eos = file.boolean_or(kGgufAddEos, false);
   spec.other_ends = read_gguf_other_ends(file, spec.pieces.size());
@@ -92,7 +110,8 @@ void write_gguf_vocabulary(const TokenizerSpec& spec, GgufWriter& writer) {
   std::vector<float> scores;
   std::vector<int32_t> types;
   for (const Piece& piece : spec.pieces) {
-    tokens.push_back(piece.text);
+    const bool user_defined = piece.type == PieceType::kUserDefined;
+    tokens.push_back(user_defined ? with_spaces(piece.text) : piece.text);
     scores.push_back(piece.score);
     types.push_back(static_cast<int32_t>(piece.type));
   }
@@ -100,8 +119,10 @@ void write_gguf_vocabulary(const TokenizerSpec& spec, GgufWriter& writer) {
   writer.set(kGgufTokens, GgufValue::strings(std::move(tokens)));
   writer.set(kGgufScores, GgufValue::f32s(scores));
   writer.set(kGgufTokenTypes, GgufValue::i32s(types));
-  const std::pair<const char*, int64_t> ids[] = {
-      {kGgufUnknownId, spec.unknown_id}, {kGgufBosId, spec.bos_id}, {kGgufEosId, spec.eos_id}};
+  const std::pair<const char*, int64_t> ids[] = {{kGgufUnknownId, spec.unknown_id},
+                                                 {kGgufBosId, spec.bos_id},
+                                                 {kGgufEosId, spec.eos_id},
+                                                 {kGgufPaddingId, spec.padding_id}};
   for (const auto& [key, id] : ids) {
     if (id >= 0) writer.set(key, GgufValue::u32(static_cast<uint32_t>(id)));
   }

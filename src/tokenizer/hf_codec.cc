@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "tokenizer/gguf_bpe.h"
+#include "tokenizer/tokenizer_json_writer.h"
 #include "tokenizer/unicode.h"
 
 namespace tercet {
@@ -169,6 +170,7 @@ class HfCodec final : public Codec {
   }
 
   void write_gguf(GgufWriter& writer) const override { write_gguf_bpe(spec_, model_, writer); }
+  std::string to_json() const override { return byte_level_json(spec_, model_); }
 
  private:
   void encode_normalized(std::string_view stretch, bool at_start, const EncodeOptions& options,

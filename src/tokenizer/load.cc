@@ -25,7 +25,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kConfigName = "tokenizer_config.json";
 constexpr const char* kSpecialTokensName = "special_tokens_map.json";
 
 // What the files beside a definition say; texts are empty where they say nothing.
@@ -33,6 +32,7 @@ struct Roles {
   std::string bos;
   std::string eos;
   std::string unknown;
+  std::string padding;
   std::optional<bool> add_bos;
   std::optional<bool> add_eos;
 };
@@ -59,13 +59,14 @@ std::optional<bool> read_flag(const JsonFields& fields, const char* name) {
 
 Roles read_roles(const fs::path& definition) {
   Roles roles;
-  for (const char* name : {kConfigName, kSpecialTokensName}) {
+  for (const char* name : {kTokenizerConfigName, kSpecialTokensName}) {
     const std::optional<Json> json = read_beside(definition, name);
     if (!json) continue;
     const JsonFields fields(*json, (definition.parent_path() / name).string());
     read_role(fields, "bos_token", roles.bos);
     read_role(fields, "eos_token", roles.eos);
     read_role(fields, "unk_token", roles.unknown);
+    read_role(fields, "pad_token", roles.padding);
     if (!roles.add_bos) roles.add_bos = read_flag(fields, "add_bos_token");
     if (!roles.add_eos) roles.add_eos = read_flag(fields, "add_eos_token");
   }
@@ -100,6 +101,7 @@ void apply_roles(const Roles& roles, HfSpec& spec) {
   ids.bos = find_piece(spec.bpe.pieces, roles.bos);
   ids.eos = find_piece(spec.bpe.pieces, roles.eos);
   if (ids.unknown < 0) ids.unknown = find_piece(spec.bpe.pieces, roles.unknown);
+  ids.padding = find_piece(spec.bpe.pieces, roles.padding);
   // A template with one token in front of the text says as much as a bos_token.
   if (ids.bos < 0 && ids.prefix.size() == 1) ids.bos = ids.prefix.front();
   apply_flag(roles.add_bos, ids.bos, true, "add_bos_token", spec.bpe.origin, ids.prefix);
@@ -127,6 +129,7 @@ std::unique_ptr<const Codec> load_sentencepiece(const fs::path& path) {
   const Roles roles = read_roles(path);
   spec.add_bos = roles.add_bos.value_or(spec.add_bos);
   spec.add_eos = roles.add_eos.value_or(spec.add_eos);
+  spec.padding_id = find_piece(spec.pieces, roles.padding);
   return make_spm_codec(std::move(spec));
 }
 

@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "tokenizer/bpe.h"
 #include "tokenizer/gguf_vocabulary.h"
+#include "tokenizer/tokenizer_json_writer.h"
 #include "tokenizer/utf8.h"
 
 namespace tercet {
@@ -69,6 +70,7 @@ SpecialIds special_ids_of(const TokenizerSpec& spec) {
   ids.bos = static_cast<int32_t>(spec.bos_id);
   ids.eos = static_cast<int32_t>(spec.eos_id);
   ids.unknown = static_cast<int32_t>(spec.unknown_id);
+  ids.padding = static_cast<int32_t>(spec.padding_id);
   if (spec.add_bos) ids.prefix = {ids.bos};
   if (spec.add_eos) ids.suffix = {ids.eos};
   if (ids.eos >= 0) ids.ends.push_back(ids.eos);
@@ -114,6 +116,7 @@ class SpmCodec final : public Codec {
   void write_gguf(GgufWriter& writer) const override {
     write_gguf_vocabulary(vocabulary_.spec(), writer);
   }
+  std::string to_json() const override { return sentencepiece_json(vocabulary_, special_ids_); }
 
  private:
   // Every stretch between control pieces is a text of its own, with its own leading space, as

@@ -52,6 +52,10 @@ class Tokenizer {
   static Tokenizer from_json(std::string_view text, const std::string& origin);
   // Sets the tokenizer.ggml.* keys, so that from_gguf() gives the same tokenizer.
   void write_gguf(GgufWriter& writer) const;
+  // Writes tokenizer.json and tokenizer_config.json, so that load() gives the same tokenizer for
+  // UTF-8 texts, and so does transformers. Throws kUnsupported naming what such files cannot say,
+  // kIo.
+  void write_files(const std::filesystem::path& directory) const;
 
   int32_t vocab_size() const;
   const Piece& piece(int32_t id) const;  // throws kBadInput outside [0, vocab_size)

@@ -5,6 +5,9 @@
 
 namespace tercet {
 
+inline constexpr const char* kTokenizerJsonName = "tokenizer.json";
+inline constexpr const char* kTokenizerConfigName = "tokenizer_config.json";
+
 // The file that defines the tokenizer at `path`: `path` itself when it is a file; in a directory
 // tokenizer.json, else tokenizer.model. Throws kIo when it holds neither.
 std::filesystem::path tokenizer_definition(const std::filesystem::path& path);

@@ -19,6 +19,7 @@ struct TokenizerSpec {
   int64_t unknown_id = -1;  // -1 for none, here and below
   int64_t bos_id = -1;
   int64_t eos_id = -1;
+  int64_t padding_id = -1;
   bool add_bos = false;
   bool add_eos = false;                   // behind prompts
   std::vector<int32_t> other_ends;        // beside EOS: of turns and messages

@@ -257,6 +257,17 @@ TEST_F(ConvertTest, TakesTheTokenizerAlong) {
   EXPECT_EQ(gguf.tokenizer()->encode(text), hf.tokenizer()->encode(text));
   EXPECT_EQ(gguf.config(), config);
 
+  ConvertOptions to_directory;
+  to_directory.to_hf = true;
+  to_directory.packed = true;
+  const ConvertReport report =
+      convert(directory_ / "b.gguf", directory_ / "back", to_directory, {}, nullptr);
+  EXPECT_EQ(report.tokenizer_note, "");
+  EXPECT_TRUE(fs::exists(directory_ / "back" / "tokenizer.json"));
+  const Model back = Model::load(directory_ / "back");
+  ASSERT_NE(back.tokenizer(), nullptr);
+  EXPECT_EQ(back.tokenizer()->encode(text), hf.tokenizer()->encode(text));
+
   ModelConfig small = config;
   small.vocab_size = 280;
   write_hf_model(source, small, random_weights(small, 1));

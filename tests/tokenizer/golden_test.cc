@@ -85,6 +85,23 @@ TEST_P(GoldenTokenizer, SurvivesGguf) {
   }
 }
 
+// And from there into the files of a directory.
+TEST_P(GoldenTokenizer, SurvivesGgufAndDirectory) {
+  TemporaryDirectory directory;
+  GgufWriter writer(directory.file("a.gguf"));
+  Tokenizer::load(file()).write_gguf(writer);
+  writer.finish();
+  const Tokenizer between = Tokenizer::from_gguf(GgufFile(directory.file("a.gguf")));
+  between.write_files(directory.path());
+  const Tokenizer again = Tokenizer::load(directory.path());
+  EXPECT_EQ(again.vocab_size(), between.vocab_size());
+  EXPECT_EQ(again.bos_id(), between.bos_id());
+  EXPECT_EQ(again.eos_id(), between.eos_id());
+  EXPECT_EQ(again.unknown_id(), between.unknown_id());
+  EXPECT_EQ(again.encode_prompt("the house"), between.encode_prompt("the house"));
+  expect_golden(again);
+}
+
 TEST_P(GoldenTokenizer, EveryTextOfBytesCanBeEncoded) {
   const Tokenizer tokenizer = Tokenizer::load(file());
   Rng rng(5);

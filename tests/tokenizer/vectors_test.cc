@@ -62,6 +62,7 @@ INSTANTIATE_TEST_SUITE_P(
                       Vectors{"llama-bpe", "llama3/tokenizer.json"},
                       Vectors{"qwen2", "qwen3/tokenizer.json"}));
 
+// Also by way of the tokenizer.json that is made of a GGUF file's vocabulary.
 TEST_P(PublishedVectors, TextsGiveTheirIds) {
   const fs::path texts_file =
       kData / "ggml-vocab" / ("ggml-vocab-" + GetParam().name + ".gguf.inp");
@@ -76,8 +77,13 @@ TEST_P(PublishedVectors, TextsGiveTheirIds) {
   const std::vector<Ids> ids = read_ids(ids_file);
   ASSERT_EQ(texts.size(), ids.size());
   ASSERT_GT(texts.size(), 40u);
+  testing::TemporaryDirectory directory;
+  const bool is_gguf = source.extension() == ".gguf";
+  if (is_gguf) tokenizer.write_files(directory.path());
+  const Tokenizer again = Tokenizer::load(is_gguf ? directory.path() : source);
   for (size_t i = 0; i < texts.size(); ++i) {
     EXPECT_EQ(tokenizer.encode(texts[i]), ids[i]) << i << " " << texts[i];
+    EXPECT_EQ(again.encode(texts[i]), ids[i]) << i << " " << texts[i];
   }
 }
 
