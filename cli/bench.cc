@@ -12,6 +12,7 @@
 #include "cli/bench/report.h"
 #include "cli/commands.h"
 #include "cli/common/output.h"
+#include "cli/head_argument.h"
 #include "cli/memory_check.h"
 #include "cli/model_argument.h"
 #include "core/cpu.h"
@@ -24,6 +25,7 @@ struct BenchArguments {
   std::optional<int64_t> prompt_tokens;
   std::optional<int64_t> generated_tokens;
   BenchPlan plan;
+  HeadArgument head;
   bool force = false;
   bool json = false;
 };
@@ -35,6 +37,7 @@ BenchPlan plan_for(const Model& model, const BenchArguments& arguments) {
   plan.prompt_tokens = arguments.prompt_tokens.value_or(std::min(plan.prompt_tokens, limit));
   plan.generated_tokens =
       arguments.generated_tokens.value_or(std::min(plan.generated_tokens, limit));
+  plan.head = arguments.head.precision(model);
   if (plan.threads.empty()) plan.threads = {read_cpu_info().physical_cores};
   return plan;
 }
@@ -55,8 +58,8 @@ void bench(const BenchArguments& arguments) {
   report.model = model.path().string();
   report.model_bytes = model.source().file_bytes();
   report.isa = kernels.name;
-  report.cost = token_cost(model);
   report.result = run_bench(model, kernels, report.plan, arguments.json);
+  report.cost = report.result.cost;
   report.load_seconds += report.result.engine_seconds;
   if (arguments.json) return print_json(to_json(report));
   print_text("{}", format_report(report));
@@ -92,6 +95,7 @@ void add_bench(CLI::App& app) {
   command->add_option("-r,--repetitions", arguments->plan.repetitions, "Measure this often")
       ->check(CLI::Range(1, 10000))
       ->capture_default_str();
+  arguments->head.add_to(*command);
   command->add_flag("--force", arguments->force, "Run even when the memory seems too small");
   command->add_flag("--json", arguments->json,
                     "Print one JSON document on stdout and nothing else there");

@@ -85,7 +85,9 @@ void chat(const ChatArguments& arguments) {
   const int64_t context = arguments.generation.context.value_or(std::min(longest, kDefaultContext));
   if (!arguments.common.force) check_memory_for_context(model, context);
   Engine engine(model, chosen_kernels(),
-                {.threads = arguments.common.thread_count(), .context = context});
+                {.threads = arguments.common.thread_count(),
+                 .context = context,
+                 .head = arguments.generation.head.precision(model)});
   ChatSession session(
       engine, tokenizer, chat,
       arguments.generation.options(model, arguments.generation.max_tokens.value_or(0)),

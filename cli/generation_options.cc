@@ -22,6 +22,7 @@ void GenerationArguments::add_to(CLI::App& command, const char* tokens_help,
       .add_option("--min-p", sampler.min_p, "Keep tokens at least P times as likely as the best")
       ->capture_default_str();
   command.add_option("--seed", seed, "Seed of the random choice (default: a random one)");
+  head.add_to(command);
   command.add_flag("--ignore-eos", ignore_eos, "Go on behind the end of the text");
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "cli/head_argument.h"
 #include "model/model.h"
 #include "runtime/engine.h"
 
@@ -17,6 +18,7 @@ struct GenerationArguments {
   std::optional<uint32_t> seed;
   SamplerOptions sampler = {.temperature = 0.8, .top_k = 40, .top_p = 0.95, .min_p = 0.05};
   bool ignore_eos = false;
+  HeadArgument head;
 
   // `tokens_help` and `context_help` describe -n and -c, whose defaults differ.
   void add_to(CLI::App& command, const char* tokens_help, const char* context_help);

@@ -17,6 +17,7 @@
 #include "cli/common/progress.h"
 #include "cli/common/signals.h"
 #include "cli/common/version.h"
+#include "cli/head_argument.h"
 #include "cli/memory_check.h"
 #include "cli/model_argument.h"
 #include "core/error.h"
@@ -34,6 +35,7 @@ struct PerplexityArguments {
   ModelArguments common;
   std::string text;
   std::string reference;
+  HeadArgument head;
   std::optional<int64_t> context;
   int64_t stride = 0;
   int64_t limit_tokens = 0;
@@ -114,9 +116,10 @@ void perplexity(const PerplexityArguments& arguments) {
   std::vector<int32_t> bytes = token_bytes(tokenizer);
   bytes.resize(static_cast<size_t>(model.config().vocab_size));
 
-  const EngineOptions engine_options = {
+  EngineOptions engine_options = {
       .threads = arguments.common.thread_count(),
-      .context = context_for(arguments, model, reference ? &*reference : nullptr)};
+      .context = context_for(arguments, model, reference ? &*reference : nullptr),
+      .head = arguments.head.precision(model)};
   if (!arguments.common.force) {
     check_memory_for_context(model, engine_options.context);
     if (reference) check_memory_for_context(*reference, engine_options.context);
@@ -172,6 +175,7 @@ void add_perplexity(CLI::App& app) {
   CLI::App* command = app.add_subcommand("perplexity", "Measure how well a model predicts a text");
   auto arguments = std::make_shared<PerplexityArguments>();
   arguments->common.add_to(*command);
+  arguments->head.add_to(*command, "stored");
   command->add_option("--text", arguments->text, "The text, a UTF-8 file, - for stdin")->required();
   command->add_option("--reference", arguments->reference,
                       "Compare with this model token by token: KL divergence, top-1 agreement");

@@ -116,7 +116,9 @@ void run(const RunArguments& arguments) {
   const Plan plan = make_plan(arguments, model, prompt);
   if (!arguments.common.force) check_memory_for_context(model, plan.context);
   Engine engine(model, chosen_kernels(),
-                {.threads = arguments.common.thread_count(), .context = plan.context});
+                {.threads = arguments.common.thread_count(),
+                 .context = plan.context,
+                 .head = arguments.generation.head.precision(model)});
   const GenerateOptions options = arguments.generation.options(model, plan.max_tokens);
   const double load_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

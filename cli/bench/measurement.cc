@@ -88,7 +88,10 @@ class Bench {
   void warm_up() {
     const int most = *std::max_element(plan_.threads.begin(), plan_.threads.end());
     const Clock::time_point start = Clock::now();
-    Engine engine(model_, kernels_, engine_options(most));
+    ThreadPool pool(most);
+    packed_ = std::make_shared<const PackedModel>(model_, kernels_, pool, plan_.head);
+    result_.cost = token_cost(*packed_);
+    Engine engine(packed_, engine_options(most));
     result_.engine_seconds = seconds_since(start);
     result_.rss_after_load_bytes = resident_bytes();
     if (plan_.prompt_tokens > 0) read_prompt(engine, plan_.prompt_tokens);
@@ -100,7 +103,7 @@ class Bench {
 
   Sample measure(int threads) {
     Sample sample;
-    Engine engine(model_, kernels_, engine_options(threads));
+    Engine engine(packed_, engine_options(threads));
     ThreadPool pool(threads);
     if (plan_.prompt_tokens > 0) {
       if (dot_loop_ != nullptr) sample.dot_macs = measure_dot_peak(*dot_loop_, pool);
@@ -154,6 +157,7 @@ class Bench {
   }
 
   const Model& model_;
+  std::shared_ptr<const PackedModel> packed_;
   const KernelTable& kernels_;
   const BenchPlan& plan_;
   std::vector<int32_t> tokens_;

@@ -7,6 +7,8 @@
 #include "kernels/kernel_table.h"
 #include "machine/memory_read.h"
 #include "model/model.h"
+#include "model/packed_head.h"
+#include "model/token_cost.h"
 
 namespace tercet::cli {
 
@@ -23,6 +25,7 @@ struct BenchPlan {
   int64_t generated_tokens = 128;  // 0: generation is not measured
   std::vector<int> threads;
   int repetitions = 5;
+  HeadPrecision head = HeadPrecision::kStored;
 };
 
 // One repetition with one number of threads. Rates are per second, 0 for what was not measured.
@@ -54,6 +57,7 @@ struct BenchResult {
   // After one prompt and some generated tokens, before the buffer for memory readings is made.
   uint64_t peak_rss_bytes = 0;
   const char* dot_instruction = "";
+  TokenCost cost;
 };
 
 // Runs the plan: a warm-up, then every repetition with each number of threads in turn, so that what

@@ -32,7 +32,7 @@ constexpr int fields_of(PanelFormat format) {
 }
 
 // Numbers of tokens that kernels are made for, on each instruction set.
-inline constexpr int kPanelTiles = 4;
+inline constexpr int kPanelTiles = 5;
 
 // A kernel takes one tile of tokens at a time, as many as KernelTable::tiles says. What a tile's
 // activations look like to it; made by arrange_tile().
@@ -65,6 +65,8 @@ struct PanelCall {
   int64_t out_stride = 0;
 };
 
+// The most rows that a panel of any instruction set has.
+inline constexpr int kMaxPanelRows = 64;
 // The longest row that every product of every format fits int32 for.
 inline constexpr int64_t kMaxPanelColumns = int64_t{1} << 18;
 

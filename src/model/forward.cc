@@ -268,7 +268,10 @@ void Forward::attend_all(int64_t layer, int64_t tokens, KvCache& cache) {
 void Forward::write_logits(int64_t first_token, int64_t tokens, float* logits) {
   const float* last = residual_.data() + first_token * config_.hidden_size;
   const float* input = normed(last, model_.weights().final_norm, tokens, hidden_.data());
-  project({{&model_.weights().head, logits}}, input, tokens);
+  const PackedHead* head = packed_->head();
+  if (head == nullptr) return project({{&model_.weights().head, logits}}, input, tokens);
+  if (tokens == 1) return head->multiply_top(input, pool_, head_scratch_, logits);
+  head->multiply(input, tokens, pool_, head_scratch_, logits);
 }
 
 const float* Forward::normed(const float* x, const std::vector<float>& weight, int64_t tokens,

@@ -91,6 +91,7 @@ class Forward {
   int64_t chunk_;
 
   LinearScratch linear_scratch_;
+  PackedHead::Scratch head_scratch_;
   std::vector<Prepared> prepared_;  // as many as linear maps with norms of their own share an input
   std::vector<float> residual_;     // [chunk, hidden]
   std::vector<float> hidden_;       // [chunk, hidden]: normed residual, or a block's output

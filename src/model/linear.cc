@@ -81,82 +81,20 @@ void run_row_block(const LinearJob& job, int64_t block, int64_t tokens,
   }
 }
 
-// How `tokens` vectors are cut into tiles: full ones of the widest kind, then one that just holds
-// the rest.
-class Tiling {
- public:
-  Tiling(const KernelTable& kernels, int64_t tokens)
-      : kernels_(kernels), tokens_(tokens), widest_(kernels.tiles.back()) {}
-
-  int64_t count() const { return (tokens_ + widest_ - 1) / widest_; }
-  int64_t first(int64_t tile) const { return tile * widest_; }
-  int tokens(int64_t tile) const {
-    return static_cast<int>(std::min<int64_t>(tokens_ - first(tile), widest_));
-  }
-  // Places of a tile, of which the last one may leave some idle.
-  int places(int64_t tile) const {
-    return *std::find_if(kernels_.tiles.begin(), kernels_.tiles.end(),
-                         [wanted = tokens(tile)](int places) { return places >= wanted; });
-  }
-  // Of all tiles before this one.
-  int64_t places_before(int64_t tile) const { return tile * widest_; }
-  int64_t all_places() const { return places_before(count() - 1) + places(count() - 1); }
-
- private:
-  const KernelTable& kernels_;
-  int64_t tokens_;
-  int64_t widest_;
-};
-
-// The input of one int8 product in the order of its panels.
-struct ArrangedInput {
-  const LinearScratch::Tiles* tiles = nullptr;
-  const float* scales = nullptr;  // [all places]
-
-  PanelTile tile(const Tiling& tiling, int64_t index) const {
-    const int64_t before = tiling.places_before(index);
-    const PackedMatrix::Arrangement& arrangement = tiles->arrangement;
-    return {tiling.places(index), tiles->q.data() + before * arrangement.row_places,
-            tiles->sums.data() + before * arrangement.groups, scales + before};
-  }
-};
-
-void arrange(const LinearJob& job, const Tiling& tiling, ThreadPool& pool,
-             LinearScratch::Tiles& out) {
-  const PackedMatrix::Arrangement& arrangement = job.packed->arrangement();
-  out.arrangement = arrangement;
-  out.input = job.input.q;
-  const auto grow = [](auto& vector, int64_t size) {
-    if (std::ssize(vector) < size) vector.resize(static_cast<size_t>(size));
-  };
-  grow(out.q, tiling.all_places() * arrangement.row_places);
-  grow(out.sums, tiling.all_places() * arrangement.groups);
-  const auto body = [&](int64_t begin, int64_t end) {
-    for (int64_t tile = begin; tile < end; ++tile) {
-      const int64_t before = tiling.places_before(tile);
-      arrange_tile(arrangement.source, job.input.q + tiling.first(tile) * arrangement.cols,
-                   tiling.tokens(tile), arrangement.cols, arrangement.group, tiling.places(tile),
-                   out.q.data() + before * arrangement.row_places,
-                   out.sums.data() + before * arrangement.groups);
-    }
-  };
-  if (tiling.count() == 1) return body(0, 1);
-  pool.parallel_for(tiling.count(), 1, std::ref(body));
-}
-
 // Panels that are multiplied with one tile after the other, so that they should stay in the second
 // level cache meanwhile.
 constexpr int64_t kCachedBytes = int64_t{1} << 18;
 
-void run_panels(const LinearJob& job, const ArrangedInput& input, const Tiling& tiling,
-                int64_t begin, int64_t end, const KernelTable& kernels) {
+void run_panels(const LinearJob& job, const TokenTiles& input, int64_t begin, int64_t end,
+                const KernelTable& kernels) {
   const PackedMatrix& matrix = *job.packed;
   const int64_t step = std::max<int64_t>(kCachedBytes / matrix.panel_bytes(), 1);
   for (int64_t first = begin; first < end; first += step) {
     const int64_t count = std::min(step, end - first);
-    for (int64_t tile = 0; tile < tiling.count(); ++tile) {
-      matrix.multiply(kernels, first, count, input.tile(tiling, tile), tiling.tokens(tile),
-                      job.out + tiling.first(tile) * matrix.rows(), matrix.rows());
+    for (int64_t tile = 0; tile < input.count(); ++tile) {
+      matrix.multiply(kernels, first, count, input.tile(tile), input.tokens(tile),
+                      job.out + input.first(tile) * matrix.rows() + first * kernels.panel_rows,
+                      matrix.rows());
     }
   }
 }
@@ -170,12 +108,11 @@ void add_bias(const LinearWeights& w, int64_t tokens, float* out) {
 // A job with all that is decided before threads take part.
 struct Task {
   const LinearJob* job = nullptr;
-  ArrangedInput input;
-  int64_t blocks = 0;  // panels, or blocks of rows
+  const TokenTiles* input = nullptr;  // of packed ones
+  int64_t blocks = 0;                 // panels, or blocks of rows
 
-  void run(int64_t begin, int64_t end, int64_t tokens, const Tiling& tiling,
-           const KernelTable& kernels) const {
-    if (job->packed != nullptr) return run_panels(*job, input, tiling, begin, end, kernels);
+  void run(int64_t begin, int64_t end, int64_t tokens, const KernelTable& kernels) const {
+    if (job->packed != nullptr) return run_panels(*job, *input, begin, end, kernels);
     for (int64_t block = begin; block < end; ++block) run_row_block(*job, block, tokens, kernels);
   }
 };
@@ -184,13 +121,12 @@ struct Task {
 
 uint64_t LinearScratch::bytes() const {
   uint64_t bytes = 0;
-  for (const Tiles& tiles : tiles_) bytes += tiles.q.size() + tiles.sums.size() * sizeof(int32_t);
+  for (const TokenTiles& place : places_) bytes += place.bytes();
   return bytes;
 }
 
 void run_linear(std::span<const LinearJob> jobs, int64_t tokens, const KernelTable& kernels,
                 ThreadPool& pool, LinearScratch& scratch) {
-  const Tiling tiling(kernels, tokens);
   std::array<Task, kMaxJobs> tasks;
   if (jobs.size() > tasks.size()) {
     fail(ErrorCode::kInternal, "{} linear maps at once, at most {} are run", jobs.size(), kMaxJobs);
@@ -200,17 +136,19 @@ void run_linear(std::span<const LinearJob> jobs, int64_t tokens, const KernelTab
   int64_t work = 0;
   for (size_t i = 0; i < jobs.size(); ++i) {
     const LinearJob& job = jobs[i];
-    tasks[i] = {&job, {}, job.packed != nullptr ? job.packed->panels() : block_count(*job.weights)};
+    tasks[i] = {&job, nullptr,
+                job.packed != nullptr ? job.packed->panels() : block_count(*job.weights)};
     blocks += tasks[i].blocks;
     work += job.weights->rows * job.weights->cols * tokens;
     if (job.packed == nullptr) continue;
+    const PackedMatrix::Arrangement& wanted = job.packed->arrangement();
     size_t place = 0;
-    while (place < arranged && (scratch.place(place).input != job.input.q ||
-                                scratch.place(place).arrangement != job.packed->arrangement())) {
-      ++place;
+    while (place < arranged && !scratch.place(place).holds(wanted, job.input.q)) ++place;
+    if (place == arranged) {
+      scratch.place(arranged++)
+          .arrange(wanted, job.input.q, job.input.scale, tokens, kernels, pool);
     }
-    if (place == arranged) arrange(job, tiling, pool, scratch.place(arranged++));
-    tasks[i].input = {&scratch.place(place), job.input.scale};
+    tasks[i].input = &scratch.place(place);
   }
   // Blocks are numbered through all jobs, so that one wait for the pool serves them together.
   const auto body = [&](int64_t begin, int64_t end) {
@@ -218,7 +156,7 @@ void run_linear(std::span<const LinearJob> jobs, int64_t tokens, const KernelTab
     for (const Task& task : std::span(tasks).first(jobs.size())) {
       const int64_t first = std::max(begin - offset, int64_t{0});
       const int64_t last = std::min(end - offset, task.blocks);
-      if (first < last) task.run(first, last, tokens, tiling, kernels);
+      if (first < last) task.run(first, last, tokens, kernels);
       offset += task.blocks;
     }
   };

@@ -9,6 +9,7 @@
 #include "core/thread_pool.h"
 #include "kernels/kernel_table.h"
 #include "model/packed_matrix.h"
+#include "model/token_tiles.h"
 #include "model/weights.h"
 
 namespace tercet {
@@ -30,24 +31,18 @@ struct LinearJob {
   float* out = nullptr;
 };
 
-// Memory that run_linear() keeps from call to call: activations in the order of panels.
+// Memory that run_linear() keeps from call to call: inputs in the order of panels.
 class LinearScratch {
  public:
-  struct Tiles {
-    PackedMatrix::Arrangement arrangement;
-    const int8_t* input = nullptr;
-    std::vector<int8_t> q;
-    std::vector<int32_t> sums;
-  };
-  // A place for the arrangement number `index` of a call.
-  Tiles& place(size_t index) {
-    if (index == tiles_.size()) tiles_.emplace_back();
-    return tiles_[index];
+  // The place of input number `index` of a call.
+  TokenTiles& place(size_t index) {
+    if (index == places_.size()) places_.emplace_back();
+    return places_[index];
   }
   uint64_t bytes() const;
 
  private:
-  std::deque<Tiles> tiles_;
+  std::deque<TokenTiles> places_;
 };
 
 // Runs `jobs` on `tokens` vectors each, their rows shared out over the pool. Products with int8 are

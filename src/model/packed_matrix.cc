@@ -3,11 +3,23 @@
 
 #include <algorithm>
 #include <functional>
+#include <utility>
 
 #include "core/error.h"
 
 namespace tercet {
 namespace {
+
+PackedMatrix::Arrangement arrangement_of(const PanelSource& source, int64_t cols, int64_t group) {
+  PackedMatrix::Arrangement out;
+  out.source = source;
+  out.cols = cols;
+  out.group = group;
+  const PanelShape shape = panel_shape(source, 1, cols, group, 1);
+  out.groups = shape.groups;
+  out.row_places = shape.row_units() * 4 * fields_of(source.format);
+  return out;
+}
 
 PackedMatrix::Arrangement arrangement_of(const LinearWeights& weights) {
   const auto source = panel_source(layout_of(weights.type));
@@ -21,14 +33,7 @@ PackedMatrix::Arrangement arrangement_of(const LinearWeights& weights) {
          weights.name, weights.cols, kMaxPanelColumns);
   }
   const bool grouped = weights.scope == packing::ScaleScope::kGroup;
-  PackedMatrix::Arrangement out;
-  out.source = *source;
-  out.cols = weights.cols;
-  out.group = grouped ? weights.group_size : weights.cols;
-  const PanelShape shape = panel_shape(*source, weights.rows, weights.cols, out.group, 1);
-  out.groups = shape.groups;
-  out.row_places = shape.row_units() * 4 * fields_of(source->format);
-  return out;
+  return arrangement_of(*source, weights.cols, grouped ? weights.group_size : weights.cols);
 }
 
 }  // namespace
@@ -57,6 +62,18 @@ PackedMatrix::PackedMatrix(const LinearWeights& weights, const KernelTable& kern
   pool.parallel_for(shape_.panels, 1, std::ref(pack));
   arrange_scales(weights, kernels.panel_rows);
 }
+
+PackedMatrix::PackedMatrix(const PanelSource& source, int64_t rows, int64_t cols,
+                           int64_t panel_rows, std::vector<float> row_scales,
+                           std::span<const uint8_t> memory)
+    : rows_(rows),
+      cols_(cols),
+      panel_rows_(panel_rows),
+      arrangement_(arrangement_of(source, cols, cols)),
+      shape_(panel_shape(source, rows, cols, cols, panel_rows)),
+      codes_(memory),
+      scope_(packing::ScaleScope::kRow),
+      scales_(std::move(row_scales)) {}
 
 void PackedMatrix::arrange_scales(const LinearWeights& weights, int64_t panel_rows) {
   if (scope_ == packing::ScaleScope::kTensor) {
@@ -93,7 +110,7 @@ void PackedMatrix::multiply(const KernelTable& kernels, int64_t first, int64_t c
   call.tile = tile;
   call.tokens = tokens;
   call.rows = rows_ - first * panel_rows_;
-  call.out = out + first * panel_rows_;
+  call.out = out;
   call.out_stride = out_stride;
   kernels.panel_dot[static_cast<size_t>(arrangement_.source.format)](call);
 }

@@ -23,6 +23,10 @@ class PackedMatrix {
   // after.
   PackedMatrix(const LinearWeights& weights, const KernelTable& kernels, ThreadPool& pool,
                std::span<uint8_t> memory);
+  // Panels that somebody else lays into `memory`, with a scale for each row; row_scales: [rows]
+  // filled up to whole panels.
+  PackedMatrix(const PanelSource& source, int64_t rows, int64_t cols, int64_t panel_rows,
+               std::vector<float> row_scales, std::span<const uint8_t> memory);
 
   int64_t rows() const { return rows_; }
   int64_t cols() const { return cols_; }
@@ -44,7 +48,7 @@ class PackedMatrix {
   const Arrangement& arrangement() const { return arrangement_; }
 
   // Panels [first, first + count) times one tile: out[t * out_stride + row], row counted from the
-  // matrix' first. The tile must be of this arrangement.
+  // first of those panels. The tile must be of this arrangement.
   void multiply(const KernelTable& kernels, int64_t first, int64_t count, const PanelTile& tile,
                 int tokens, float* out, int64_t out_stride) const;
 

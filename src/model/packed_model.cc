@@ -34,7 +34,8 @@ std::vector<Part> parts_of(const Model& model, const std::vector<TensorSpec>& sp
 
 }  // namespace
 
-PackedModel::PackedModel(const Model& model, const KernelTable& kernels, ThreadPool& pool)
+PackedModel::PackedModel(const Model& model, const KernelTable& kernels, ThreadPool& pool,
+                         HeadPrecision head)
     : model_(model), kernels_(kernels) {
   const std::vector<TensorSpec> specs = tensor_specs(model.config());
   const std::vector<Part> parts = parts_of(model, specs, kernels);
@@ -49,6 +50,13 @@ PackedModel::PackedModel(const Model& model, const KernelTable& kernels, ThreadP
         PackedMatrix(*part.weights, kernels, pool, memory_.bytes().subspan(offset, bytes)));
     offset += part.bytes;
     model.source().release(*part.spec);
+  }
+  if (head == HeadPrecision::kStored) return;
+  head_.emplace(model.weights().head, head, kernels, pool);
+  // Of a tied head, rows are still looked up as embeddings; the pages of others stay away.
+  for (const TensorSpec& spec : specs) {
+    const bool is_head = spec.gguf_name == "output.weight" || spec.gguf_name == "token_embd.weight";
+    if (is_head) model.source().release(spec);
   }
 }
 

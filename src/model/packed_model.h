@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <unordered_map>
 
 #include "core/aligned_buffer.h"
 #include "core/thread_pool.h"
 #include "kernels/kernel_table.h"
 #include "model/model.h"
+#include "model/packed_head.h"
 #include "model/packed_matrix.h"
 
 namespace tercet {
@@ -18,7 +20,8 @@ class PackedModel {
  public:
   // Tells the model's source that it no longer needs the stored form of what is packed. Throws
   // kUnsupported naming a tensor that the kernels cannot serve, kIo when memory lacks.
-  PackedModel(const Model& model, const KernelTable& kernels, ThreadPool& pool);
+  PackedModel(const Model& model, const KernelTable& kernels, ThreadPool& pool,
+              HeadPrecision head = HeadPrecision::kStored);
   PackedModel(const PackedModel&) = delete;
   PackedModel& operator=(const PackedModel&) = delete;
 
@@ -26,7 +29,9 @@ class PackedModel {
   const KernelTable& kernels() const { return kernels_; }
   // nullptr for a matrix that runs as it is stored.
   const PackedMatrix* find(const LinearWeights& weights) const;
-  uint64_t bytes() const { return memory_.size(); }
+  // nullptr when the head runs as it is stored.
+  const PackedHead* head() const { return head_ ? &*head_ : nullptr; }
+  uint64_t bytes() const { return memory_.size() + (head_ ? head_->bytes() : 0); }
 
  private:
   const Model& model_;
@@ -34,6 +39,7 @@ class PackedModel {
   AlignedBuffer memory_;
   // By the address of the stored codes, which layers may share.
   std::unordered_map<const uint8_t*, PackedMatrix> matrices_;
+  std::optional<PackedHead> head_;
 };
 
 }  // namespace tercet

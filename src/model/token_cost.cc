@@ -4,16 +4,17 @@
 namespace tercet {
 namespace {
 
-uint64_t bytes_of(const LinearWeights& matrix) {
-  const auto codes = static_cast<uint64_t>(matrix.rows * matrix.row_stride);
-  return codes + matrix.scales.size_bytes() +
-         (matrix.input_norm.size() + matrix.bias.size()) * sizeof(float);
+uint64_t bytes_of(const PackedModel& packed, const LinearWeights& matrix) {
+  const uint64_t rest = (matrix.input_norm.size() + matrix.bias.size()) * sizeof(float);
+  const PackedMatrix* panels = packed.find(matrix);
+  if (panels != nullptr) return panels->bytes() + rest;
+  return static_cast<uint64_t>(matrix.rows * matrix.row_stride) + matrix.scales.size_bytes() + rest;
 }
 
-void add_layer(const LayerWeights& layer, TokenCost& cost) {
+void add_layer(const PackedModel& packed, const LayerWeights& layer, TokenCost& cost) {
   for (const LinearWeights* matrix :
        {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {
-    cost.weight_bytes += bytes_of(*matrix);
+    cost.weight_bytes += bytes_of(packed, *matrix);
     if (matrix->int8_activations) cost.int8_macs += matrix->rows * matrix->cols;
   }
   for (const auto* norm :
@@ -25,11 +26,13 @@ void add_layer(const LayerWeights& layer, TokenCost& cost) {
 
 }  // namespace
 
-TokenCost token_cost(const Model& model) {
+TokenCost token_cost(const PackedModel& packed) {
+  const ModelWeights& weights = packed.model().weights();
   TokenCost cost;
-  for (const LayerWeights& layer : model.weights().layers) add_layer(layer, cost);
-  cost.head_bytes = bytes_of(model.weights().head);
-  cost.weight_bytes += cost.head_bytes + model.weights().final_norm.size() * sizeof(float);
+  for (const LayerWeights& layer : weights.layers) add_layer(packed, layer, cost);
+  const PackedHead* head = packed.head();
+  cost.head_bytes = head != nullptr ? head->upper_bytes() : bytes_of(packed, weights.head);
+  cost.weight_bytes += cost.head_bytes + weights.final_norm.size() * sizeof(float);
   return cost;
 }
 

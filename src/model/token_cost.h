@@ -3,14 +3,15 @@
 
 #include <cstdint>
 
-#include "model/model.h"
+#include "model/packed_model.h"
 
 namespace tercet {
 
 // What one token costs at the least, attention aside.
 struct TokenCost {
   // Bytes that must be read: every matrix and vector of the layers once, in the form in which they
-  // are run, scales included, and the head. Not the embedding, of which a token reads one row.
+  // are run, scales included, and the head (of one in two planes the upper one). Not the embedding,
+  // of which a token reads one row.
   uint64_t weight_bytes = 0;
   // Multiply-adds of int8 in ternary products.
   int64_t int8_macs = 0;
@@ -18,6 +19,6 @@ struct TokenCost {
   uint64_t head_bytes = 0;
 };
 
-TokenCost token_cost(const Model& model);
+TokenCost token_cost(const PackedModel& packed);
 
 }  // namespace tercet

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "core/error.h"
 
@@ -70,7 +71,14 @@ Engine::Engine(const Model& model, const KernelTable& kernels, const EngineOptio
       kernels_(kernels),
       pool_(options.threads),
       cache_(model.config(), context_of(model, options)),
-      forward_(model, kernels, pool_) {}
+      forward_(std::make_shared<const PackedModel>(model, kernels, pool_, options.head), pool_) {}
+
+Engine::Engine(std::shared_ptr<const PackedModel> packed, const EngineOptions& options)
+    : model_(packed->model()),
+      kernels_(packed->kernels()),
+      pool_(options.threads),
+      cache_(model_.config(), context_of(model_, options)),
+      forward_(std::move(packed), pool_) {}
 
 std::span<const float> Engine::advance(std::span<const int32_t> tokens, LogitsFor which) {
   const size_t rows = which == LogitsFor::kAll ? tokens.size() : 1;

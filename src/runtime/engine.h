@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "model/forward.h"
 #include "model/kv_cache.h"
 #include "model/model.h"
+#include "model/packed_model.h"
 #include "runtime/sampler.h"
 
 namespace tercet {
@@ -19,6 +21,7 @@ namespace tercet {
 struct EngineOptions {
   int threads = 1;
   int64_t context = 0;  // most tokens of prompt and answer together; 0: what the model was made for
+  HeadPrecision head = HeadPrecision::kStored;  // of a model that the engine packs itself
 };
 
 struct GenerateOptions {
@@ -52,6 +55,8 @@ class Engine {
  public:
   // Throws kUsage when the thread count or the context are out of range.
   Engine(const Model& model, const KernelTable& kernels, const EngineOptions& options);
+  // The same on a model that several engines share.
+  Engine(std::shared_ptr<const PackedModel> packed, const EngineOptions& options);
 
   const Model& model() const { return model_; }
   const char* isa() const { return kernels_.name; }

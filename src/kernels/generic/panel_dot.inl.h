@@ -206,6 +206,7 @@ template <class Isa, PanelFormat kFormat>
 void panel_dot(const PanelCall& call) {
   using Fields = FieldsOf<Isa, kFormat>;
   static_assert(Fields::kFields == fields_of(kFormat));
+  static_assert(Isa::kRegisters * Isa::kRows <= kMaxPanelRows);
   unroll<kPanelTiles>([&](auto index) {
     constexpr int kTokens = Isa::kTiles[decltype(index)::value];
     if (call.tile.tile == kTokens) run_panels<Isa, Fields, kTokens>(call);

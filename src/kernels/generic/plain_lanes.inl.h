@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "kernels/panel.h"
+
 // The vocabulary of panel_dot.inl.h in plain C++, which the others are held against. Four rows.
 // Anonymous namespace: see float_dot.inl.h.
 namespace tercet {
@@ -21,7 +23,7 @@ struct PlainLanes {
   struct Floats {
     float at[kRows];
   };
-  static constexpr int kTiles[4] = {1, 2, 3, 4};
+  static constexpr int kTiles[kPanelTiles] = {1, 2, 3, 4, 8};
   static constexpr bool kInPlace = false;
   static constexpr bool kHasTables = false;
   static constexpr int64_t steps_of(int) { return 0; }

@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "kernels/panel.h"
+
 // The vocabulary of panel_dot.inl.h in 256-bit registers, eight rows each. Products are summed in
 // 16 bits for as long as they fit and then widened.
 namespace tercet {
@@ -17,7 +19,7 @@ struct Avx2Lanes {
   using Floats = __m256;
   static constexpr int kRows = 8;
   static constexpr int kRegisters = 2;
-  static constexpr int kTiles[4] = {1, 2, 3, 4};
+  static constexpr int kTiles[kPanelTiles] = {1, 2, 3, 4, 5};
   static constexpr bool kInPlace = false;
   static constexpr bool kHasTables = false;
   // Each step adds two products to a sum of 16 bits.

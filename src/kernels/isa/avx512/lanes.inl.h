@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "kernels/panel.h"
+
 // The vocabulary of panel_dot.inl.h in AVX-512 with VNNI: sixteen rows a register.
 namespace tercet {
 namespace {
@@ -15,9 +17,9 @@ struct Avx512Lanes {
   using Partial = __m512i;
   using Floats = __m512;
   static constexpr int kRows = 16;
-  // Two registers share each activation load; with twelve tokens, 24 sums stay in registers.
+  // Two registers share each activation load; with twelve tokens their 24 sums stay in registers.
   static constexpr int kRegisters = 2;
-  static constexpr int kTiles[4] = {1, 4, 8, 12};
+  static constexpr int kTiles[kPanelTiles] = {1, 2, 4, 8, 12};
   static constexpr bool kInPlace = true;
   static constexpr bool kHasTables = false;
   static constexpr int64_t steps_of(int) { return 0; }

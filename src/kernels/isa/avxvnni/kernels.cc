@@ -11,7 +11,6 @@ namespace {
 struct AvxVnni : Avx2Lanes {
   using Vectors = Avx2Floats;
   static constexpr int kFloats = 8;
-  static constexpr int kTiles[4] = {1, 2, 4, 5};
   static constexpr int64_t steps_of(int) { return 0; }
   static Partial dot(Partial sum, Bytes digits, Bytes four) {
     return _mm256_dpbusd_avx_epi32(sum, digits, four);

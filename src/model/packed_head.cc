@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/packed_head.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <utility>
+
+#include "core/error.h"
+#include "model/linear.h"
+
+namespace tercet {
+namespace {
+
+constexpr std::array<std::pair<HeadPrecision, const char*>, 4> kNames = {{
+    {HeadPrecision::kStored, "stored"},
+    {HeadPrecision::kInt4, "int4"},
+    {HeadPrecision::kInt6, "int6"},
+    {HeadPrecision::kInt8, "int8"},
+}};
+
+// Bounds of what lies on the stack.
+constexpr int64_t kTokensAtOnce = 16;
+constexpr size_t kMostParts = 16 * kMaxPanelRows;  // of a tile
+
+constexpr int kUpperBits = 4;
+// Digits of the upper plane run from 1 to 15, so that the sum of both planes is symmetric.
+constexpr int kLargestUpper = 7;
+
+int lower_bits(HeadPrecision precision) {
+  return precision == HeadPrecision::kInt8 ? 4 : precision == HeadPrecision::kInt6 ? 2 : 0;
+}
+
+// The lower plane: nibbles, or pairs of bits, both from half of their range below zero.
+PanelSource lower_source(int bits) {
+  if (bits == 4) return nibble_source();
+  PanelSource source = *panel_source(packing::Layout::kTrit4);
+  source.offset = 2;
+  return source;
+}
+
+int64_t panels_of(int64_t rows, int64_t panel_rows) { return (rows + panel_rows - 1) / panel_rows; }
+
+size_t plane_bytes(const PanelSource& source, int64_t rows, int64_t cols, int64_t panel_rows) {
+  return static_cast<size_t>(panel_shape(source, rows, cols, cols, panel_rows).bytes());
+}
+
+// Inputs in two parts of eight bits: x * scale = 256 * upper + lower. 0 for a vector that holds
+// something else than numbers.
+constexpr float kLargestInput = 32512;  // 127 * 256
+
+float split(const float* x, int64_t count, int8_t* upper, int8_t* lower) {
+  float largest = 0;
+  bool is_finite = true;
+  for (int64_t i = 0; i < count; ++i) {
+    is_finite &= std::isfinite(x[i]);
+    largest = std::max(largest, std::abs(x[i]));
+  }
+  if (!is_finite) {
+    std::fill(upper, upper + count, int8_t{0});
+    std::fill(lower, lower + count, int8_t{0});
+    return std::numeric_limits<float>::quiet_NaN();
+  }
+  const float scale = kLargestInput / std::max(largest, 1e-30f);
+  for (int64_t i = 0; i < count; ++i) {
+    const int whole = static_cast<int>(std::lrintf(x[i] * scale));
+    const int high = (whole + 128) >> 8;
+    upper[i] = static_cast<int8_t>(high);
+    lower[i] = static_cast<int8_t>(whole - 256 * high);
+  }
+  return scale;
+}
+
+// Digits of one row in the order of a plane: for nibbles columns 8i + j and 8i + 4 + j share byte
+// 4i + j, pairs of bits lie four to a byte.
+void lay_digit(int bits, int64_t column, int digit, uint8_t* row) {
+  const int64_t byte = bits == 4 ? column / 8 * 4 + column % 4 : column / 4;
+  const int64_t place = bits == 4 ? column % 8 / 4 * 4 : column % 4 * 2;
+  row[byte] = static_cast<uint8_t>(row[byte] | (digit << place));
+}
+
+}  // namespace
+
+const char* to_string(HeadPrecision precision) {
+  for (const auto& [value, name] : kNames) {
+    if (value == precision) return name;
+  }
+  return "unknown";
+}
+
+HeadPrecision parse_head_precision(std::string_view text) {
+  for (const auto& [value, name] : kNames) {
+    if (text == name) return value;
+  }
+  fail(ErrorCode::kUsage, "unknown head precision '{}'; choose one of stored, int4, int6, int8",
+       text);
+}
+
+HeadPrecision fast_head_precision(const LinearWeights& head) {
+  constexpr int64_t kLarge = int64_t{1} << 24;  // weights
+  return head.rows * head.cols >= kLarge ? HeadPrecision::kInt8 : HeadPrecision::kStored;
+}
+
+PackedHead::PackedHead(const LinearWeights& head, HeadPrecision precision,
+                       const KernelTable& kernels, ThreadPool& pool)
+    : kernels_(kernels),
+      precision_(precision),
+      rows_(head.rows),
+      cols_(head.cols),
+      row_scales_(static_cast<size_t>(panels_of(rows_, kernels.panel_rows) * kernels.panel_rows)),
+      upper_(nibble_source(), rows_, cols_, kernels.panel_rows, {}, {}) {
+  if (cols_ > kMaxPanelColumns) {
+    fail(ErrorCode::kUnsupported,
+         "tensor '{}' has rows of {} weights, products of more than {} do not fit 32 bits",
+         head.name, cols_, kMaxPanelColumns);
+  }
+  const int64_t panel_rows = kernels.panel_rows;
+  const int bits = lower_bits(precision);
+  const size_t upper_bytes = plane_bytes(nibble_source(), rows_, cols_, panel_rows);
+  const size_t lower_bytes =
+      bits == 0 ? 0 : plane_bytes(lower_source(bits), rows_, cols_, panel_rows);
+  memory_ = AlignedBuffer(upper_bytes + lower_bytes);
+  const auto upper = memory_.bytes().first(upper_bytes);
+  const auto lower = memory_.bytes().subspan(upper_bytes);
+  const auto body = [&](int64_t begin, int64_t end) {
+    fill(head, begin, end - begin, upper, lower);
+  };
+  pool.parallel_for(panels_of(rows_, panel_rows), 1, std::ref(body));
+
+  std::vector<float> upper_scales = row_scales_;
+  for (float& scale : upper_scales) scale *= static_cast<float>(1 << bits);
+  upper_ = PackedMatrix(nibble_source(), rows_, cols_, panel_rows, std::move(upper_scales), upper);
+  if (bits != 0) {
+    lower_.emplace(lower_source(bits), rows_, cols_, panel_rows, row_scales_, lower);
+  }
+}
+
+void PackedHead::fill(const LinearWeights& head, int64_t first, int64_t count,
+                      std::span<uint8_t> upper, std::span<uint8_t> lower) {
+  const int64_t panel_rows = kernels_.panel_rows;
+  const int bits = lower_bits(precision_);
+  const int half = bits == 0 ? 0 : 1 << (bits - 1);
+  const float largest = static_cast<float>(kLargestUpper * (1 << bits) + std::max(half - 1, 0));
+  const int64_t upper_stride = (cols_ + 7) / 8 * 4;
+  const int64_t lower_stride = bits == 4 ? upper_stride : (cols_ + 3) / 4;
+  std::vector<float> values(static_cast<size_t>(cols_));
+  std::vector<uint8_t> upper_rows(static_cast<size_t>(panel_rows * upper_stride));
+  std::vector<uint8_t> lower_rows(static_cast<size_t>(panel_rows * lower_stride));
+  for (int64_t panel = first; panel < first + count; ++panel) {
+    std::fill(upper_rows.begin(), upper_rows.end(), uint8_t{0});
+    std::fill(lower_rows.begin(), lower_rows.end(), uint8_t{0});
+    const int64_t rows = std::min(panel_rows, rows_ - panel * panel_rows);
+    for (int64_t i = 0; i < rows; ++i) {
+      decode_row(head, panel * panel_rows + i, values.data());
+      float absmax = 0;
+      for (const float value : values) absmax = std::max(absmax, std::abs(value));
+      const float scale = absmax / largest;
+      row_scales_[static_cast<size_t>(panel * panel_rows + i)] = scale;
+      const float inverse = scale > 0 ? 1 / scale : 0;
+      for (int64_t c = 0; c < cols_; ++c) {
+        const int whole = static_cast<int>(std::lrintf(values[static_cast<size_t>(c)] * inverse));
+        const int high = (whole + half) >> bits;
+        lay_digit(kUpperBits, c, high + 8, upper_rows.data() + i * upper_stride);
+        if (bits == 0) continue;
+        const int low = whole - (high << bits) + half;
+        lay_digit(bits, c, low, lower_rows.data() + i * lower_stride);
+      }
+    }
+    const auto pack = [&](const PanelSource& source, const std::vector<uint8_t>& stored,
+                          int64_t stride, std::span<uint8_t> plane) {
+      const PanelShape shape = panel_shape(source, rows_, cols_, cols_, panel_rows);
+      pack_panels(source, {stored, stride, rows, cols_, cols_}, panel_rows, 0, 1,
+                  plane.data() + panel * shape.panel_bytes);
+    };
+    pack(nibble_source(), upper_rows, upper_stride, upper);
+    if (bits != 0) pack(lower_source(bits), lower_rows, lower_stride, lower);
+  }
+}
+
+int64_t PackedHead::rows_of(int64_t panel) const {
+  return std::min<int64_t>(kernels_.panel_rows, rows_ - panel * kernels_.panel_rows);
+}
+
+void PackedHead::prepare(const float* x, int64_t tokens, ThreadPool& pool, Scratch& scratch) const {
+  scratch.q.resize(static_cast<size_t>(2 * tokens * cols_));
+  scratch.scales.resize(static_cast<size_t>(2 * tokens));
+  for (int64_t t = 0; t < tokens; ++t) {
+    int8_t* upper = scratch.q.data() + 2 * t * cols_;
+    const float scale = split(x + t * cols_, cols_, upper, upper + cols_);
+    scratch.scales[static_cast<size_t>(2 * t)] = scale / 256;
+    scratch.scales[static_cast<size_t>(2 * t + 1)] = scale;
+  }
+  scratch.upper.arrange(upper_.arrangement(), scratch.q.data(), scratch.scales.data(), 2 * tokens,
+                        kernels_, pool);
+  if (!lower_ || lower_->arrangement() == upper_.arrangement()) return;
+  scratch.lower.arrange(lower_->arrangement(), scratch.q.data(), scratch.scales.data(), 2 * tokens,
+                        kernels_, pool);
+}
+
+const TokenTiles& PackedHead::lower_tiles(const Scratch& scratch) const {
+  return lower_->arrangement() == upper_.arrangement() ? scratch.upper : scratch.lower;
+}
+
+void PackedHead::add_panel(const PackedMatrix& plane, int64_t panel, const TokenTiles& tiles,
+                           float* sums) const {
+  std::array<float, kMostParts> parts;
+  const int64_t panel_rows = kernels_.panel_rows;
+  for (int64_t tile = 0; tile < tiles.count(); ++tile) {
+    plane.multiply(kernels_, panel, 1, tiles.tile(tile), tiles.tokens(tile), parts.data(),
+                   panel_rows);
+    for (int64_t t = 0; t < tiles.tokens(tile); ++t) {
+      float* to = sums + (tiles.first(tile) + t) / 2 * panel_rows;
+      const float* from = parts.data() + t * panel_rows;
+      for (int64_t i = 0; i < rows_of(panel); ++i) to[i] += from[i];
+    }
+  }
+}
+
+void PackedHead::multiply(const float* x, int64_t tokens, ThreadPool& pool, Scratch& scratch,
+                          float* out) const {
+  const int64_t panel_rows = kernels_.panel_rows;
+  for (int64_t first = 0; first < tokens; first += kTokensAtOnce) {
+    const int64_t count = std::min(kTokensAtOnce, tokens - first);
+    prepare(x + first * cols_, count, pool, scratch);
+    const auto body = [&](int64_t begin, int64_t end) {
+      for (int64_t panel = begin; panel < end; ++panel) {
+        std::array<float, kTokensAtOnce * kMaxPanelRows> sums;
+        std::fill_n(sums.begin(), count * panel_rows, 0.0f);
+        add_panel(upper_, panel, scratch.upper, sums.data());
+        if (lower_) add_panel(*lower_, panel, lower_tiles(scratch), sums.data());
+        for (int64_t t = 0; t < count; ++t) {
+          std::copy_n(sums.data() + t * panel_rows, rows_of(panel),
+                      out + (first + t) * rows_ + panel * panel_rows);
+        }
+      }
+    };
+    pool.parallel_for(upper_.panels(), 1, std::ref(body));
+  }
+}
+
+void PackedHead::multiply_top(const float* x, ThreadPool& pool, Scratch& scratch,
+                              float* out) const {
+  if (!lower_) return multiply(x, 1, pool, scratch, out);
+  const int64_t panel_rows = kernels_.panel_rows;
+  prepare(x, 1, pool, scratch);
+  scratch.best.resize(static_cast<size_t>(upper_.panels()));
+  scratch.reach.resize(scratch.best.size());
+  double sum = 0;
+  double square = 0;
+  for (int64_t c = 0; c < cols_; ++c) {
+    sum += static_cast<double>(x[c]);
+    square += static_cast<double>(x[c]) * static_cast<double>(x[c]);
+  }
+  // The digits of the lower plane are about uniform over their range, whose middle is -1/2.
+  const int range = 1 << lower_bits(precision_);
+  const float middle = static_cast<float>(-0.5 * sum);
+  const float reach = kSafeDeviations * static_cast<float>(std::sqrt(square * range * range / 12));
+
+  const auto look = [&](int64_t begin, int64_t end) {
+    for (int64_t panel = begin; panel < end; ++panel) {
+      float* logits = out + panel * panel_rows;
+      std::array<float, kMaxPanelRows> sums{};
+      add_panel(upper_, panel, scratch.upper, sums.data());
+      const float* scales = row_scales_.data() + panel * panel_rows;
+      float best = -std::numeric_limits<float>::infinity();
+      float furthest = best;
+      for (int64_t i = 0; i < rows_of(panel); ++i) {
+        const float logit = sums[static_cast<size_t>(i)] + scales[i] * middle;
+        logits[i] = logit;
+        best = std::max(best, logit);
+        furthest = std::max(furthest, logit + scales[i] * reach);
+      }
+      scratch.best[static_cast<size_t>(panel)] = best;
+      scratch.reach[static_cast<size_t>(panel)] = furthest;
+    }
+  };
+  pool.parallel_for(upper_.panels(), 1, std::ref(look));
+
+  const float best = *std::max_element(scratch.best.begin(), scratch.best.end());
+  const auto finish = [&](int64_t begin, int64_t end) {
+    for (int64_t panel = begin; panel < end; ++panel) {
+      if (!(scratch.reach[static_cast<size_t>(panel)] >= best)) continue;
+      std::array<float, kMaxPanelRows> sums{};
+      add_panel(upper_, panel, scratch.upper, sums.data());
+      add_panel(*lower_, panel, lower_tiles(scratch), sums.data());
+      std::copy_n(sums.begin(), rows_of(panel), out + panel * panel_rows);
+    }
+  };
+  pool.parallel_for(upper_.panels(), 1, std::ref(finish));
+}
+
+}  // namespace tercet

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "core/aligned_buffer.h"
+#include "core/thread_pool.h"
+#include "kernels/kernel_table.h"
+#include "model/packed_matrix.h"
+#include "model/token_tiles.h"
+#include "model/weights.h"
+
+namespace tercet {
+
+// How the output head is multiplied: as it is stored, or rounded to integers of so many bits with a
+// scale for each row.
+enum class HeadPrecision { kStored, kInt4, kInt6, kInt8 };
+// "stored", "int4", "int6", "int8"
+const char* to_string(HeadPrecision precision);
+// Throws kUsage naming the value and the choices.
+HeadPrecision parse_head_precision(std::string_view text);
+
+// What suits generation best: int8 where the head is large enough for its bytes to cost time, for
+// then each token reads half a byte of every weight.
+HeadPrecision fast_head_precision(const LinearWeights& head);
+
+// An output head of 4, 6 or 8 bits, in two planes: the upper four bits of every weight, which give
+// each logit to a few percent, and the rest, which is read only for rows that can matter. Inputs
+// are rounded to 16 bits, as two int8 parts that are multiplied side by side, so that the rounding
+// of the weights is the only one that shows.
+class PackedHead {
+ public:
+  // precision: not kStored. Rows are decoded, so `head` may have any stored type. Throws
+  // kUnsupported naming the tensor when its rows are too long, kIo when memory lacks.
+  PackedHead(const LinearWeights& head, HeadPrecision precision, const KernelTable& kernels,
+             ThreadPool& pool);
+
+  HeadPrecision precision() const { return precision_; }
+  uint64_t bytes() const { return memory_.size(); }
+  // Those of the upper plane, which every token reads.
+  uint64_t upper_bytes() const { return upper_.bytes(); }
+
+  // What multiplying keeps from call to call.
+  struct Scratch {
+    std::vector<int8_t> q;      // [2 tokens, cols]
+    std::vector<float> scales;  // [2 tokens]
+    TokenTiles upper;
+    TokenTiles lower;
+    std::vector<float> best;   // [panels], the largest logit by the upper plane
+    std::vector<float> reach;  // [panels], and what it might be
+  };
+
+  // All logits with all bits. x: [tokens, cols]; out: [tokens, rows].
+  void multiply(const float* x, int64_t tokens, ThreadPool& pool, Scratch& scratch,
+                float* out) const;
+  // The same for one token, but only rows near the largest logit get all bits: those that the upper
+  // plane puts within kSafeDeviations of its own error of the largest, and their neighbours. All
+  // others keep the error of four bits.
+  void multiply_top(const float* x, ThreadPool& pool, Scratch& scratch, float* out) const;
+
+ private:
+  static constexpr float kSafeDeviations = 12;
+
+  // Rounds the rows of panels [first, first + count) and lays them into both planes.
+  void fill(const LinearWeights& head, int64_t first, int64_t count, std::span<uint8_t> upper,
+            std::span<uint8_t> lower);
+  void prepare(const float* x, int64_t tokens, ThreadPool& pool, Scratch& scratch) const;
+  // sums[t * panel_rows + row] += the products of one plane's panel with all pairs.
+  void add_panel(const PackedMatrix& plane, int64_t panel, const TokenTiles& tiles,
+                 float* sums) const;
+  const TokenTiles& lower_tiles(const Scratch& scratch) const;
+  int64_t rows_of(int64_t panel) const;
+
+  const KernelTable& kernels_;
+  HeadPrecision precision_;
+  int64_t rows_;
+  int64_t cols_;
+  AlignedBuffer memory_;
+  std::vector<float> row_scales_;  // [panels * panel_rows], of the whole integers
+  PackedMatrix upper_;
+  std::optional<PackedMatrix> lower_;
+};
+
+}  // namespace tercet
