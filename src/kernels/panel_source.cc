@@ -42,6 +42,24 @@ PanelSource blocks(PanelFormat format, int columns, int bytes) {
   return source;
 }
 
+// Digits 0 and 1 for codes -1 and 1.
+PanelSource signs(PanelSource source) {
+  source.gain = 2;
+  return source;
+}
+
+// Blocks that begin with an f16 scale and keep neighbours in a byte.
+PanelSource behind_scale(PanelFormat format, int columns) {
+  const int fields = fields_of(format);
+  PanelSource source = blocks(format, columns, 2 + columns / fields);
+  source.byte_step = static_cast<int16_t>(fields);
+  for (int i = 0; i < columns / fields; i += kUnitBytes) {
+    source.units[static_cast<size_t>(source.block_units++)] = {static_cast<int16_t>(2 + i),
+                                                               static_cast<int16_t>(fields * i), 1};
+  }
+  return source;
+}
+
 PanelSource tq2_0_source() {
   PanelSource source = blocks(PanelFormat::kBit2, 256, 66);
   add_units(source, 0, 32, 0, 32);
@@ -143,12 +161,20 @@ void arrange_unit(const PanelSource& source, const PanelSource::Unit& unit,
 
 }  // namespace
 
-std::optional<PanelSource> panel_source(Layout layout) {
+PanelSource panel_source(Layout layout) {
   switch (layout) {
     case Layout::kTrit4:
       return neighbours(PanelFormat::kBit2);
     case Layout::kTrit5:
       return neighbours(PanelFormat::kTrit5);
+    case Layout::kSign8:
+      return signs(neighbours(PanelFormat::kBit1));
+    case Layout::kQ1_0:
+      return signs(behind_scale(PanelFormat::kBit1, 128));
+    case Layout::kQ2_0:
+      return behind_scale(PanelFormat::kBit2, 64);
+    case Layout::kQ2_0G128:
+      return behind_scale(PanelFormat::kBit2, 128);
     case Layout::kTq1_0:
       return tq1_0_source();
     case Layout::kTq2_0:
@@ -157,9 +183,8 @@ std::optional<PanelSource> panel_source(Layout layout) {
       return i2_s_source(32);
     case Layout::kI2S64:
       return i2_s_source(16);
-    default:
-      return std::nullopt;
   }
+  return neighbours(PanelFormat::kBit2);
 }
 
 PanelSource nibble_source() {

@@ -3,7 +3,6 @@
 
 #include <array>
 #include <cstdint>
-#include <optional>
 #include <span>
 
 #include "kernels/panel.h"
@@ -35,9 +34,8 @@ struct PanelSource {
   bool operator==(const PanelSource&) const = default;
 };
 
-// How rows of `layout` become panels; nothing for those that are
-// repacked before (q1_0 and q2_0).
-std::optional<PanelSource> panel_source(packing::Layout layout);
+// How rows of `layout` become panels.
+PanelSource panel_source(packing::Layout layout);
 // The same for rows of nibbles, two a byte: columns 8i + j and 8i + 4 + j in byte 4i + j.
 PanelSource nibble_source();
 

@@ -114,7 +114,8 @@ class Reader {
     if (file_.find(kLinearKey) != nullptr) return parse_linear_kind(file_.string(kLinearKey));
     const auto is_bitnet_map = [](const TensorView& tensor) {
       const std::optional<StoredType> type = stored_type(tensor.type);
-      return tensor.name.starts_with("blk.") && type && has_ternary_kernel(*type);
+      return tensor.name.starts_with("blk.") && type && is_ternary(*type) &&
+             !has_inner_scales(*type);
     };
     const auto& tensors = file_.tensors();
     return std::any_of(tensors.begin(), tensors.end(), is_bitnet_map) ? LinearKind::kB158

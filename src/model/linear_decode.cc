@@ -60,7 +60,7 @@ void decode_columns(const LinearWeights& w, int64_t row, int64_t first, std::spa
   if (is_float(w.type)) {
     return decode_floats(w.type, data + first * float_bytes(w.type), count, out.data());
   }
-  if (has_ternary_kernel(w.type)) return decode_codes(w, row, first, out);
+  if (is_ternary(w.type) && !has_inner_scales(w.type)) return decode_codes(w, row, first, out);
   const packing::BlockType type = *block_type_of(w.type);
   const packing::BlockShape shape = packing::block_shape(type);
   packing::decode_blocks(type, data + first / shape.elements * shape.bytes, count, out.data());

@@ -9,8 +9,8 @@ namespace tercet {
 
 // What a model takes to run, known before its weights are read.
 struct MemoryNeed {
-  uint64_t mapped_bytes = 0;  // weights used where they lie in their file
-  uint64_t packed_bytes = 0;  // weights that loading makes anew (latent ones, packed to trit4)
+  uint64_t mapped_bytes = 0;        // weights used where they lie in their file
+  uint64_t packed_bytes = 0;        // weights that loading makes anew: low-bit ones, in panels
   uint64_t kv_bytes_per_token = 0;  // keys and values
 
   uint64_t weight_bytes() const { return mapped_bytes + packed_bytes; }

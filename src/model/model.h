@@ -20,8 +20,8 @@ namespace tercet {
 class Model {
  public:
   // `path`: a GGUF file or an HF model directory. Latent weights of a b1.58 HF directory are
-  // quantized (absmean per tensor) and packed to trit4 in memory, and so are packed directories and
-  // q1_0 and q2_0 of b1.58 models; everything else stays as stored.
+  // quantized (absmean per tensor) and packed to trit4 in memory, and so are packed directories;
+  // everything else stays as stored.
   // Throws kIo when `path` is missing, kBadInput / kUnsupported naming file and field otherwise.
   static Model load(const std::filesystem::path& path, const OpenOptions& options = {});
   // The same of a source that is open already.

@@ -36,7 +36,7 @@ int lower_bits(HeadPrecision precision) {
 // The lower plane: nibbles, or pairs of bits, both from half of their range below zero.
 PanelSource lower_source(int bits) {
   if (bits == 4) return nibble_source();
-  PanelSource source = *panel_source(packing::Layout::kTrit4);
+  PanelSource source = panel_source(packing::Layout::kTrit4);
   source.offset = 2;
   return source;
 }

@@ -22,18 +22,14 @@ PackedMatrix::Arrangement arrangement_of(const PanelSource& source, int64_t cols
 }
 
 PackedMatrix::Arrangement arrangement_of(const LinearWeights& weights) {
-  const auto source = panel_source(layout_of(weights.type));
-  if (!source) {
-    fail(ErrorCode::kInternal, "tensor '{}': {} has no panels", weights.name,
-         to_string(weights.type));
-  }
   if (weights.cols > kMaxPanelColumns) {
     fail(ErrorCode::kUnsupported,
          "tensor '{}' has rows of {} weights, products of more than {} do not fit 32 bits",
          weights.name, weights.cols, kMaxPanelColumns);
   }
   const bool grouped = weights.scope == packing::ScaleScope::kGroup;
-  return arrangement_of(*source, weights.cols, grouped ? weights.group_size : weights.cols);
+  return arrangement_of(panel_source(layout_of(weights.type)), weights.cols,
+                        grouped ? weights.group_size : weights.cols);
 }
 
 }  // namespace

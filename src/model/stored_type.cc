@@ -23,7 +23,7 @@ struct Row {
 constexpr auto kNoLayout = std::optional<Layout>();
 constexpr auto kNoBlock = std::optional<BlockType>();
 
-constexpr std::array<Row, 23> kTypes = {{
+constexpr std::array<Row, 24> kTypes = {{
     {StoredType::kF32, "f32", DType::kF32, true, kNoLayout, kNoBlock},
     {StoredType::kF16, "f16", DType::kF16, true, kNoLayout, kNoBlock},
     {StoredType::kBF16, "bf16", DType::kBF16, true, kNoLayout, kNoBlock},
@@ -48,6 +48,7 @@ constexpr std::array<Row, 23> kTypes = {{
      BlockType::kQ2_0G128},
     {StoredType::kTrit4, "trit4", DType::kI8, true, Layout::kTrit4, kNoBlock},
     {StoredType::kTrit5, "trit5", DType::kI8, true, Layout::kTrit5, kNoBlock},
+    {StoredType::kSign8, "sign8", DType::kI8, true, Layout::kSign8, kNoBlock},
 }};
 
 const Row& row_of(StoredType type) {
@@ -77,12 +78,13 @@ bool is_float(StoredType type) {
 
 bool is_ternary(StoredType type) { return row_of(type).layout.has_value(); }
 
-bool has_ternary_kernel(StoredType type) {
-  return is_ternary(type) && type != StoredType::kQ1_0 && type != StoredType::kQ2_0 &&
-         type != StoredType::kQ2_0G128;
+bool has_inner_scales(StoredType type) {
+  return type == StoredType::kQ1_0 || type == StoredType::kQ2_0 || type == StoredType::kQ2_0G128;
 }
 
-bool is_own(StoredType type) { return type == StoredType::kTrit4 || type == StoredType::kTrit5; }
+bool is_own(StoredType type) {
+  return type == StoredType::kTrit4 || type == StoredType::kTrit5 || type == StoredType::kSign8;
+}
 
 bool has_scale_tensor(StoredType type) {
   return type == StoredType::kTq1_0 || type == StoredType::kTq2_0;

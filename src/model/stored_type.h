@@ -35,7 +35,8 @@ enum class StoredType {
   kQ2_0,
   kQ2_0G128,
   kTrit4,
-  kTrit5
+  kTrit5,
+  kSign8
 };
 
 // "f32", "q4_k", "tq2_0", "trit5" ...: the names of the command line and of reports.
@@ -47,9 +48,9 @@ StoredType parse_stored_type(std::string_view text);
 bool is_float(StoredType type);
 // Codes of -1, 0 and 1 with scales (q2_0 may hold a 2 as well).
 bool is_ternary(StoredType type);
-// Ternary types that the integer kernels take as they lie: all but q1_0 and q2_0.
-bool has_ternary_kernel(StoredType type);
-// trit4 and trit5: layouts that only Tercet reads.
+// q1_0 and q2_0: ternary types whose scales lie in the blocks and count as they are.
+bool has_inner_scales(StoredType type);
+// trit4, trit5 and sign8: layouts that only Tercet reads.
 bool is_own(StoredType type);
 // tq1_0 and tq2_0: a scale of the whole matrix travels in a tensor of its own.
 bool has_scale_tensor(StoredType type);

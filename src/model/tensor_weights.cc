@@ -102,35 +102,25 @@ void add_i2_s_scale(LinearWeights& out, const TensorView& tensor, I2SOrder order
   out.scales = storage.floats.back();
 }
 
-// Codes of q1_0 and q2_0 as trit4, which the integer kernels take.
-LinearWeights repacked(const LinearWeights& source, WeightStorage& storage) {
-  constexpr packing::Layout kLayout = packing::Layout::kTrit4;
-  const TernaryRows rows(source);
+// The scales of q1_0 and q2_0, which lie in their blocks, and a check of their codes.
+void add_inner_scales(LinearWeights& out, WeightStorage& storage) {
+  const TernaryRows rows(out);
   const ScaleReach reach = effective_reach(rows);
-  LinearWeights out = source;
-  out.type = stored_type(kLayout);
-  out.int8_activations = true;
-  out.scope = reach.scope;
-  out.group_size = reach.group_size;
-  out.row_stride = packing::stored_row_bytes(kLayout, out.cols, out.group_size);
-  storage.bytes.emplace_back(static_cast<size_t>(out.rows * out.row_stride));
-  storage.floats.emplace_back();
+  const bool is_one = reach.scope == packing::ScaleScope::kTensor;
+  std::vector<float> all;
   std::vector<int8_t> codes(static_cast<size_t>(out.cols));
   std::vector<float> scales(static_cast<size_t>(rows.scales_per_row()));
   for (int64_t row = 0; row < out.rows; ++row) {
     rows.codes(row, codes);
-    packing::pack_row(kLayout, codes, out.group_size, {},
-                      storage.bytes.back().data() + row * out.row_stride);
     rows.scales(row, scales);
-    const bool is_one = reach.scope == packing::ScaleScope::kTensor;
     if (!is_one || row == 0) {
-      auto& all = storage.floats.back();
       all.insert(all.end(), scales.begin(), is_one ? scales.begin() + 1 : scales.end());
     }
   }
-  out.data = storage.bytes.back();
+  out.scope = reach.scope;
+  out.group_size = reach.group_size;
+  storage.floats.push_back(std::move(all));
   out.scales = storage.floats.back();
-  return out;
 }
 
 }  // namespace
@@ -149,7 +139,7 @@ LinearWeights matrix_weights(const TensorView& tensor, const MatrixParts& parts,
   if (has_scale_tensor(*type)) add_block_scales(out, parts.scale, named, origin, storage);
   if (*type == StoredType::kI2S) add_i2_s_scale(out, tensor, parts.i2s_order, named, storage);
   if (!spec.low_bit || !is_ternary(*type)) return out;
-  if (!has_ternary_kernel(*type)) return repacked(out, storage);
+  if (has_inner_scales(*type)) add_inner_scales(out, storage);
   out.int8_activations = true;
   return out;
 }

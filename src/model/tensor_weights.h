@@ -24,8 +24,8 @@ struct MatrixParts {
   I2SOrder i2s_order = I2SOrder::kWide;
 };
 
-// A matrix of any type in place. With `spec.low_bit` ternary codes meet int8 activations: q1_0 and
-// q2_0 are then repacked to trit4 in `storage`, which also takes the scales of ternary blocks.
+// A matrix of any type in place. With `spec.low_bit` ternary codes meet int8 activations; `storage`
+// takes the scales of ternary blocks.
 LinearWeights matrix_weights(const TensorView& tensor, const MatrixParts& parts,
                              const TensorSpec& spec, const std::string& origin,
                              WeightStorage& storage);

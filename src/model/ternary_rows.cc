@@ -12,11 +12,8 @@
 namespace tercet {
 namespace {
 
-// q1_0 and q2_0 keep their scales in the blocks; those of the others are collected on loading.
-bool scales_in_blocks(const LinearWeights& weights) { return !has_ternary_kernel(weights.type); }
-
 ScaleReach stored_reach(const LinearWeights& weights, packing::Layout layout) {
-  if (scales_in_blocks(weights)) {
+  if (has_inner_scales(weights.type)) {
     return {packing::ScaleScope::kGroup, packing::block_codes(layout)};
   }
   const bool grouped = weights.scope == packing::ScaleScope::kGroup;
@@ -39,7 +36,7 @@ void TernaryRows::codes(int64_t row, std::span<int8_t> out) const {
 }
 
 void TernaryRows::scales(int64_t row, std::span<float> out) const {
-  if (scales_in_blocks(weights_)) {
+  if (has_inner_scales(weights_.type)) {
     const uint8_t* bytes = weights_.data.data() + row * weights_.row_stride;
     for (size_t i = 0; i < out.size(); ++i) {
       const int64_t at = static_cast<int64_t>(i) * packing::block_bytes(layout_);

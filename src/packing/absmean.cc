@@ -58,6 +58,10 @@ TernaryMatrix quantize_absmean(std::span<const float> weights, int64_t rows, int
   return matrix;
 }
 
+bool is_own_layout(Layout layout) {
+  return layout == Layout::kTrit5 || layout == Layout::kTrit4 || layout == Layout::kSign8;
+}
+
 double bits_per_weight(uint64_t bytes, int64_t rows, int64_t cols) {
   if (rows <= 0 || cols <= 0) return 0.0;
   return 8.0 * static_cast<double>(bytes) / (static_cast<double>(rows) * static_cast<double>(cols));
@@ -73,6 +77,8 @@ const char* to_string(Layout layout) {
       return "trit5";
     case Layout::kTrit4:
       return "trit4";
+    case Layout::kSign8:
+      return "sign8";
     case Layout::kI2S:
       return "i2_s";
     case Layout::kI2S64:

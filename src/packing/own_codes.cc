@@ -12,9 +12,20 @@ namespace {
 // have it.
 struct Trit5 {
   static constexpr std::array<int, 5> kWeights = {1, 3, 9, 27, 84};
+  static constexpr int kDigits = 3;
+  static constexpr int code(int digit) { return digit - 1; }
+  static constexpr int digit(int code) { return code + 1; }
+  static constexpr int kIdle = 1;  // the digit of places that no code has
 };
-struct Trit4 {
+struct Trit4 : Trit5 {
   static constexpr std::array<int, 4> kWeights = {1, 4, 16, 64};
+};
+struct Sign8 {
+  static constexpr std::array<int, 8> kWeights = {1, 2, 4, 8, 16, 32, 64, 128};
+  static constexpr int kDigits = 2;
+  static constexpr int code(int digit) { return 2 * digit - 1; }
+  static constexpr int digit(int code) { return code > 0 ? 1 : 0; }
+  static constexpr int kIdle = 0;
 };
 
 // One entry per byte value: its codes, and whether pack() can yield it.
@@ -30,15 +41,16 @@ constexpr ByteTable<Format> make_table() {
   ByteTable<Format> table;
   constexpr size_t kPlaces = ByteTable<Format>::kPlaces;
   int combinations = 1;
-  for (size_t i = 0; i < kPlaces; ++i) combinations *= 3;
+  for (size_t i = 0; i < kPlaces; ++i) combinations *= Format::kDigits;
   for (int combination = 0; combination < combinations; ++combination) {
     std::array<int8_t, kPlaces> codes = {};
     int rest = combination;
     int byte = 0;
     for (size_t i = 0; i < kPlaces; ++i) {
-      codes[i] = static_cast<int8_t>(rest % 3 - 1);
-      byte += rest % 3 * Format::kWeights[i];
-      rest /= 3;
+      const int digit = rest % Format::kDigits;
+      codes[i] = static_cast<int8_t>(Format::code(digit));
+      byte += digit * Format::kWeights[i];
+      rest /= Format::kDigits;
     }
     table.codes[byte] = codes;
     table.valid[byte] = true;
@@ -57,7 +69,7 @@ template <class Format>
 uint8_t pack_byte(std::span<const int8_t> codes) {
   int byte = 0;
   for (size_t i = 0; i < Format::kWeights.size(); ++i) {
-    byte += Format::kWeights[i] * (i < codes.size() ? codes[i] + 1 : 1);
+    byte += Format::kWeights[i] * (i < codes.size() ? Format::digit(codes[i]) : Format::kIdle);
   }
   return static_cast<uint8_t>(byte);
 }
@@ -92,8 +104,10 @@ constexpr uint8_t soundness(Trit5, uint8_t byte) {
 constexpr uint8_t soundness(Trit4, uint8_t byte) {
   return static_cast<uint8_t>(byte & (byte >> 1) & 0x55);
 }
+constexpr uint8_t soundness(Sign8, uint8_t) { return 0; }
 constexpr uint8_t sound_limit(Trit5) { return 80; }
 constexpr uint8_t sound_limit(Trit4) { return 0; }
+constexpr uint8_t sound_limit(Sign8) { return 0; }
 
 template <class Format>
 constexpr bool rule_equals_table() {
@@ -129,13 +143,24 @@ bool is_valid(const uint8_t* bytes, int64_t count) {
   const int64_t size = (count + kPlaces - 1) / kPlaces;
   bool valid = worst<Format>(bytes, size) <= sound_limit(Format{});
   const auto& last = kTable<Format>.codes[bytes[size - 1]];
-  for (int64_t i = count - (size - 1) * kPlaces; i < kPlaces; ++i) valid &= last[i] == 0;
+  for (int64_t i = count - (size - 1) * kPlaces; i < kPlaces; ++i)
+    valid &= last[static_cast<size_t>(i)] == Format::code(Format::kIdle);
   return valid;
+}
+
+// work(Trit5{}), work(Trit4{}) or work(Sign8{}).
+template <class Work>
+auto visit(Layout layout, const Work& work) {
+  if (layout == Layout::kTrit5) return work(Trit5{});
+  if (layout == Layout::kSign8) return work(Sign8{});
+  return work(Trit4{});
 }
 
 }  // namespace
 
-int64_t codes_per_byte(Layout layout) { return layout == Layout::kTrit5 ? 5 : 4; }
+int64_t codes_per_byte(Layout layout) {
+  return visit(layout, [](auto format) { return std::ssize(decltype(format)::kWeights); });
+}
 
 int64_t row_bytes(Layout layout, int64_t cols, int64_t group) {
   const int64_t places = codes_per_byte(layout);
@@ -144,21 +169,26 @@ int64_t row_bytes(Layout layout, int64_t cols, int64_t group) {
 }
 
 void pack_group(Layout layout, std::span<const int8_t> codes, uint8_t* bytes) {
-  layout == Layout::kTrit5 ? pack<Trit5>(codes, bytes) : pack<Trit4>(codes, bytes);
+  visit(layout, [&](auto format) { pack<decltype(format)>(codes, bytes); });
 }
 
 void unpack_group(Layout layout, const uint8_t* bytes, std::span<int8_t> codes) {
-  layout == Layout::kTrit5 ? unpack<Trit5>(bytes, codes) : unpack<Trit4>(bytes, codes);
+  visit(layout, [&](auto format) { unpack<decltype(format)>(bytes, codes); });
+}
+
+bool can_hold(Layout layout, std::span<const int8_t> codes) {
+  return layout != Layout::kSign8 || std::find(codes.begin(), codes.end(), 0) == codes.end();
 }
 
 bool bytes_are_sound(Layout layout, std::span<const uint8_t> bytes) {
   const int64_t size = static_cast<int64_t>(bytes.size());
-  return layout == Layout::kTrit5 ? worst<Trit5>(bytes.data(), size) <= sound_limit(Trit5{})
-                                  : worst<Trit4>(bytes.data(), size) <= sound_limit(Trit4{});
+  return visit(layout, [&](auto format) {
+    return worst<decltype(format)>(bytes.data(), size) <= sound_limit(format);
+  });
 }
 
 bool group_is_valid(Layout layout, const uint8_t* bytes, int64_t count) {
-  return layout == Layout::kTrit5 ? is_valid<Trit5>(bytes, count) : is_valid<Trit4>(bytes, count);
+  return visit(layout, [&](auto format) { return is_valid<decltype(format)>(bytes, count); });
 }
 
 }  // namespace tercet::packing

@@ -88,8 +88,7 @@ Header read_header(std::span<const uint8_t> bytes, const std::string& origin) {
     fail(ErrorCode::kUnsupported, "{}: packed matrix version {}, this program reads version {}",
          origin, header.version, kVersion);
   }
-  if (header.layout != static_cast<uint8_t>(Layout::kTrit5) &&
-      header.layout != static_cast<uint8_t>(Layout::kTrit4)) {
+  if (!is_own_layout(static_cast<Layout>(header.layout))) {
     fail(ErrorCode::kBadInput, "{}: packed matrix layout {} is unknown", origin, header.layout);
   }
   if (header.scope > static_cast<uint8_t>(ScaleScope::kGroup)) {
@@ -153,7 +152,7 @@ void check_scales(const OwnView& view, const std::string& origin) {
 OwnParts own_parts(Layout layout, int64_t rows, int64_t cols, ScaleScope scope,
                    int64_t group_size) {
   const std::string origin = to_string(layout);
-  if (layout != Layout::kTrit5 && layout != Layout::kTrit4) {
+  if (!is_own_layout(layout)) {
     fail(ErrorCode::kInternal, "{} is not one of Tercet's own layouts", origin);
   }
   if (rows < 1 || cols < 1) {
@@ -182,6 +181,9 @@ OwnParts own_parts(Layout layout, int64_t rows, int64_t cols, ScaleScope scope,
 
 std::vector<uint8_t> encode_own(Layout layout, const TernaryMatrix& matrix) {
   check_matrix(matrix, to_string(layout));
+  if (!can_hold(layout, matrix.codes)) {
+    fail(ErrorCode::kInternal, "{} has no code for zero", to_string(layout));
+  }
   const OwnParts parts =
       own_parts(layout, matrix.rows, matrix.cols, matrix.scope, matrix.group_size);
   std::vector<uint8_t> bytes(parts.total());

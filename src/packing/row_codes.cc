@@ -13,8 +13,6 @@ namespace {
 constexpr int kWideI2S = 32;    // bytes of an i2_s block
 constexpr int kNarrowI2S = 16;  // of the ARM order
 
-bool is_own_layout(Layout layout) { return layout == Layout::kTrit4 || layout == Layout::kTrit5; }
-
 bool unpack_block(Layout layout, const uint8_t* block, int8_t* codes) {
   switch (layout) {
     case Layout::kTq1_0:
@@ -88,7 +86,7 @@ void unpack_inside_group(Layout layout, const uint8_t* bytes, int64_t first,
   bytes += first / places;
   const int64_t skipped = first % places;
   if (skipped != 0) {
-    int8_t head[5];
+    int8_t head[8];
     unpack_group(layout, bytes++, std::span(head, static_cast<size_t>(places)));
     const size_t used = std::min(codes.size(), static_cast<size_t>(places - skipped));
     std::copy_n(head + skipped, used, codes.begin());
@@ -113,6 +111,7 @@ int64_t block_codes(Layout layout) {
       return 64;
     case Layout::kTrit4:
     case Layout::kTrit5:
+    case Layout::kSign8:
       return 1;
   }
   return 1;
@@ -136,6 +135,7 @@ int64_t block_bytes(Layout layout) {
       return block_shape(BlockType::kQ2_0G128).bytes;
     case Layout::kTrit4:
     case Layout::kTrit5:
+    case Layout::kSign8:
       return 0;
   }
   return 0;
@@ -177,16 +177,17 @@ bool unpack_row(Layout layout, const uint8_t* row, int64_t group, std::span<int8
 bool pack_row(Layout layout, std::span<const int8_t> codes, int64_t group,
               std::span<const uint16_t> block_scales, uint8_t* row) {
   const int64_t cols = static_cast<int64_t>(codes.size());
+  bool fits = true;
   if (is_own_layout(layout)) {
     for_each_group(layout, cols, group, [&](int64_t byte, int64_t first, int64_t count) {
-      pack_group(layout, codes.subspan(static_cast<size_t>(first), static_cast<size_t>(count)),
-                 row + byte);
+      const auto part = codes.subspan(static_cast<size_t>(first), static_cast<size_t>(count));
+      pack_group(layout, part, row + byte);
+      fits = fits && can_hold(layout, part);
     });
-    return true;
+    return fits;
   }
   const int64_t step = block_codes(layout);
   const int64_t bytes = block_bytes(layout);
-  bool fits = true;
   for (int64_t column = 0; column < cols; column += step, row += bytes) {
     fits = pack_block(layout, codes.data() + column, row) && fits;
     if (!has_block_scales(layout)) continue;

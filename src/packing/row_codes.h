@@ -28,7 +28,7 @@ int64_t stored_row_bytes(Layout layout, int64_t cols, int64_t group);
 bool unpack_row(Layout layout, const uint8_t* row, int64_t group, std::span<int8_t> codes);
 
 // The inverse. block_scales: f16 bits, one per block where the layout has them, else empty. False
-// when the layout cannot hold the codes (q1_0 has no zero).
+// when the layout cannot hold the codes (q1_0 and sign8 have no zero).
 bool pack_row(Layout layout, std::span<const int8_t> codes, int64_t group,
               std::span<const uint16_t> block_scales, uint8_t* row);
 

@@ -38,6 +38,7 @@ enum class Layout : uint8_t {
   kTq2_0 = 1,  // llama.cpp: 256 codes in 66 bytes with an f16 scale, 2.0625 bits/weight
   kTrit5 = 2,  // ours: five codes a byte, any row length
   kTrit4 = 3,  // ours: four codes a byte, any row length
+  kSign8 = 9,  // ours: eight codes a byte, 1 and -1 only, any row length
   // The rest are only ever read and written row by row (packing/row_codes.h).
   kI2S = 4,       // bitnet.cpp: 128 codes in 32 bytes, one f32 scale behind the matrix
   kI2S64 = 5,     // the same in the order of its ARM builds: 64 codes in 16 bytes
@@ -45,7 +46,8 @@ enum class Layout : uint8_t {
   kQ2_0 = 7,      // llama.cpp: 64 codes in 18 bytes with an f16 scale, 2.25 bits/weight
   kQ2_0G128 = 8,  // PrismML's fork: 128 codes in 34 bytes with an f16 scale
 };
-// "tq1_0", "tq2_0", "trit5", "trit4", "i2_s", "i2_s64", "q1_0", "q2_0", "q2_0_g128"
+// "tq1_0", "tq2_0", "trit5", "trit4", "i2_s", "i2_s64", "q1_0", "q2_0", "q2_0_g128",
+// "sign8"
 const char* to_string(Layout layout);
 
 // llama.cpp block layouts. cols must be a multiple of 256 (throws kUnsupported naming `origin`).
@@ -68,10 +70,14 @@ TernaryMatrix decode_tq2_0(std::span<const uint8_t> bytes, int64_t rows, int64_t
 void check_tq1_0(std::span<const uint8_t> bytes, const std::string& origin);
 void check_tq2_0(std::span<const uint8_t> bytes, const std::string& origin);
 
+// Whether the layout is one of Tercet's own: kTrit5, kTrit4 or kSign8.
+bool is_own_layout(Layout layout);
+
 // Tercet's own layouts: a 64-byte header (magic, version, layout, scope, rows, cols, group size),
 // the codes row by row (each group of a row starts on a byte), then the f32 scales, each part
 // padded to 64 bytes. Self-describing: decode needs no shape from outside. A group_size above cols
-// is stored as cols. Throws kInternal for a matrix that is empty or inconsistent.
+// is stored as cols. Throws kInternal for a matrix that is empty or inconsistent, or holds zeros
+// where the layout has none.
 std::vector<uint8_t> encode_own(Layout layout, const TernaryMatrix& matrix);
 
 // The same bytes in parts, for writing a matrix without holding it: the header, `codes` bytes of

@@ -67,7 +67,7 @@ Case ternary_case(Layout layout, int64_t rows, int64_t cols, ScaleScope scope, i
                   Draw draw) {
   Rng rng(static_cast<uint64_t>(rows * 1000 + cols));
   Case test;
-  test.source = *panel_source(layout);
+  test.source = panel_source(layout);
   test.rows = rows;
   test.cols = cols;
   test.scope = scope;
@@ -80,6 +80,9 @@ Case ternary_case(Layout layout, int64_t rows, int64_t cols, ScaleScope scope, i
   for (int64_t row = 0; row < rows; ++row) {
     std::vector<int8_t> codes;
     for (int64_t i = 0; i < cols; ++i) codes.push_back(static_cast<int8_t>(code_of(draw, rng)));
+    if (layout == Layout::kSign8 || layout == Layout::kQ1_0) {
+      std::replace(codes.begin(), codes.end(), int8_t{0}, int8_t{1});  // they have none
+    }
     const size_t blocks =
         packing::has_block_scales(layout) ? cols / packing::block_codes(layout) : 0;
     EXPECT_TRUE(packing::pack_row(layout, codes, test.group, std::span(ones).first(blocks),
@@ -266,12 +269,11 @@ TEST_P(EveryLayout, ExtremeValuesOfLongRows) {
   expect_exact(longest, Draw::kAllPlusLowest, 1);
 }
 
-INSTANTIATE_TEST_SUITE_P(Panels, EveryLayout,
-                         testing::Values(Layout::kTq1_0, Layout::kTq2_0, Layout::kTrit5,
-                                         Layout::kTrit4, Layout::kI2S, Layout::kI2S64),
-                         [](const auto& layout) {
-                           return std::string(packing::to_string(layout.param));
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Panels, EveryLayout,
+    testing::Values(Layout::kTq1_0, Layout::kTq2_0, Layout::kTrit5, Layout::kTrit4, Layout::kSign8,
+                    Layout::kI2S, Layout::kI2S64, Layout::kQ1_0, Layout::kQ2_0, Layout::kQ2_0G128),
+    [](const auto& layout) { return std::string(packing::to_string(layout.param)); });
 
 TEST(Panels, Nibbles) {
   for (const int64_t cols : {8, 33, 576, 2560}) {
@@ -285,7 +287,7 @@ TEST(Panels, Nibbles) {
 
 // Bytes that stand for no codes give wrong sums, the same on every ISA, and no fault.
 TEST(Panels, DamagedBytesAreHarmless) {
-  for (const Layout layout : {Layout::kTrit5, Layout::kTrit4, Layout::kTq1_0}) {
+  for (const Layout layout : {Layout::kTrit5, Layout::kTrit4, Layout::kTq1_0, Layout::kSign8}) {
     Case test = ternary_case(layout, 20, 512, ScaleScope::kTensor, 0, Draw::kRandom);
     Rng rng(3);
     for (uint8_t& byte : test.stored) byte = static_cast<uint8_t>(rng.below(256));

@@ -207,7 +207,7 @@ TEST_F(RepackTest, GroupScalesMoveWhereTheyFitAndAreRefusedElsewhere) {
   const Model model = Model::load(source);
   EXPECT_EQ(model.config().linear, LinearKind::kDense);
   EXPECT_FALSE(model.weights().layers[0].q.int8_activations);
-  for (const char* name : {"trit4", "trit5", "q2_0", "q1_0"}) {
+  for (const char* name : {"trit4", "trit5", "sign8", "q2_0", "q1_0"}) {
     SCOPED_TRACE(name);
     const fs::path target = directory_ / (std::string(name) + ".gguf");
     to(source, target, {name, parse_stored_type(name)});

@@ -11,7 +11,14 @@
 namespace tercet::packing {
 namespace {
 
-constexpr Layout kLayouts[] = {Layout::kTrit5, Layout::kTrit4};
+constexpr Layout kLayouts[] = {Layout::kTrit5, Layout::kTrit4, Layout::kSign8};
+
+// `matrix` without the codes that the layout lacks.
+TernaryMatrix fit(TernaryMatrix matrix, Layout layout) {
+  if (layout != Layout::kSign8) return matrix;
+  std::replace(matrix.codes.begin(), matrix.codes.end(), int8_t{0}, int8_t{-1});
+  return matrix;
+}
 
 // The bytes at an address that view_own() accepts; std::vector<uint8_t> promises none.
 class Aligned {
@@ -74,6 +81,22 @@ TEST(OwnLayout, Trit4BytesAreAsSpecified) {
   EXPECT_EQ(bytes[67], 0b01010110);
 }
 
+TEST(OwnLayout, Sign8BytesAreAsSpecified) {
+  TernaryMatrix matrix;
+  matrix.rows = 1;
+  matrix.cols = 10;
+  matrix.codes = {1, -1, -1, 1, 1, -1, 1, -1, 1, 1};
+  matrix.scales = {1.0f};
+  const std::vector<uint8_t> bytes = encode_own(Layout::kSign8, matrix);
+  EXPECT_EQ(bytes[6], 9);
+  EXPECT_EQ(bytes[64], 0b01011001);
+  EXPECT_EQ(bytes[65], 0b00000011);
+  expect_refused(with(bytes, 65, uint8_t{0b00000111}), "stands for no");  // an idle place is 0
+  matrix.codes[3] = 0;
+  expect_error(ErrorCode::kInternal, "sign8 has no code for zero",
+               [&] { encode_own(Layout::kSign8, matrix); });
+}
+
 TEST(OwnLayout, EveryShapeAndScopeRoundTrips) {
   for (const Layout layout : kLayouts) {
     for (const int64_t cols : {1, 4, 5, 6, 31, 64, 172, 255, 320, 576}) {
@@ -84,7 +107,8 @@ TEST(OwnLayout, EveryShapeAndScopeRoundTrips) {
           if (group > cols) continue;
           matrices.push_back(make_matrix(rows, cols, ScaleScope::kGroup, group));
         }
-        for (const TernaryMatrix& matrix : matrices) {
+        for (const TernaryMatrix& any : matrices) {
+          const TernaryMatrix matrix = fit(any, layout);
           const Aligned bytes(encode_own(layout, matrix));
           EXPECT_EQ(bytes.bytes().size() % 64, 0u);
           const OwnView view = view_own(bytes.bytes(), "t");
@@ -117,7 +141,7 @@ TEST(OwnLayout, StoresCloseToTheBoundOfFiveTritsAByte) {
 
 TEST(OwnLayout, AnyDamagedBitOfTheHeaderOrPaddingIsRefused) {
   for (const Layout layout : kLayouts) {
-    const auto good = encode_own(layout, make_matrix(3, 17, ScaleScope::kGroup, 6));
+    const auto good = encode_own(layout, fit(make_matrix(3, 17, ScaleScope::kGroup, 6), layout));
     const Aligned kept(good);
     const OwnView view = view_own(kept.bytes(), "t");
     const size_t scales = 64 + (view.codes.size() + 63) / 64 * 64;
