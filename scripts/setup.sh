@@ -6,11 +6,12 @@ set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-usage: scripts/setup.sh [--runtime-only] [--fuzz]
+usage: scripts/setup.sh [--runtime-only] [--fuzz] [--arm64]
 
 Installs the Debian packages that Tercet is built with, as root or through sudo.
   --runtime-only   only what `tercet run` and its tests need: no libtorch, no training
   --fuzz           also the compiler of the fuzzers (make fuzz)
+  --arm64          also the compiler and the emulator of make test-arm64
 TEXT
 }
 
@@ -26,12 +27,16 @@ learning_packages=(libtorch-dev libgloo-dev libopenblas-dev)
 
 fuzz_packages=(clang-14 libclang-rt-14-dev)
 
+arm64_packages=(g++-aarch64-linux-gnu qemu-user libfmt-dev:arm64 libgtest-dev:arm64)
+
 learning=true
 fuzz=false
+arm64=false
 for argument in "$@"; do
   case "$argument" in
     --runtime-only) learning=false ;;
     --fuzz) fuzz=true ;;
+    --arm64) arm64=true ;;
     -h | --help) usage; exit 0 ;;
     *) usage >&2; exit 2 ;;
   esac
@@ -39,6 +44,7 @@ done
 packages=("${runtime_packages[@]}")
 if $learning; then packages+=("${learning_packages[@]}"); fi
 if $fuzz; then packages+=("${fuzz_packages[@]}"); fi
+if $arm64; then packages+=("${arm64_packages[@]}"); fi
 
 if ! command -v dpkg-query > /dev/null || ! command -v apt-get > /dev/null; then
   {
@@ -50,7 +56,8 @@ if ! command -v dpkg-query > /dev/null || ! command -v apt-get > /dev/null; then
   exit 1
 fi
 
-installed=$(dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' "${packages[@]}" 2> /dev/null |
+installed=$(dpkg-query -W \
+  -f '${db:Status-Abbrev} ${Package}\n${db:Status-Abbrev} ${Package}:${Architecture}\n' "${packages[@]}" 2> /dev/null |
   sed -n 's/^ii  *//p' || true)
 missing=()
 for package in "${packages[@]}"; do
@@ -75,6 +82,7 @@ if [ "$(id -u)" -ne 0 ]; then
   as_root=(sudo)
 fi
 
+if $arm64; then "${as_root[@]}" dpkg --add-architecture arm64; fi
 "${as_root[@]}" apt-get update -q
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
   apt-get install -q -y --no-install-recommends "${missing[@]}"

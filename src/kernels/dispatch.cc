@@ -2,6 +2,9 @@
 #ifdef TERCET_KERNELS_AVX2
 #include <cpuid.h>
 #endif
+#ifdef TERCET_KERNELS_NEON
+#include <sys/auxv.h>
+#endif
 
 #include <algorithm>
 
@@ -45,6 +48,12 @@ bool has_avx512() {
 bool has_avx512vbmi() { return has_avx512() && __builtin_cpu_supports("avx512vbmi"); }
 #endif
 
+#ifdef TERCET_KERNELS_NEON
+// Bits of the auxiliary vector, which the oldest headers that we build with do not all name.
+bool has_neon() { return (getauxval(AT_HWCAP) & (1ul << 20)) != 0; }  // ASIMDDP
+bool has_neon_i8mm() { return has_neon() && (getauxval(AT_HWCAP2) & (1ul << 13)) != 0; }
+#endif
+
 std::string names_of(const std::vector<IsaEntry>& isas) {
   std::string names;
   for (const IsaEntry& isa : isas) {
@@ -58,6 +67,10 @@ std::string names_of(const std::vector<IsaEntry>& isas) {
 
 std::vector<IsaEntry> available_isas() {
   std::vector<IsaEntry> isas;
+#ifdef TERCET_KERNELS_NEON
+  isas.push_back({&kNeonI8mmKernels, has_neon_i8mm()});
+  isas.push_back({&kNeonKernels, has_neon()});
+#endif
 #ifdef TERCET_KERNELS_AVX512VBMI
   isas.push_back({&kAvx512VbmiKernels, has_avx512vbmi()});
 #endif

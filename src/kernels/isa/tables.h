@@ -12,5 +12,7 @@ extern const KernelTable kAvx2Kernels;
 extern const KernelTable kAvxVnniKernels;
 extern const KernelTable kAvx512Kernels;
 extern const KernelTable kAvx512VbmiKernels;
+extern const KernelTable kNeonKernels;
+extern const KernelTable kNeonI8mmKernels;
 
 }  // namespace tercet
