@@ -5,6 +5,8 @@
 #include <unordered_set>
 #include <vector>
 
+#include "kernels/self_test.h"
+
 namespace tercet {
 namespace {
 
@@ -37,6 +39,7 @@ std::vector<Part> parts_of(const Model& model, const std::vector<TensorSpec>& sp
 PackedModel::PackedModel(const Model& model, const KernelTable& kernels, ThreadPool& pool,
                          HeadPrecision head)
     : model_(model), kernels_(kernels) {
+  check_kernels(kernels);
   const std::vector<TensorSpec> specs = tensor_specs(model.config());
   const std::vector<Part> parts = parts_of(model, specs, kernels);
   size_t total = 0;

@@ -19,7 +19,8 @@ namespace tercet {
 class PackedModel {
  public:
   // Tells the model's source that it no longer needs the stored form of what is packed. Throws
-  // kUnsupported naming a tensor that the kernels cannot serve, kIo when memory lacks.
+  // kUnsupported naming a tensor that the kernels cannot serve, kInternal when a kernel computes
+  // wrongly here, kIo when memory lacks.
   PackedModel(const Model& model, const KernelTable& kernels, ThreadPool& pool,
               HeadPrecision head = HeadPrecision::kStored);
   PackedModel(const PackedModel&) = delete;
