@@ -29,6 +29,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.integrations import bitnet
 from transformers.models.llama import modeling_llama
 from transformers.models.phi3 import modeling_phi3
+from transformers.quantizers.quantizers_utils import should_convert_module
 
 TOKENS = 80
 TERNARY_TOKENS = 24
@@ -50,6 +51,7 @@ ONLINE = {"quant_method": "bitnet", "linear_class": "autobitlinear", "quantizati
 OFFLINE = {"quant_method": "bitnet", "linear_class": "autobitlinear", "quantization_mode": "offline"}
 PLAIN = {"quant_method": "bitnet", "modules_to_not_convert": None}
 NORMS = {"use_rms_norm": True, "rms_norm_eps": 1e-5}
+KEPT_DENSE = {"modules_to_not_convert": ["lm_head", "model.layers.0.self_attn", "down_proj"]}
 LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
           "original_max_position_embeddings": 32}
 YARN = {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}
@@ -98,6 +100,12 @@ MODELS = {
     "llama-latent-norms": {**SHAPE, "model_type": "llama", "rms_norm_eps": 1e-5,
                            "quantization_config": {**ONLINE, **NORMS}},
     "llama-wide": {**SHAPE, **WIDE, "model_type": "llama", "quantization_config": PLAIN},
+    "llama-packed-kept": {**SHAPE, "model_type": "llama",
+                          "quantization_config": {**PLAIN, **KEPT_DENSE}},
+    "qwen2-packed-kept": {**SHAPE, "model_type": "qwen2",
+                          "quantization_config": {**OFFLINE, **KEPT_DENSE}},
+    "bitnet-latent-kept": {**SHAPE, "model_type": "bitnet",
+                           "quantization_config": {**ONLINE, **KEPT_DENSE}},
     "qwen2-packed": {**SHAPE, "model_type": "qwen2", "quantization_config": PLAIN},
 }
 SHARDED = ("llama-llama3", "llama-packed")
@@ -128,8 +136,9 @@ def is_ternary(spec):
     return "quantization_config" in spec
 
 
-def is_low_bit(name):
-    return name.endswith("_proj.weight")
+def is_low_bit(name, quantization):
+    kept = quantization.get("modules_to_not_convert")
+    return name.endswith("_proj.weight") and should_convert_module(name.removesuffix(".weight"), kept)
 
 
 def random_tensor(name, shape, zero_centered, generator):
@@ -170,11 +179,11 @@ def random_weights(spec, seed):
         if name == "lm_head.weight" and config.tie_word_embeddings:
             continue
         value = random_tensor(name, tuple(like.shape), "gemma3" in spec["model_type"], generator)
-        if is_packed and is_low_bit(name):
+        if is_packed and is_low_bit(name, quantization):
             out.update(packed(name, value, spec, generator))
         else:
             out[name] = value.to(torch.bfloat16)
-        if is_low_bit(name) and quantization.get("use_rms_norm"):
+        if is_low_bit(name, quantization) and quantization.get("use_rms_norm"):
             norm = name.removesuffix("weight") + "rms_norm.weight"
             out[norm] = random_tensor(norm, (like.shape[1],), False, generator).to(torch.bfloat16)
     return {name: tensor.contiguous() for name, tensor in out.items()}

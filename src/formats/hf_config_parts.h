@@ -33,5 +33,7 @@ void read_windows(const JsonFields& fields, WindowRule rule, ModelConfig& config
 
 // quantization_config: linear, norm and nothing else. `fields` is the whole file.
 void read_quantization(const JsonFields& fields, bool is_bitnet, ModelConfig& config);
+// Its modules_to_not_convert. Needs a valid configuration, complete but for dense_maps.
+void read_dense_maps(const JsonFields& fields, ModelConfig& config);
 
 }  // namespace tercet

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "core/error.h"
 #include "formats/hf_model.h"
 
 namespace tercet {
@@ -99,6 +100,16 @@ Json quantization_config(const ModelConfig& config) {
   if (has_input_norms(config.norm)) {
     out["use_rms_norm"] = true;
     out["rms_norm_eps"] = shortest(config.rms_norm_eps);
+  }
+  if (!config.dense_maps.empty()) {
+    if (has_input_norms(config.norm)) {
+      fail(ErrorCode::kUnsupported,
+           "'{}' is dense and has a norm of its own, which a config.json cannot say",
+           config.dense_maps.front());
+    }
+    Json kept = config.dense_maps;
+    kept.push_back("lm_head");  // which transformers leaves alone only without a list
+    out["modules_to_not_convert"] = std::move(kept);
   }
   return out;
 }
@@ -203,9 +214,8 @@ Json model_config_to_json(const ModelConfig& config) {
   add_positions(config, model_type, out);
   if (model_type == "llama") out["mlp_bias"] = config.mlp_bias;
   if (model_type == "gemma3_text") add_gemma3(config, out);
-  if (model_type == "tercet") {
-    add_own_features(config, out);
-  } else if (config.linear == LinearKind::kB158) {
+  if (model_type == "tercet") add_own_features(config, out);
+  if (config.linear == LinearKind::kB158) {
     out["quantization_config"] = quantization_config(config);
     // transformers runs the block's norms besides, which are then all ones.
     if (config.norm == NormPlacement::kInside) out["norm"] = to_string(config.norm);

@@ -81,6 +81,9 @@ struct ModelConfig {
   float rope_theta = 10000.0f;
   Activation hidden_act = Activation::kSilu;
   LinearKind linear = LinearKind::kDense;
+  // Linear maps of layers that are dense in a kB158 model all the same: their HF module names, such
+  // as "model.layers.0.mlp.down_proj", sorted.
+  std::vector<std::string> dense_maps;
   NormPlacement norm = NormPlacement::kPre;
   bool tie_word_embeddings = true;
   int32_t bos_token_id = 1;

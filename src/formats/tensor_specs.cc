@@ -68,8 +68,14 @@ class LayerSpecs {
               bool bias) {
     if (has_input_norms(config_.norm)) norm(hf + ".rms_norm", gguf + ".input_norm", cols);
     out_.push_back({hf_prefix_ + hf + ".weight", gguf_prefix_ + gguf + ".weight", rows, cols,
-                    config_.linear == LinearKind::kB158});
+                    is_low_bit(hf_prefix_ + hf)});
     if (bias) vector(hf + ".bias", gguf + ".bias", rows, 0.0f);
+  }
+
+  bool is_low_bit(const std::string& module) const {
+    const std::vector<std::string>& dense = config_.dense_maps;
+    return config_.linear == LinearKind::kB158 &&
+           !std::binary_search(dense.begin(), dense.end(), module);
   }
 
   const ModelConfig& config_;

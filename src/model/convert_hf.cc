@@ -64,7 +64,7 @@ std::vector<HfTensor> list_tensors(const ConvertPlan& plan) {
     if (spec.hf_name.empty()) continue;  // follows from the configuration
     if (spec.rows == 0) {
       out.push_back({spec.hf_name, DType::kF32, {spec.cols}, Content::kVector, &tensor});
-    } else if (plan.packed && tensor.is_linear) {
+    } else if (tensor.packed) {
       out.push_back(
           {spec.hf_name, DType::kU8, {spec.rows / 4, spec.cols}, Content::kPackedMatrix, &tensor});
       out.push_back(
@@ -219,7 +219,7 @@ class HfConverter {
   float scale_of_bias(const TensorSpec& spec) const {
     const std::string weight = weight_of_bias(spec.hf_name);
     for (const PlannedTensor& tensor : plan_.tensors) {
-      if (weight.empty() || tensor.spec.hf_name != weight || !tensor.is_linear) continue;
+      if (weight.empty() || tensor.spec.hf_name != weight || !tensor.packed) continue;
       WeightStorage storage;
       return single_scale(source_.matrix(tensor.spec, storage));
     }

@@ -176,7 +176,8 @@ PlannedTensor plan_tensor(const WeightSource& source, const Part& part, const Co
   // Only readers of b1.58 models look for such a tensor.
   tensor.scale_tensor = has_scale_tensor(tensor.type) && plan.config.linear == LinearKind::kB158 &&
                         tensor.reach.scope == ScaleScope::kTensor;
-  if (plan.packed && part.is_linear) {
+  tensor.packed = plan.packed && part.is_linear && part.spec.low_bit;
+  if (tensor.packed) {
     check_packed(part, tensor);
   } else {
     check_fit(tensor);
@@ -209,7 +210,10 @@ ConvertPlan plan_conversion(const WeightSource& source, const ConvertOptions& op
   refuse_rounding(source, parts, plan);
 
   // Multiplied out, the weights no longer call for int8 activations.
-  if (!plan.packed && !is_ternary(plan.linear_type)) plan.config.linear = LinearKind::kDense;
+  if (!plan.packed && !is_ternary(plan.linear_type)) {
+    plan.config.linear = LinearKind::kDense;
+    plan.config.dense_maps.clear();
+  }
   if (!plan.to_hf) {
     const StoredType strangest = is_own(plan.rest_type) ? plan.rest_type : plan.linear_type;
     plan.architecture = gguf_architecture(plan.config, strangest);

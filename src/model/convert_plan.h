@@ -17,6 +17,7 @@ struct PlannedTensor {
   TensorSpec spec;  // as the source has it; low_bit tells whether the source is ternary there
   StoredType type = StoredType::kF32;
   bool is_linear = false;      // a linear map of attention or feed-forward
+  bool packed = false;         // four rows to a byte; its type then says nothing
   int64_t permuted_heads = 0;  // heads whose rows change their order (q and k); 0 for none
   int64_t rotary_dim = 0;      // leading rows of each head that move
   bool to_adjacent = false;    // the order they change to: adjacent pairs, else half-split

@@ -40,6 +40,7 @@ class Reader {
     read_windows(config);
     read_token_ids(config);
     config.validate(file_.path().string());
+    read_dense_maps(config);
     return config;
   }
 
@@ -120,6 +121,20 @@ class Reader {
     const auto& tensors = file_.tensors();
     return std::any_of(tensors.begin(), tensors.end(), is_bitnet_map) ? LinearKind::kB158
                                                                       : LinearKind::kDense;
+  }
+
+  // Each tensor says so by its type.
+  void read_dense_maps(ModelConfig& config) const {
+    constexpr std::string_view kWeight = ".weight";
+    std::vector<std::string> maps;
+    for (const TensorSpec& spec : tensor_specs(config)) {
+      const TensorView* tensor = spec.low_bit ? file_.find_tensor(spec.gguf_name) : nullptr;
+      const auto type = tensor != nullptr ? stored_type(tensor->type) : std::nullopt;
+      if (!type || is_ternary(*type)) continue;
+      maps.push_back(spec.hf_name.substr(0, spec.hf_name.size() - kWeight.size()));
+    }
+    std::sort(maps.begin(), maps.end());
+    config.dense_maps = std::move(maps);
   }
 
   void read_gemma3(ModelConfig& config) const {

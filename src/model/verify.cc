@@ -164,6 +164,7 @@ void check_same_shape(const Model& source, const Model& target) {
   ModelConfig wanted = source.config();
   // Multiplying out and the tokenizer's ids may differ; everything else says it is another model.
   wanted.linear = target.config().linear;
+  wanted.dense_maps = target.config().dense_maps;
   wanted.bos_token_id = target.config().bos_token_id;
   wanted.eos_token_ids = target.config().eos_token_ids;
   if (wanted == target.config()) return;

@@ -155,7 +155,47 @@ TEST(HfConfig, RefusesOtherQuantizers) {
   refused("quant_method", "gptq", "quantization_config.quant_method is \"gptq\"");
   refused("linear_class", "otherlinear", "quantization_config.linear_class is \"otherlinear\"");
   refused("quantization_mode", "later", "quantization_config.quantization_mode is \"later\"");
-  refused("modules_to_not_convert", {"lm_head", "model.layers.0.mlp.up_proj"}, "modules_to_not");
+  refused("modules_to_not_convert", {"lm_head", "layers.[0-3]"}, "'layers.[0-3]' is not the name");
+  refused("modules_to_not_convert", {"lm_head", 1}, "'' is not the name");
+  refused("modules_to_not_convert", {"model.layers.0"}, "names modules but not lm_head");
+  refused("modules_to_not_convert", Json(10001, "lm_head"), "10001 names");
+}
+
+// By the rules of transformers: from the start to the end of a module's name, or the end of it.
+TEST(HfConfig, ModulesThatStayDense) {
+  using Names = std::vector<std::string>;
+  const auto dense_maps = [](const Json& names) {
+    Json json = llama_json();
+    json["num_hidden_layers"] = 12;
+    json["quantization_config"] = online();
+    json["quantization_config"]["modules_to_not_convert"] = names;
+    return read(json).dense_maps;
+  };
+  EXPECT_EQ(dense_maps(nullptr), Names());
+  EXPECT_EQ(dense_maps(Json::array()), Names());
+  EXPECT_EQ(dense_maps({"lm_head", "mlp", "model.layers.1.mlp.up", "model.embed_tokens"}), Names());
+  EXPECT_EQ(dense_maps({"lm_head", "model.layers.1.mlp"}),
+            (Names{"model.layers.1.mlp.down_proj", "model.layers.1.mlp.gate_proj",
+                   "model.layers.1.mlp.up_proj"}));
+  EXPECT_EQ(dense_maps({"model.layers.1.self_attn.q_proj", "lm_head"}),
+            Names{"model.layers.1.self_attn.q_proj"});
+  EXPECT_EQ(dense_maps({"lm_head", "model.layers.1"}).size(), 7u);
+  EXPECT_EQ(dense_maps({"lm_head", "up_proj"}).size(), 12u);
+  EXPECT_EQ(dense_maps({"lm_head", "model"}).size(), 84u);
+
+  Json json = llama_json();
+  json["quantization_config"] = online();
+  json["quantization_config"]["modules_to_not_convert"] = {"lm_head", "o_proj"};
+  const ModelConfig config = read(json);
+  EXPECT_EQ(read(model_config_to_json(config)), config);
+  for (const TensorSpec& spec : tensor_specs(config)) {
+    if (!spec.hf_name.ends_with("_proj.weight")) continue;
+    EXPECT_EQ(spec.low_bit, !spec.hf_name.ends_with("o_proj.weight")) << spec.hf_name;
+  }
+  json["quantization_config"]["use_rms_norm"] = true;
+  json["quantization_config"]["rms_norm_eps"] = 1e-6;
+  expect_error(ErrorCode::kUnsupported, "self_attn.o_proj', and use_rms_norm is true",
+               [&] { read(json); });
 }
 
 TEST(HfConfig, StorageOfTernaryWeights) {

@@ -137,6 +137,34 @@ INSTANTIATE_TEST_SUITE_P(Models, GoldenTest, ::testing::ValuesIn(model_names()),
                            return name;
                          });
 
+// Ternary maps packed, those that stay dense as floats, also from a GGUF file.
+TEST(GoldenModels, DenseMapsAmongTernaryOnesSurvive) {
+  ThreadPool pool(2);
+  for (const char* name : {"llama-packed-kept", "qwen2-packed-kept", "bitnet-latent-kept"}) {
+    const fs::path directory = fs::path(kModels) / name;
+    const Golden golden = read_golden(directory);
+    const ModelConfig config = Model::load(directory).config();
+    EXPECT_EQ(config.dense_maps.size(), 6U) << name;
+    const TempDir target;
+    ConvertOptions to_gguf;
+    to_gguf.linear_type = StoredType::kTrit5;
+    to_gguf.rest_type = StoredType::kF32;
+    convert(directory, target / "model.gguf", to_gguf, {}, nullptr);
+    EXPECT_EQ(Model::load(target / "model.gguf").config(), config) << name;
+    ConvertOptions to_hf;
+    to_hf.to_hf = true;
+    to_hf.packed = true;
+    to_hf.linear_type = to_hf.rest_type = StoredType::kF32;
+    for (const fs::path& source : {directory, target / "model.gguf"}) {
+      const fs::path written = target / source.stem();
+      convert(source, written, to_hf, {}, nullptr);
+      EXPECT_EQ(HfModel(written).config(), config) << name;
+      expect_close(golden, logits_of(Model::load(written), golden.ids, pool), kTolerance,
+                   written.string());
+    }
+  }
+}
+
 // The same tensors under the names, and the same settings in the place, of a model that also sees.
 TEST(GoldenModels, TextHalfOfAMultimodalGemma3) {
   const fs::path source = fs::path(kModels) / "gemma3";
@@ -225,6 +253,8 @@ TEST(GoldenModels, EverySettingMatters) {
       {"gemma3-odd", "/layer_types/1", "full_attention"},
       {"bitnet-latent", "/hidden_act", "silu"},
       {"llama-latent-norms", "/norm", "inside"},
+      {"bitnet-latent-kept", "/quantization_config/modules_to_not_convert/1", "lm_head"},
+      {"bitnet-latent-kept", "/quantization_config/modules_to_not_convert/2", "up_proj"},
   };
   ThreadPool pool(2);
   for (const Change& change : changes) {
@@ -261,7 +291,7 @@ TEST(GoldenModels, ConfigurationsSurviveBeingWritten) {
   }
 }
 
-TEST(GoldenModels, EveryArchitectureIsThere) { EXPECT_GE(model_names().size(), 22U); }
+TEST(GoldenModels, EveryArchitectureIsThere) { EXPECT_GE(model_names().size(), 25U); }
 
 }  // namespace
 }  // namespace tercet::test
