@@ -14,6 +14,8 @@
 namespace tercet {
 namespace {
 
+constexpr size_t kMaxPieceBytes = 512;
+
 struct Merge {
   int32_t left = -1;
   int32_t right = -1;
@@ -66,6 +68,11 @@ class MergeCollector {
     const Piece& piece = vocabulary_.piece(id);
     if (piece.type != PieceType::kNormal && piece.type != PieceType::kUnused) return;
     const std::string_view text = piece.text;
+    // Every place is tried: longer ones would take too long.
+    if (text.size() > kMaxPieceBytes) {
+      fail(ErrorCode::kUnsupported, "{}: the piece {} has {} bytes; at most {} work",
+           vocabulary_.spec().origin, id, text.size(), kMaxPieceBytes);
+    }
     for (size_t at = 0; at < text.size();) {
       at += utf8_prefix(text.substr(at)).length;
       if (at == text.size()) return;

@@ -161,6 +161,7 @@ TEST_F(TokenizerFiles, SaysWhichPartCannotBeWritten) {
                  vocabulary().add("<x>", PieceType::kUserDefined).spec());
   expect_refused("piece 262 ('?') is not UTF-8", vocabulary().add("\xFF").spec());
   expect_refused("'a' of piece 262 is another piece's", vocabulary().add("a").spec());
+  expect_refused("piece 262 has 513 bytes", vocabulary().add(std::string(513, 'a')).spec());
   SpecBuilder dropping = vocabulary();
   dropping.spec().remove_extra_whitespaces = true;
   expect_refused("drops repeated spaces", dropping.spec());
