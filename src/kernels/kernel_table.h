@@ -25,7 +25,9 @@ struct KernelTable {
   // and the fault shows. Expects the default rounding mode.
   float (*quantize_absmax_i8)(const float* x, int64_t n, int8_t* q);
 
-  // Products of panels of rows (kernels/panel.h) with a tile of int8 vectors, by PanelFormat.
+  // Products of panels of rows (kernels/panel.h) with a tile of int8 vectors, by PanelFormat. There
+  // is none of kTrit5 where bytes cannot be permuted: taking such digits apart costs more than the
+  // bytes they save.
   int panel_rows;
   std::array<int, kPanelTiles> tiles;  // rising, the first is 1
   std::array<void (*)(const PanelCall& call), kPanelFormats> panel_dot;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "packing/row_codes.h"
 
 namespace tercet {
 namespace {
@@ -21,21 +22,54 @@ PackedMatrix::Arrangement arrangement_of(const PanelSource& source, int64_t cols
   return out;
 }
 
-PackedMatrix::Arrangement arrangement_of(const LinearWeights& weights) {
+bool has_kernel(const KernelTable& kernels, PanelFormat format) {
+  return kernels.panel_dot[static_cast<size_t>(format)] != nullptr;
+}
+
+// Five trits a byte become four where there is no kernel for them.
+bool needs_trit4(const LinearWeights& weights, const KernelTable& kernels) {
+  return !has_kernel(kernels, panel_source(layout_of(weights.type)).format);
+}
+
+PackedMatrix::Arrangement arrangement_of(const LinearWeights& weights, const KernelTable& kernels) {
   if (weights.cols > kMaxPanelColumns) {
     fail(ErrorCode::kUnsupported,
          "tensor '{}' has rows of {} weights, products of more than {} do not fit 32 bits",
          weights.name, weights.cols, kMaxPanelColumns);
   }
   const bool grouped = weights.scope == packing::ScaleScope::kGroup;
-  return arrangement_of(panel_source(layout_of(weights.type)), weights.cols,
+  const packing::Layout layout =
+      needs_trit4(weights, kernels) ? packing::Layout::kTrit4 : layout_of(weights.type);
+  return arrangement_of(panel_source(layout), weights.cols,
                         grouped ? weights.group_size : weights.cols);
+}
+
+// Rows of another layout as trit4, one panel at a time.
+void pack_as_trit4(const LinearWeights& weights, int64_t group, int64_t panel_rows, int64_t first,
+                   int64_t count, uint8_t* out) {
+  constexpr packing::Layout kLayout = packing::Layout::kTrit4;
+  const PanelSource source = panel_source(kLayout);
+  const PanelShape shape = panel_shape(source, weights.rows, weights.cols, group, panel_rows);
+  const int64_t stride = packing::stored_row_bytes(kLayout, weights.cols, group);
+  std::vector<int8_t> codes(static_cast<size_t>(weights.cols));
+  std::vector<uint8_t> rows(static_cast<size_t>(panel_rows * stride));
+  for (int64_t panel = first; panel < first + count; ++panel) {
+    const int64_t first_row = panel * panel_rows;
+    const int64_t in_panel = std::min(panel_rows, weights.rows - first_row);
+    for (int64_t i = 0; i < in_panel; ++i) {
+      packing::unpack_row(layout_of(weights.type),
+                          weights.data.data() + (first_row + i) * weights.row_stride, group, codes);
+      packing::pack_row(kLayout, codes, group, {}, rows.data() + i * stride);
+    }
+    pack_panels(source, {rows, stride, in_panel, weights.cols, group}, panel_rows, 0, 1,
+                out + (panel - first) * shape.panel_bytes);
+  }
 }
 
 }  // namespace
 
 size_t PackedMatrix::code_bytes(const LinearWeights& weights, const KernelTable& kernels) {
-  const Arrangement arrangement = arrangement_of(weights);
+  const Arrangement arrangement = arrangement_of(weights, kernels);
   return static_cast<size_t>(panel_shape(arrangement.source, weights.rows, weights.cols,
                                          arrangement.group, kernels.panel_rows)
                                  .bytes());
@@ -46,14 +80,18 @@ PackedMatrix::PackedMatrix(const LinearWeights& weights, const KernelTable& kern
     : rows_(weights.rows),
       cols_(weights.cols),
       panel_rows_(kernels.panel_rows),
-      arrangement_(arrangement_of(weights)),
+      arrangement_(arrangement_of(weights, kernels)),
       shape_(panel_shape(arrangement_.source, rows_, cols_, arrangement_.group, panel_rows_)),
       codes_(memory),
       scope_(weights.scope) {
   const PanelRows rows{weights.data, weights.row_stride, rows_, cols_, arrangement_.group};
+  const bool as_trit4 = needs_trit4(weights, kernels);
   const auto pack = [&](int64_t begin, int64_t end) {
-    pack_panels(arrangement_.source, rows, panel_rows_, begin, end - begin,
-                memory.data() + begin * shape_.panel_bytes);
+    uint8_t* to = memory.data() + begin * shape_.panel_bytes;
+    if (as_trit4) {
+      return pack_as_trit4(weights, arrangement_.group, panel_rows_, begin, end - begin, to);
+    }
+    pack_panels(arrangement_.source, rows, panel_rows_, begin, end - begin, to);
   };
   pool.parallel_for(shape_.panels, 1, std::ref(pack));
   arrange_scales(weights, kernels.panel_rows);

@@ -27,7 +27,9 @@ TEST(Dispatch, NamesAreDistinctAndTablesComplete) {
     EXPECT_TRUE(table.quantize_absmax_i8 && table.dot_f32 && table.dot_f16 && table.dot_bf16 &&
                 table.dot_q8_0)
         << table.name;
-    for (const auto dot : table.panel_dot) EXPECT_NE(dot, nullptr) << table.name;
+    for (const PanelFormat format : {PanelFormat::kBit1, PanelFormat::kBit2, PanelFormat::kBit4}) {
+      EXPECT_NE(table.panel_dot[static_cast<size_t>(format)], nullptr) << table.name;
+    }
     EXPECT_EQ(table.tiles.front(), 1) << table.name;
     EXPECT_TRUE(std::is_sorted(table.tiles.begin(), table.tiles.end())) << table.name;
   }

@@ -16,15 +16,15 @@ TEST(SelfTest, EveryTablePasses) {
 // One wrong sum in one row of one token is found.
 TEST(SelfTest, AWrongKernelIsNamed) {
   KernelTable broken = select_kernels("scalar");
-  broken.panel_dot[static_cast<size_t>(PanelFormat::kTrit5)] = [](const PanelCall& call) {
-    select_kernels("scalar").panel_dot[static_cast<size_t>(PanelFormat::kTrit5)](call);
+  broken.panel_dot[static_cast<size_t>(PanelFormat::kBit4)] = [](const PanelCall& call) {
+    select_kernels("scalar").panel_dot[static_cast<size_t>(PanelFormat::kBit4)](call);
     call.out[call.tokens * call.out_stride - 1] += 1.0f;
   };
   try {
     check_kernels(broken);
     FAIL() << "the wrong kernel passed";
   } catch (const Error& error) {
-    EXPECT_NE(std::string(error.what()).find("five-trit kernel of scalar"), std::string::npos);
+    EXPECT_NE(std::string(error.what()).find("4-bit kernel of scalar"), std::string::npos);
   }
 }
 

@@ -131,7 +131,7 @@ inline TileSums<Isa, 1> group_sums_in_place(const uint8_t* bytes, const int8_t* 
 
 template <class Isa, class Fields, int kTokens>
 inline TileSums<Isa, kTokens> sums_of(const uint8_t* bytes, const int8_t* q, int64_t units) {
-  if constexpr (kTokens == 1 && Isa::kInPlace && Fields::kHasPlaces) {
+  if constexpr (kTokens == 1 && Isa::kInPlace) {
     return group_sums_in_place<Isa, Fields>(bytes, q, units);
   } else {
     return group_sums<Isa, Fields, kTokens>(bytes, q, units);
@@ -211,6 +211,16 @@ void panel_dot(const PanelCall& call) {
     constexpr int kTokens = Isa::kTiles[decltype(index)::value];
     if (call.tile.tile == kTokens) run_panels<Isa, Fields, kTokens>(call);
   });
+}
+
+// The kernel of five trits a byte, where there is one.
+template <class Isa>
+constexpr auto trit5_dot() -> void (*)(const PanelCall&) {
+  if constexpr (Isa::kHasTables) {
+    return panel_dot<Isa, PanelFormat::kTrit5>;
+  } else {
+    return nullptr;
+  }
 }
 
 }  // namespace

@@ -8,8 +8,8 @@
 // How the bytes of a unit become digits, for each panel format. `Isa::Bytes` is a register with 4
 // bytes of each row. Anonymous namespace: see float_dot.inl.h.
 //
-// open() does what all digits of a byte have in common, digit<i>() gives those of field i. With
-// kHasPlaces they can also be taken where they lie in their byte: products then come out
+// open() does what all digits of a byte have in common, digit<i>() gives those of field i. They can
+// also be taken where they lie in their byte: products then come out
 // 2^kShift<i> times too large, which is undone once per row and saves a shift of every byte.
 namespace tercet {
 namespace {
@@ -34,7 +34,6 @@ struct PackedBits {
   using Opened = Bytes;
   static constexpr int kFields = 8 / kBits;
   static constexpr int kLargestDigit = (1 << kBits) - 1;
-  static constexpr bool kHasPlaces = true;
   template <int kField>
   static constexpr int kShift = kField* kBits;
 
@@ -51,10 +50,10 @@ struct PackedBits {
   }
 };
 
-// Five codes a byte where a permutation of bytes is one instruction: a table of 256 entries turns a
-// byte into its four low digits as 2-bit fields, and byte / 4 alone tells the last one.
+// Five codes a byte, for instruction sets that permute bytes (Isa::kHasTables): a table of 256
+// entries turns a byte into its four low digits as 2-bit fields, and byte / 4 alone tells the last.
 template <class Isa>
-struct TabledTrits {
+struct FiveTrits {
   using Bytes = typename Isa::Bytes;
   using Pairs = PackedBits<Isa, 2>;
   struct Opened {
@@ -63,7 +62,6 @@ struct TabledTrits {
   };
   static constexpr int kFields = 5;
   static constexpr int kLargestDigit = 3;
-  static constexpr bool kHasPlaces = true;
   template <int kField>
   static constexpr int kShift = kField < 4 ? 2 * kField : 0;
 
@@ -81,49 +79,6 @@ struct TabledTrits {
     return Pairs::template digit_in_place<kField % 4>(opened.pairs);
   }
 };
-
-// Five codes a byte elsewhere: digits are taken off by comparison.
-template <class Isa>
-struct ComparedTrits {
-  using Bytes = typename Isa::Bytes;
-  struct Opened {
-    Bytes digits[5];
-  };
-  static constexpr int kFields = 5;
-  static constexpr int kLargestDigit = 3;
-  static constexpr bool kHasPlaces = false;
-
-  static Opened open(Bytes rest) {
-    Opened opened;
-    opened.digits[4] = take<84>(rest);
-    opened.digits[3] = take<27>(rest);
-    opened.digits[2] = take<9>(rest);
-    opened.digits[1] = take<3>(rest);
-    opened.digits[0] = Isa::both(rest, Isa::fill(kLargestDigit));  // 3 is that of damaged bytes
-    return opened;
-  }
-
-  template <int kField>
-  static Bytes digit(const Opened& opened) {
-    return opened.digits[kField];
-  }
-
- private:
-  // The digit of `rest` that is worth kWeight, which is taken off it.
-  template <int kWeight>
-  static Bytes take(Bytes& rest) {
-    const Bytes one = Isa::at_least(rest, Isa::fill(kWeight));
-    rest = Isa::minus(rest, Isa::both(one, Isa::fill(kWeight)));
-    const Bytes two = Isa::at_least(rest, Isa::fill(kWeight));
-    rest = Isa::minus(rest, Isa::both(two, Isa::fill(kWeight)));
-    return Isa::minus(Isa::fill(0), Isa::plus(one, two));  // of bytes that are 0 or -1
-  }
-};
-
-template <class Isa, bool kTables = Isa::kHasTables>
-struct FiveTrits : ComparedTrits<Isa> {};
-template <class Isa>
-struct FiveTrits<Isa, true> : TabledTrits<Isa> {};
 
 template <class Isa, PanelFormat kFormat>
 struct FieldsOf;

@@ -43,15 +43,6 @@ struct PlainLanes {
   static Bytes both(Bytes a, Bytes b) {
     return each([&](int i) { return static_cast<uint8_t>(a.at[i] & b.at[i]); });
   }
-  static Bytes plus(Bytes a, Bytes b) {
-    return each([&](int i) { return static_cast<uint8_t>(a.at[i] + b.at[i]); });
-  }
-  static Bytes minus(Bytes a, Bytes b) {
-    return each([&](int i) { return static_cast<uint8_t>(a.at[i] - b.at[i]); });
-  }
-  static Bytes at_least(Bytes a, Bytes b) {
-    return each([&](int i) { return static_cast<uint8_t>(a.at[i] >= b.at[i] ? 255 : 0); });
-  }
   template <int kBits>
   static Bytes shift_right(Bytes a) {
     return each([&](int i) { return static_cast<uint8_t>(a.at[i] >> kBits); });

@@ -23,7 +23,7 @@ constexpr KernelTable make_table(const char* name) {
           .panel_rows = Isa::kRegisters * Isa::kRows,
           .tiles = {Isa::kTiles[0], Isa::kTiles[1], Isa::kTiles[2], Isa::kTiles[3], Isa::kTiles[4]},
           .panel_dot = {panel_dot<Isa, PanelFormat::kBit1>, panel_dot<Isa, PanelFormat::kBit2>,
-                        panel_dot<Isa, PanelFormat::kTrit5>, panel_dot<Isa, PanelFormat::kBit4>},
+                        trit5_dot<Isa>(), panel_dot<Isa, PanelFormat::kBit4>},
           .dot_f32 = float_dot<Isa, F32Row>,
           .dot_f16 = float_dot<Isa, F16Row>,
           .dot_bf16 = float_dot<Isa, Bf16Row>,

@@ -38,9 +38,6 @@ struct Avx2Lanes {
   }
   static Bytes fill(int value) { return _mm256_set1_epi8(static_cast<char>(value)); }
   static Bytes both(Bytes a, Bytes b) { return _mm256_and_si256(a, b); }
-  static Bytes plus(Bytes a, Bytes b) { return _mm256_add_epi8(a, b); }
-  static Bytes minus(Bytes a, Bytes b) { return _mm256_sub_epi8(a, b); }
-  static Bytes at_least(Bytes a, Bytes b) { return _mm256_cmpeq_epi8(_mm256_max_epu8(a, b), a); }
   template <int kBits>
   static Bytes shift_right(Bytes a) {
     if constexpr (kBits == 0) return a;

@@ -36,9 +36,6 @@ struct Avx512Lanes {
   }
   static Bytes fill(int value) { return _mm512_set1_epi8(static_cast<char>(value)); }
   static Bytes both(Bytes a, Bytes b) { return _mm512_and_si512(a, b); }
-  static Bytes plus(Bytes a, Bytes b) { return _mm512_add_epi8(a, b); }
-  static Bytes minus(Bytes a, Bytes b) { return _mm512_sub_epi8(a, b); }
-  static Bytes at_least(Bytes a, Bytes b) { return _mm512_movm_epi8(_mm512_cmpge_epu8_mask(a, b)); }
   // Bits of the byte above come in from the left.
   template <int kBits>
   static Bytes shift_right(Bytes a) {

@@ -33,9 +33,6 @@ struct NeonLanes {
   }
   static Bytes fill(int value) { return vdupq_n_u8(static_cast<uint8_t>(value)); }
   static Bytes both(Bytes a, Bytes b) { return vandq_u8(a, b); }
-  static Bytes plus(Bytes a, Bytes b) { return vaddq_u8(a, b); }
-  static Bytes minus(Bytes a, Bytes b) { return vsubq_u8(a, b); }
-  static Bytes at_least(Bytes a, Bytes b) { return vcgeq_u8(a, b); }
   template <int kBits>
   static Bytes shift_right(Bytes a) {
     if constexpr (kBits == 0) return a;
