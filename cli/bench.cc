@@ -26,6 +26,7 @@ struct BenchArguments {
   std::optional<int64_t> generated_tokens;
   BenchPlan plan;
   HeadArgument head;
+  KvType kv_type = KvType::kF16;
   bool force = false;
   bool json = false;
 };
@@ -37,6 +38,7 @@ BenchPlan plan_for(const Model& model, const BenchArguments& arguments) {
   plan.prompt_tokens = arguments.prompt_tokens.value_or(std::min(plan.prompt_tokens, limit));
   plan.generated_tokens =
       arguments.generated_tokens.value_or(std::min(plan.generated_tokens, limit));
+  plan.kv_type = arguments.kv_type;
   plan.head = arguments.head.precision(model);
   if (plan.threads.empty()) plan.threads = {read_cpu_info().physical_cores};
   return plan;
@@ -53,7 +55,8 @@ void bench(const BenchArguments& arguments) {
   report.plan = plan_for(model, arguments);
   if (!arguments.force) {
     check_memory_for_context(model,
-                             std::max(report.plan.prompt_tokens, report.plan.generated_tokens));
+                             std::max(report.plan.prompt_tokens, report.plan.generated_tokens),
+                             arguments.kv_type);
   }
   report.model = model.path().string();
   report.model_bytes = model.source().file_bytes();
@@ -96,6 +99,7 @@ void add_bench(CLI::App& app) {
       ->check(CLI::Range(1, 10000))
       ->capture_default_str();
   arguments->head.add_to(*command);
+  add_kv_type(*command, arguments->kv_type);
   command->add_flag("--force", arguments->force, "Run even when the memory seems too small");
   command->add_flag("--json", arguments->json,
                     "Print one JSON document on stdout and nothing else there");

@@ -77,16 +77,18 @@ std::optional<std::string> first_message(const ChatArguments& arguments) {
 
 void chat(const ChatArguments& arguments) {
   arguments.generation.sampler.validate();
-  const Model model = load_model(arguments.common.model, arguments.common.force,
-                                 arguments.generation.context.value_or(0));
+  const Model model =
+      load_model(arguments.common.model, arguments.common.force,
+                 arguments.generation.context.value_or(0), arguments.common.kv_type);
   const Tokenizer& tokenizer = tokenizer_of(model);
   const ChatTemplate chat = template_for(arguments, model);
   const int64_t longest = model.config().max_position_embeddings;
   const int64_t context = arguments.generation.context.value_or(std::min(longest, kDefaultContext));
-  if (!arguments.common.force) check_memory_for_context(model, context);
+  if (!arguments.common.force) check_memory_for_context(model, context, arguments.common.kv_type);
   Engine engine(model, chosen_kernels(),
                 {.threads = arguments.common.thread_count(),
                  .context = context,
+                 .kv_type = arguments.common.kv_type,
                  .head = arguments.generation.head.precision(model)});
   ChatSession session(
       engine, tokenizer, chat,

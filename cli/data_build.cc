@@ -76,7 +76,9 @@ void add_data_build(CLI::App& app) {
           "CORPUS", options.inputs,
           "Files or directories: plain text, or JSON lines (.jsonl); each may be .gz or .zst")
       ->required();
-  command->add_option("--tokenizer", options.tokenizer, "A tokenizer.json or tokenizer.model, or their directory")
+  command
+      ->add_option("--tokenizer", options.tokenizer,
+                   "A tokenizer.json or tokenizer.model, or their directory")
       ->required();
   command->add_option("--out", options.out, "Directory to write")->required();
   command

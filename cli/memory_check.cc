@@ -26,19 +26,19 @@ void require_fit(const MemoryVerdict& verdict, const std::filesystem::path& path
 
 }  // namespace
 
-MemoryVerdict judge_memory_of(const WeightSource& source, int64_t context) {
-  const MemoryNeed need = memory_need(source);
+MemoryVerdict judge_memory_of(const WeightSource& source, int64_t context, KvType kv_type) {
+  const MemoryNeed need = memory_need(source, kv_type);
   return judge(need.weight_bytes(), need, context);
 }
 
-void check_memory_to_load(const WeightSource& source, int64_t context) {
+void check_memory_to_load(const WeightSource& source, int64_t context, KvType kv_type) {
   const int64_t possible = std::clamp<int64_t>(context, 0, source.config().max_position_embeddings);
-  require_fit(judge_memory_of(source, possible), source.path());
+  require_fit(judge_memory_of(source, possible, kv_type), source.path());
 }
 
-void check_memory_for_context(const Model& model, int64_t context) {
+void check_memory_for_context(const Model& model, int64_t context, KvType kv_type) {
   const int64_t possible = std::clamp<int64_t>(context, 0, model.config().max_position_embeddings);
-  const MemoryNeed need = memory_need(model.source());
+  const MemoryNeed need = memory_need(model.source(), kv_type);
   require_fit(judge(need.mapped_bytes, need, possible), model.path());
 }
 

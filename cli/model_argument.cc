@@ -31,6 +31,7 @@ void ModelArguments::add_to(CLI::App& command) {
   command.add_option("MODEL", model, "A GGUF file or an HF model directory");
   command.add_option("-t,--threads", threads, "Threads (default: one per physical core)")
       ->check(CLI::Range(1, 1024));
+  add_kv_type(command, kv_type);
   command.add_flag("--force", force, "Run even when the memory seems too small");
   command.add_flag("--json", json, "Print one JSON document on stdout and nothing else there");
 }
@@ -39,10 +40,18 @@ int ModelArguments::thread_count() const {
   return threads > 0 ? threads : read_cpu_info().physical_cores;
 }
 
-Model load_model(const std::string& argument, bool force, int64_t context) {
+void add_kv_type(CLI::App& command, KvType& type) {
+  command
+      .add_option_function<std::string>(
+          "--kv-type", [&type](const std::string& name) { type = kv_type_named(name); },
+          "Keep keys and values as f32, f16, bf16 or int8")
+      ->default_str(to_string(type));
+}
+
+Model load_model(const std::string& argument, bool force, int64_t context, KvType kv_type) {
   if (!argument.empty()) {
     std::unique_ptr<WeightSource> source = WeightSource::open(argument);
-    if (!force) check_memory_to_load(*source, context);
+    if (!force) check_memory_to_load(*source, context, kv_type);
     return Model::load(std::move(source));
   }
   const auto embedded = find_bundled("novel-b158.gguf");

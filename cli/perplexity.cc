@@ -119,10 +119,12 @@ void perplexity(const PerplexityArguments& arguments) {
   EngineOptions engine_options = {
       .threads = arguments.common.thread_count(),
       .context = context_for(arguments, model, reference ? &*reference : nullptr),
+      .kv_type = arguments.common.kv_type,
       .head = arguments.head.precision(model)};
   if (!arguments.common.force) {
-    check_memory_for_context(model, engine_options.context);
-    if (reference) check_memory_for_context(*reference, engine_options.context);
+    check_memory_for_context(model, engine_options.context, engine_options.kv_type);
+    if (reference)
+      check_memory_for_context(*reference, engine_options.context, engine_options.kv_type);
   }
   Engine engine(model, chosen_kernels(), engine_options);
   RuntimeScorer scorer(engine);
@@ -165,6 +167,7 @@ void perplexity(const PerplexityArguments& arguments) {
   document["seconds"] = seconds;
   document["isa"] = engine.isa();
   document["threads"] = engine.threads();
+  document["kv_type"] = to_string(engine.kv_type());
   document["version"] = version();
   print_json(document);
 }

@@ -104,20 +104,24 @@ Json to_json(const GenerateStats& stats, const Engine& engine, uint64_t seed) {
           {"peak_rss_bytes", peak_rss_bytes()},
           {"isa", engine.isa()},
           {"threads", engine.threads()},
+          {"kv_type", to_string(engine.kv_type())},
           {"seed", seed}};
 }
 
 void run(const RunArguments& arguments) {
   const auto start = std::chrono::steady_clock::now();
   arguments.generation.sampler.validate();
-  const Model model = load_model(arguments.common.model, arguments.common.force,
-                                 arguments.generation.context.value_or(0));
+  const Model model =
+      load_model(arguments.common.model, arguments.common.force,
+                 arguments.generation.context.value_or(0), arguments.common.kv_type);
   const std::string prompt = read_prompt(arguments);
   const Plan plan = make_plan(arguments, model, prompt);
-  if (!arguments.common.force) check_memory_for_context(model, plan.context);
+  if (!arguments.common.force)
+    check_memory_for_context(model, plan.context, arguments.common.kv_type);
   Engine engine(model, chosen_kernels(),
                 {.threads = arguments.common.thread_count(),
                  .context = plan.context,
+                 .kv_type = arguments.common.kv_type,
                  .head = arguments.generation.head.precision(model)});
   const GenerateOptions options = arguments.generation.options(model, plan.max_tokens);
   const double load_seconds =

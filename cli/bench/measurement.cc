@@ -81,7 +81,7 @@ class Bench {
 
  private:
   EngineOptions engine_options(int threads) const {
-    return {.threads = threads, .context = std::ssize(tokens_)};
+    return {.threads = threads, .context = std::ssize(tokens_), .kv_type = plan_.kv_type};
   }
 
   // A whole prompt, so that the peak of memory is known before the buffer of readings adds to it.

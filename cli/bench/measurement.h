@@ -25,6 +25,7 @@ struct BenchPlan {
   int64_t generated_tokens = 128;  // 0: generation is not measured
   std::vector<int> threads;
   int repetitions = 5;
+  KvType kv_type = KvType::kF16;
   HeadPrecision head = HeadPrecision::kStored;
 };
 

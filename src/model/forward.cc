@@ -3,48 +3,25 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
-#include <functional>
 #include <utility>
 
 #include "core/error.h"
-#include "model/attention.h"
-#include "model/rms_norm.h"
 
 namespace tercet {
 namespace {
 
 constexpr size_t kMaxSharedInputs = 3;  // q, k and v
 
-std::vector<float> scratch(int64_t tokens, int64_t width) {
-  return std::vector<float>(static_cast<size_t>(tokens * width));
-}
-
-void activate(Activation kind, const float* gate, const float* up, int64_t count, float* out) {
+auto gate_kernel(Activation kind, const KernelTable& kernels) {
   switch (kind) {
     case Activation::kSilu:
-      for (int64_t i = 0; i < count; ++i) out[i] = gate[i] / (1.0f + std::exp(-gate[i])) * up[i];
-      return;
+      return kernels.silu_gate;
     case Activation::kRelu2:
-      for (int64_t i = 0; i < count; ++i) {
-        const float positive = std::max(gate[i], 0.0f);
-        out[i] = positive * positive * up[i];
-      }
-      return;
+      return kernels.relu2_gate;
     case Activation::kGeluTanh:
-      for (int64_t i = 0; i < count; ++i) {
-        constexpr float kSlope = 0.79788456080286536f;  // sqrt(2 / pi)
-        const float g = gate[i];
-        const float bent = kSlope * (g + 0.044715f * g * g * g);
-        out[i] = 0.5f * g * (1.0f + std::tanh(bent)) * up[i];
-      }
-      return;
+      break;
   }
-}
-
-float score_scale(const ModelConfig& config) {
-  return config.attention_scale != 0.0f ? config.attention_scale
-                                        : 1.0f / std::sqrt(static_cast<float>(config.head_dim));
+  return kernels.gelu_gate;
 }
 
 }  // namespace
@@ -58,25 +35,9 @@ Forward::Forward(std::shared_ptr<const PackedModel> packed, ThreadPool& pool, in
       config_(model_.config()),
       kernels_(packed_->kernels()),
       pool_(pool),
-      score_scale_(score_scale(config_)),
-      chunk_(chunk) {
-  const int64_t attention = config_.num_attention_heads * config_.head_dim;
-  const int64_t key_value = config_.num_key_value_heads * config_.head_dim;
-  const int64_t widest = std::max({config_.hidden_size, attention, config_.intermediate_size});
+      chunk_(chunk),
+      attention_(config_, kernels_, pool) {
   prepared_.resize(has_input_norms(config_.norm) ? kMaxSharedInputs : 1);
-  for (Prepared& slot : prepared_) {
-    if (has_input_norms(config_.norm)) slot.normed = scratch(chunk, widest);
-    slot.quantized.resize(static_cast<size_t>(chunk * widest));
-    slot.scales = scratch(chunk, 1);
-  }
-  residual_ = scratch(chunk, config_.hidden_size);
-  hidden_ = scratch(chunk, config_.hidden_size);
-  query_ = scratch(chunk, attention);
-  key_ = scratch(chunk, key_value);
-  value_ = scratch(chunk, key_value);
-  attended_ = scratch(chunk, attention);
-  gate_ = scratch(chunk, config_.intermediate_size);
-  up_ = scratch(chunk, config_.intermediate_size);
   add_rotation(scaled_frequencies(config_, model_.weights().rope_factors));
   if (config_.rope_local_theta != 0.0f) {
     add_rotation(plain_frequencies(config_.rotary_dimensions(), config_.rope_local_theta));
@@ -84,42 +45,67 @@ Forward::Forward(std::shared_ptr<const PackedModel> packed, ThreadPool& pool, in
 }
 
 void Forward::add_rotation(RopeFrequencies frequencies) {
-  Rope rope(model_.rope_order(), std::move(frequencies));
-  const int64_t pairs = rope.pairs();
-  rotations_.push_back({std::move(rope), scratch(chunk_, pairs), scratch(chunk_, pairs)});
+  rotations_.push_back({Rope(model_.rope_order(), std::move(frequencies)), {}, {}});
+}
+
+Forward::Widths Forward::widths() const {
+  const int64_t attention = config_.num_attention_heads * config_.head_dim;
+  return {.hidden = config_.hidden_size,
+          .attention = attention,
+          .key_value = config_.num_key_value_heads * config_.head_dim,
+          .intermediate = config_.intermediate_size,
+          .widest = std::max({config_.hidden_size, attention, config_.intermediate_size})};
+}
+
+void Forward::make_room(int64_t rows) {
+  if (rows <= room_) return;
+  room_ = rows;
+  const Widths w = widths();
+  const auto size = [&](int64_t width) { return static_cast<size_t>(rows * width); };
+  for (Prepared& slot : prepared_) {
+    if (has_input_norms(config_.norm)) slot.normed.resize(size(w.widest));
+    slot.quantized.resize(size(w.widest));
+    slot.scales.resize(size(1));
+  }
+  residual_.resize(size(w.hidden));
+  hidden_.resize(size(w.hidden));
+  query_.resize(size(w.attention));
+  key_.resize(size(w.key_value));
+  value_.resize(size(w.key_value));
+  attended_.resize(size(w.attention));
+  gate_.resize(size(w.intermediate));
+  up_.resize(size(w.intermediate));
+  for (Rotation& rotation : rotations_) {
+    rotation.cosines.resize(size(rotation.rope.pairs()));
+    rotation.sines.resize(size(rotation.rope.pairs()));
+  }
 }
 
 uint64_t Forward::scratch_bytes() const {
-  size_t floats = 0;
-  size_t bytes = 0;
-  for (const Prepared& slot : prepared_) {
-    floats += slot.normed.size() + slot.scales.size();
-    bytes += slot.quantized.size();
-  }
-  for (const auto* buffer :
-       {&residual_, &hidden_, &query_, &key_, &value_, &attended_, &gate_, &up_}) {
-    floats += buffer->size();
-  }
-  for (const Rotation& rotation : rotations_) {
-    floats += rotation.cosines.size() + rotation.sines.size();
-  }
-  return bytes + floats * sizeof(float) + linear_scratch_.bytes();
+  const Widths w = widths();
+  int64_t floats = 2 * (w.hidden + w.attention + w.key_value + w.intermediate);
+  for (const Rotation& rotation : rotations_) floats += 2 * rotation.rope.pairs();
+  const int64_t normed = has_input_norms(config_.norm) ? w.widest : 0;
+  const int64_t slot = (normed + 1) * int64_t{sizeof(float)} + 2 * w.widest;  // and for run_linear
+  const int64_t row = floats * int64_t{sizeof(float)} + slot * std::ssize(prepared_);
+  return static_cast<uint64_t>(row * chunk_) + attention_.scratch_bytes();
 }
 
 template <typename Body>
 void Forward::for_tokens(int64_t tokens, const Body& body) {
   if (tokens == 1) return body(0);
-  const auto range = [&](int64_t begin, int64_t end) {
+  // Ranges of neighbours, since they write to neighbouring places of the cache.
+  const int64_t grain = std::clamp<int64_t>(tokens / pool_.size(), 1, kKeyBlock);
+  pool_.parallel_for(tokens, grain, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) body(t);
-  };
-  pool_.parallel_for(tokens, 1, std::ref(range));
+  });
 }
 
-void Forward::check(std::span<const int32_t> tokens, const KvCache& cache,
-                    std::span<const float> logits, LogitsFor which) const {
-  const int64_t count = static_cast<int64_t>(tokens.size());
+void Forward::check_step(const SequenceStep& step) const {
+  const int64_t count = std::ssize(step.tokens);
+  const KvCache& cache = *step.cache;
   if (count == 0) fail(ErrorCode::kUsage, "there are no tokens to run; give at least one");
-  for (const int32_t token : tokens) {
+  for (const int32_t token : step.tokens) {
     if (token >= 0 && token < config_.vocab_size) continue;
     fail(ErrorCode::kBadInput, "token id {} is outside the vocabulary of {} tokens", token,
          config_.vocab_size);
@@ -131,147 +117,183 @@ void Forward::check(std::span<const int32_t> tokens, const KvCache& cache,
         "context",
         cache.length() + count, cache.max_tokens(), cache.length());
   }
-  const int64_t rows = which == LogitsFor::kAll ? count : 1;
-  if (static_cast<int64_t>(logits.size()) != rows * config_.vocab_size) {
-    fail(ErrorCode::kInternal, "room for {} logits where {} are due", logits.size(),
-         rows * config_.vocab_size);
-  }
   if (cache.config() != config_) {
     fail(ErrorCode::kInternal, "the key-value cache was made for another model");
   }
 }
 
+void Forward::check(std::span<const SequenceStep> steps, std::span<const float> logits) const {
+  for (size_t i = 0; i < steps.size(); ++i) {
+    check_step(steps[i]);
+    for (size_t j = 0; j < i; ++j) {
+      if (steps[i].cache != steps[j].cache) continue;
+      fail(ErrorCode::kInternal, "two sequences of a batch have the same key-value cache");
+    }
+  }
+  const int64_t due = logit_rows(steps) * config_.vocab_size;
+  if (std::ssize(logits) != due) {
+    fail(ErrorCode::kInternal, "room for {} logits where {} are due", logits.size(), due);
+  }
+}
+
+int64_t Forward::logit_rows(std::span<const SequenceStep> steps) {
+  int64_t rows = 0;
+  for (const SequenceStep& step : steps) {
+    if (step.logits == LogitsFor::kLast) ++rows;
+    if (step.logits == LogitsFor::kAll) rows += std::ssize(step.tokens);
+  }
+  return rows;
+}
+
 void Forward::run(std::span<const int32_t> tokens, KvCache& cache, std::span<float> logits,
                   LogitsFor which) {
-  check(tokens, cache, logits, which);
-  const int64_t total = static_cast<int64_t>(tokens.size());
-  for (int64_t start = 0; start < total; start += chunk_) {
-    const int64_t count = std::min(chunk_, total - start);
-    run_chunk(tokens.subspan(static_cast<size_t>(start), static_cast<size_t>(count)), cache);
-    if (which == LogitsFor::kAll) {
-      write_logits(0, count, logits.data() + start * config_.vocab_size);
-    } else if (start + count == total) {
-      write_logits(count - 1, 1, logits.data());
-    }
-  }
+  const SequenceStep step{tokens, &cache, which};
+  run_batch({&step, 1}, logits);
 }
 
-void Forward::run_chunk(std::span<const int32_t> tokens, KvCache& cache) {
-  const int64_t count = static_cast<int64_t>(tokens.size());
-  embed(tokens);
-  for (Rotation& rotation : rotations_) {
-    const int64_t pairs = rotation.rope.pairs();
-    for (int64_t t = 0; t < count; ++t) {
-      rotation.rope.angles(cache.length() + t, rotation.cosines.data() + t * pairs,
-                           rotation.sines.data() + t * pairs);
+void Forward::run_batch(std::span<const SequenceStep> steps, std::span<float> logits) {
+  check(steps, logits);
+  for (const SequenceStep& step : steps) step.cache->reserve(std::ssize(step.tokens));
+  float* out = logits.data();
+  const auto run_pass_now = [&] {
+    run_pass(out);
+    out += std::ssize(pass_.logits_rows) * config_.vocab_size;
+    pass_ = {};
+  };
+  pass_ = {};
+  for (const SequenceStep& step : steps) {
+    const int64_t count = std::ssize(step.tokens);
+    for (int64_t begin = 0; begin < count;) {
+      const int64_t row = std::ssize(pass_.tokens);
+      const int64_t taken = std::min(count - begin, chunk_ - row);
+      const auto tokens =
+          step.tokens.subspan(static_cast<size_t>(begin), static_cast<size_t>(taken));
+      pass_.tokens.insert(pass_.tokens.end(), tokens.begin(), tokens.end());
+      pass_.part_of.insert(pass_.part_of.end(), tokens.size(), pass_.parts.size());
+      pass_.parts.push_back({step.cache, row, taken, step.cache->length()});
+      begin += taken;
+      for (int64_t t = 0; t < taken; ++t) {
+        const bool is_last = begin == count && t + 1 == taken;
+        if (step.logits == LogitsFor::kAll || (step.logits == LogitsFor::kLast && is_last)) {
+          pass_.logits_rows.push_back(row + t);
+        }
+      }
+      if (row + taken == chunk_) run_pass_now();
     }
   }
+  if (!pass_.tokens.empty()) run_pass_now();
+}
+
+void Forward::run_pass(float* logits) {
+  make_room(std::ssize(pass_.tokens));
+  embed();
+  turn_angles();
+  attention_.plan(pass_.parts);
   const std::vector<LayerWeights>& layers = model_.weights().layers;
   for (size_t i = 0; i < layers.size(); ++i) {
-    attention_block(layers[i], static_cast<int64_t>(i), count, cache);
-    feed_forward_block(layers[i], count);
+    attention_block(layers[i], static_cast<int64_t>(i));
+    feed_forward_block(layers[i]);
   }
-  cache.advance(count);
+  for (const BatchPart& part : pass_.parts) part.cache->advance(part.tokens);
+  if (!pass_.logits_rows.empty()) write_logits(logits);
 }
 
-void Forward::embed(std::span<const int32_t> tokens) {
-  for (size_t t = 0; t < tokens.size(); ++t) {
-    decode_row(model_.weights().embedding, tokens[t],
-               residual_.data() + t * static_cast<size_t>(config_.hidden_size));
-  }
-  if (config_.embedding_multiplier == 1.0f) return;
-  const size_t count = tokens.size() * static_cast<size_t>(config_.hidden_size);
-  for (size_t i = 0; i < count; ++i) residual_[i] *= config_.embedding_multiplier;
-}
-
-void Forward::attention_block(const LayerWeights& layer, int64_t index, int64_t tokens,
-                              KvCache& cache) {
-  const float* input = normed(residual_.data(), layer.attention_norm, tokens, hidden_.data());
-  project({{&layer.q, query_.data()}, {&layer.k, key_.data()}, {&layer.v, value_.data()}}, input,
-          tokens);
-  rotate_and_store(layer, index, tokens, cache);
-  attend_all(index, tokens, cache);
-  const float* context =
-      normed(attended_.data(), layer.attention_sub_norm, tokens, attended_.data());
-  project({{&layer.o, hidden_.data()}}, context, tokens);
-  add_to_residual(normed(hidden_.data(), layer.post_attention_norm, tokens, hidden_.data()),
-                  tokens);
-}
-
-void Forward::feed_forward_block(const LayerWeights& layer, int64_t tokens) {
-  const float* input = normed(residual_.data(), layer.ffn_norm, tokens, hidden_.data());
-  project({{&layer.gate, gate_.data()}, {&layer.up, up_.data()}}, input, tokens);
-  const int64_t width = config_.intermediate_size;
-  for_tokens(tokens, [&](int64_t t) {
-    float* gate = gate_.data() + t * width;
-    activate(config_.hidden_act, gate, up_.data() + t * width, width, gate);
+void Forward::embed() {
+  const int64_t width = config_.hidden_size;
+  for_tokens(std::ssize(pass_.tokens), [&](int64_t row) {
+    float* out = residual_.data() + row * width;
+    decode_row(model_.weights().embedding, pass_.tokens[static_cast<size_t>(row)], out);
+    if (config_.embedding_multiplier == 1.0f) return;
+    for (int64_t i = 0; i < width; ++i) out[i] *= config_.embedding_multiplier;
   });
-  const float* gated = normed(gate_.data(), layer.ffn_sub_norm, tokens, gate_.data());
-  project({{&layer.down, hidden_.data()}}, gated, tokens);
-  add_to_residual(normed(hidden_.data(), layer.post_ffn_norm, tokens, hidden_.data()), tokens);
 }
 
-void Forward::rotate_and_store(const LayerWeights& weights, int64_t layer, int64_t tokens,
-                               KvCache& cache) {
+KvCache& Forward::cache_of(int64_t row) const {
+  return *pass_.parts[pass_.part_of[static_cast<size_t>(row)]].cache;
+}
+
+int64_t Forward::position_of(int64_t row) const {
+  const BatchPart& part = pass_.parts[pass_.part_of[static_cast<size_t>(row)]];
+  return part.position + row - part.row;
+}
+
+void Forward::turn_angles() {
+  for_tokens(std::ssize(pass_.tokens), [&](int64_t row) {
+    for (Rotation& rotation : rotations_) {
+      const int64_t at = row * rotation.rope.pairs();
+      rotation.rope.angles(position_of(row), rotation.cosines.data() + at,
+                           rotation.sines.data() + at);
+    }
+  });
+}
+
+void Forward::attention_block(const LayerWeights& layer, int64_t index) {
+  const int64_t rows = std::ssize(pass_.tokens);
+  const float* input = normed(residual_.data(), layer.attention_norm, rows, hidden_.data());
+  project({{&layer.q, query_.data()}, {&layer.k, key_.data()}, {&layer.v, value_.data()}}, input,
+          rows);
+  rotate_and_store(layer, index);
+  attention_.run(index, query_.data(), attended_.data());
+  const float* context = normed(attended_.data(), layer.attention_sub_norm, rows, attended_.data());
+  project({{&layer.o, hidden_.data()}}, context, rows);
+  add_to_residual(normed(hidden_.data(), layer.post_attention_norm, rows, hidden_.data()), rows);
+}
+
+void Forward::feed_forward_block(const LayerWeights& layer) {
+  const int64_t rows = std::ssize(pass_.tokens);
+  const float* input = normed(residual_.data(), layer.ffn_norm, rows, hidden_.data());
+  project({{&layer.gate, gate_.data()}, {&layer.up, up_.data()}}, input, rows);
+  const int64_t width = config_.intermediate_size;
+  const auto activate = gate_kernel(config_.hidden_act, kernels_);
+  for_tokens(rows, [&](int64_t row) {
+    float* gate = gate_.data() + row * width;
+    activate(gate, up_.data() + row * width, width, gate);
+  });
+  const float* gated = normed(gate_.data(), layer.ffn_sub_norm, rows, gate_.data());
+  project({{&layer.down, hidden_.data()}}, gated, rows);
+  add_to_residual(normed(hidden_.data(), layer.post_ffn_norm, rows, hidden_.data()), rows);
+}
+
+void Forward::rotate_and_store(const LayerWeights& weights, int64_t layer) {
+  for_tokens(std::ssize(pass_.tokens),
+             [&](int64_t row) { rotate_and_store_row(weights, layer, row); });
+}
+
+void Forward::rotate_and_store_row(const LayerWeights& weights, int64_t layer, int64_t row) {
   const int64_t dim = config_.head_dim;
   const int64_t heads = config_.num_attention_heads;
   const int64_t kv_heads = config_.num_key_value_heads;
   // Sliding layers have the second rotation where there are two.
   const Rotation& rotation = rotations_[config_.is_sliding(layer) ? rotations_.size() - 1 : 0];
   const int64_t pairs = rotation.rope.pairs();
-  for_tokens(tokens, [&](int64_t t) {
-    const float* cosines = rotation.cosines.data() + t * pairs;
-    const float* sines = rotation.sines.data() + t * pairs;
-    const auto place = [&](float* head, const std::vector<float>& norm) {
-      if (!norm.empty()) rms_norm(head, norm, config_.rms_norm_eps, head);
-      rotation.rope.rotate(cosines, sines, head);
-    };
-    for (int64_t h = 0; h < heads; ++h) {
-      place(query_.data() + (t * heads + h) * dim, weights.q_norm);
-    }
-    for (int64_t h = 0; h < kv_heads; ++h) {
-      float* key = key_.data() + (t * kv_heads + h) * dim;
-      const float* value = value_.data() + (t * kv_heads + h) * dim;
-      place(key, weights.k_norm);
-      const int64_t at = (cache.length() + t) * dim;
-      std::copy(key, key + dim, cache.keys(layer, h) + at);
-      std::copy(value, value + dim, cache.values(layer, h) + at);
-    }
-  });
-}
-
-void Forward::attend_all(int64_t layer, int64_t tokens, KvCache& cache) {
-  const int64_t dim = config_.head_dim;
-  const int64_t heads = config_.num_attention_heads;
-  const int64_t heads_per_kv = heads / config_.num_key_value_heads;
-  const int64_t window = config_.is_sliding(layer) ? config_.sliding_window : cache.max_tokens();
-  // Head-major, so that each thread stays with the keys of few heads.
-  const auto body = [&](int64_t begin, int64_t end) {
-    for (int64_t item = begin; item < end; ++item) {
-      const int64_t head = item / tokens;
-      const int64_t t = item % tokens;
-      const int64_t kv_head = head / heads_per_kv;
-      const int64_t at = (t * heads + head) * dim;
-      const int64_t seen = cache.length() + t + 1;
-      const int64_t first = std::max(seen - window, int64_t{0});
-      attend(query_.data() + at, cache.keys(layer, kv_head) + first * dim,
-             cache.values(layer, kv_head) + first * dim, seen - first, dim, score_scale_, kernels_,
-             attended_.data() + at);
-    }
+  const auto place = [&](float* head, const std::vector<float>& norm) {
+    if (!norm.empty()) kernels_.rms_norm(head, norm.data(), dim, config_.rms_norm_eps, head);
+    rotation.rope.rotate(rotation.cosines.data() + row * pairs, rotation.sines.data() + row * pairs,
+                         kernels_, head);
   };
-  constexpr int64_t kMinParallelWork = int64_t{1} << 15;
-  const int64_t items = tokens * heads;
-  if (items * (cache.length() + tokens) * dim < kMinParallelWork) return body(0, items);
-  pool_.parallel_for(items, 1, std::ref(body));
+  for (int64_t h = 0; h < heads; ++h) {
+    place(query_.data() + (row * heads + h) * dim, weights.q_norm);
+  }
+  for (int64_t h = 0; h < kv_heads; ++h) {
+    const int64_t at = (row * kv_heads + h) * dim;
+    place(key_.data() + at, weights.k_norm);
+    cache_of(row).store(layer, h, position_of(row), key_.data() + at, value_.data() + at, kernels_);
+  }
 }
 
-void Forward::write_logits(int64_t first_token, int64_t tokens, float* logits) {
-  const float* last = residual_.data() + first_token * config_.hidden_size;
-  const float* input = normed(last, model_.weights().final_norm, tokens, hidden_.data());
+void Forward::write_logits(float* logits) {
+  const int64_t width = config_.hidden_size;
+  const int64_t rows = std::ssize(pass_.logits_rows);
+  for (int64_t i = 0; i < rows; ++i) {  // rows move up only
+    const int64_t from = pass_.logits_rows[static_cast<size_t>(i)];
+    if (from == i) continue;
+    std::copy_n(residual_.data() + from * width, width, residual_.data() + i * width);
+  }
+  const float* input = normed(residual_.data(), model_.weights().final_norm, rows, hidden_.data());
   const PackedHead* head = packed_->head();
-  if (head == nullptr) return project({{&model_.weights().head, logits}}, input, tokens);
-  if (tokens == 1) return head->multiply_top(input, pool_, head_scratch_, logits);
-  head->multiply(input, tokens, pool_, head_scratch_, logits);
+  if (head == nullptr) return project({{&model_.weights().head, logits}}, input, rows);
+  if (rows == 1) return head->multiply_top(input, pool_, head_scratch_, logits);
+  head->multiply(input, rows, pool_, head_scratch_, logits);
 }
 
 const float* Forward::normed(const float* x, const std::vector<float>& weight, int64_t tokens,
@@ -279,7 +301,7 @@ const float* Forward::normed(const float* x, const std::vector<float>& weight, i
   if (weight.empty()) return x;
   const int64_t width = static_cast<int64_t>(weight.size());
   for_tokens(tokens, [&](int64_t t) {
-    rms_norm(x + t * width, weight, config_.rms_norm_eps, out + t * width);
+    kernels_.rms_norm(x + t * width, weight.data(), width, config_.rms_norm_eps, out + t * width);
   });
   return out;
 }
@@ -313,8 +335,9 @@ LinearInput Forward::prepare(Prepared& slot, const LinearWeights& weights, const
 }
 
 void Forward::add_to_residual(const float* x, int64_t tokens) {
-  const int64_t count = tokens * config_.hidden_size;
-  for (int64_t i = 0; i < count; ++i) residual_[static_cast<size_t>(i)] += x[i];
+  const int64_t width = config_.hidden_size;
+  for_tokens(tokens,
+             [&](int64_t t) { kernels_.add(x + t * width, width, residual_.data() + t * width); });
 }
 
 }  // namespace tercet

@@ -63,7 +63,8 @@ ModelInfo describe(const Model& model) {
   if (model.tokenizer() != nullptr) info.tokenizer_pieces = model.tokenizer()->vocab_size();
   info.tokenizer_note = model.tokenizer_note();
   info.weight_bytes = bytes_in_memory(model.weights(), info.config.tie_word_embeddings);
-  info.kv_cache_bytes = KvCache::bytes_for(info.config, info.config.max_position_embeddings);
+  info.kv_cache_bytes =
+      KvCache::bytes_for(info.config, info.config.max_position_embeddings, KvType::kF16);
   return info;
 }
 

@@ -34,7 +34,8 @@ struct ModelInfo {
   double model_bits_per_weight = 0;
   int64_t tokenizer_pieces = 0;  // 0: none, see tokenizer_note
   std::string tokenizer_note;
-  // Memory to run it: the weights as they lie in memory, and keys and values at full context.
+  // Memory to run it: the weights as they lie in memory, and keys and values at full context, in
+  // f16.
   uint64_t weight_bytes = 0;
   uint64_t kv_cache_bytes = 0;
 };

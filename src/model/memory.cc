@@ -6,7 +6,7 @@
 #include "model/kv_cache.h"
 
 namespace tercet {
-MemoryNeed memory_need(const WeightSource& source) {
+MemoryNeed memory_need(const WeightSource& source, KvType kv_type) {
   constexpr int64_t kCodesPerByte = 4;
   const bool is_hf = std::string_view(source.format()) == "hf";
   MemoryNeed need;
@@ -23,7 +23,7 @@ MemoryNeed memory_need(const WeightSource& source) {
       (is_packed ? need.packed_bytes : need.mapped_bytes) += source.stored_bytes(spec);
     }
   }
-  need.kv_bytes_per_token = KvCache::bytes_for(source.config(), 1);
+  need.kv_bytes_per_token = KvCache::bytes_per_token(source.config(), kv_type);
   return need;
 }
 

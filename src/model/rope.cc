@@ -17,19 +17,11 @@ void Rope::angles(int64_t position, float* cosines, float* sines) const {
   }
 }
 
-void Rope::rotate(const float* cosines, const float* sines, float* head) const {
-  const size_t half = frequencies_.radians.size();
-  const bool split = order_ == RopeOrder::kHalfSplit;
-  const size_t pair_step = split ? 1 : 2;
-  const size_t partner = split ? half : 1;
-  for (size_t i = 0; i < half; ++i) {
-    float& first = head[i * pair_step];
-    float& second = head[i * pair_step + partner];
-    const float a = first;
-    const float b = second;
-    first = a * cosines[i] - b * sines[i];
-    second = b * cosines[i] + a * sines[i];
-  }
+void Rope::rotate(const float* cosines, const float* sines, const KernelTable& kernels,
+                  float* head) const {
+  const auto rotate =
+      order_ == RopeOrder::kHalfSplit ? kernels.rotate_halves : kernels.rotate_neighbours;
+  rotate(cosines, sines, pairs(), head);
 }
 
 std::vector<int64_t> adjacent_permutation(int64_t n_heads, int64_t head_dim, int64_t rotary_dim) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/kernel_table.h"
 #include "model/rope_frequencies.h"
 
 namespace tercet {
@@ -27,7 +28,8 @@ class Rope {
   void angles(int64_t position, float* cosines, float* sines) const;
 
   // Rotates one head in place; head: [head_dim], at least 2 * pairs.
-  void rotate(const float* cosines, const float* sines, float* head) const;
+  void rotate(const float* cosines, const float* sines, const KernelTable& kernels,
+              float* head) const;
 
  private:
   RopeOrder order_;

@@ -70,14 +70,14 @@ Engine::Engine(const Model& model, const KernelTable& kernels, const EngineOptio
     : model_(model),
       kernels_(kernels),
       pool_(options.threads),
-      cache_(model.config(), context_of(model, options)),
+      cache_(model.config(), context_of(model, options), options.kv_type),
       forward_(std::make_shared<const PackedModel>(model, kernels, pool_, options.head), pool_) {}
 
 Engine::Engine(std::shared_ptr<const PackedModel> packed, const EngineOptions& options)
     : model_(packed->model()),
       kernels_(packed->kernels()),
       pool_(options.threads),
-      cache_(model_.config(), context_of(model_, options)),
+      cache_(model_.config(), context_of(model_, options), options.kv_type),
       forward_(std::move(packed), pool_) {}
 
 std::span<const float> Engine::advance(std::span<const int32_t> tokens, LogitsFor which) {

@@ -21,6 +21,7 @@ namespace tercet {
 struct EngineOptions {
   int threads = 1;
   int64_t context = 0;  // most tokens of prompt and answer together; 0: what the model was made for
+  KvType kv_type = KvType::kF16;                // in what keys and values are kept
   HeadPrecision head = HeadPrecision::kStored;  // of a model that the engine packs itself
 };
 
@@ -62,6 +63,7 @@ class Engine {
   const char* isa() const { return kernels_.name; }
   int threads() const { return pool_.size(); }
   int64_t context() const { return cache_.max_tokens(); }
+  KvType kv_type() const { return cache_.type(); }
   // Key-value cache and scratch memory, when all of the context is used.
   uint64_t working_bytes() const { return cache_.bytes() + forward_.scratch_bytes(); }
 

@@ -204,6 +204,15 @@ TEST(Attention, PositionsThatAreNotSeenDoNotCount) {
         }
       }
       EXPECT_TRUE(attend(table, other, {0}, ranges) == expected);
+      // Nor when other queries of the same call see them.
+      const std::vector<Range> several = {{0, 50}, {2, 40}, {39, 41}, {2, 39}, {0, 256}};
+      const Result among = attend(table, other, up_to(5), several);
+      const Result clean = attend(table, segment, up_to(5), several);
+      for (const size_t query : {1U, 3U}) {
+        EXPECT_EQ(among.sum[query], clean.sum[query]);
+        EXPECT_TRUE(std::equal(among.out.begin() + query * 32, among.out.begin() + query * 32 + 32,
+                               clean.out.begin() + query * 32));
+      }
     });
   }
 }

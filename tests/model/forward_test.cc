@@ -72,6 +72,83 @@ TEST_P(ForwardVariants, IsTheSameHoweverTheSequenceIsCut) {
   }
 }
 
+// Prompts, single tokens and continuations mixed in one call, cut into passes in several ways.
+TEST_P(ForwardVariants, SequencesOfABatchAreTheSameAsAlone) {
+  const Model model = Model::load(directory_ / "model");
+  ThreadPool pool(2);
+  const size_t vocabulary = static_cast<size_t>(config_.vocab_size);
+  const std::vector<size_t> prompts = {37, 1, 9, 1, 50};  // tokens that the first call brings
+  const std::vector<size_t> more = {1, 1, 12, 30, 1};     // and the second one
+  std::vector<std::vector<int32_t>> tokens;
+  std::vector<std::vector<float>> alone;
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    tokens.push_back(random_tokens(config_, static_cast<int64_t>(prompts[i] + more[i]), 20 + i));
+    alone.push_back(logits_of(model, tokens[i], pool));
+  }
+  for (const int64_t chunk : {7, 64, 240}) {
+    Forward forward(model, select_kernels(""), pool, chunk);
+    std::vector<KvCache> caches;
+    for (size_t i = 0; i < prompts.size(); ++i) caches.emplace_back(config_, 128);
+    std::vector<SequenceStep> steps;
+    for (size_t i = 0; i < prompts.size(); ++i) {
+      const LogitsFor which = i == 2 ? LogitsFor::kNone : LogitsFor::kLast;
+      steps.push_back({std::span(tokens[i]).first(prompts[i]), &caches[i], which});
+    }
+    std::vector<float> logits(4 * vocabulary);
+    ASSERT_EQ(Forward::logit_rows(steps), 4);
+    forward.run_batch(steps, logits);
+    const auto expect_row = [&](size_t row, size_t sequence, size_t position) {
+      const auto expected = std::span(alone[sequence]).subspan(position * vocabulary, vocabulary);
+      EXPECT_TRUE(std::equal(expected.begin(), expected.end(),
+                             logits.begin() + static_cast<int64_t>(row * vocabulary)))
+          << "sequence " << sequence << ", position " << position << ", chunk " << chunk;
+    };
+    for (const auto& [row, sequence] : {std::pair{0U, 0U}, {1U, 1U}, {2U, 3U}, {3U, 4U}}) {
+      expect_row(row, sequence, prompts[sequence] - 1);
+    }
+    for (size_t i = 0; i < prompts.size(); ++i) {
+      steps[i].tokens = std::span(tokens[i]).subspan(prompts[i]);
+      steps[i].logits = i == 3 ? LogitsFor::kAll : LogitsFor::kLast;
+    }
+    logits.assign((4 + more[3]) * vocabulary, 0.0f);
+    forward.run_batch(steps, logits);
+    for (size_t i = 0; i < 3; ++i) expect_row(i, i, tokens[i].size() - 1);
+    for (size_t t = 0; t < more[3]; ++t) expect_row(3 + t, 3, prompts[3] + t);
+    expect_row(3 + more[3], 4, tokens[4].size() - 1);
+  }
+}
+
+TEST_P(ForwardVariants, NarrowCachesStayCloseAndDoNotDependOnCuts) {
+  const Model model = Model::load(directory_ / "model");
+  ThreadPool pool(2);
+  const std::vector<int32_t> tokens = random_tokens(config_, 60, 6);
+  const std::vector<float> exact = logits_of(model, tokens, pool);
+  const std::vector<double> reference(exact.begin(), exact.end());
+  for (const KvType type : {KvType::kF16, KvType::kBF16, KvType::kInt8}) {
+    SCOPED_TRACE(to_string(type));
+    std::vector<float> first;
+    for (const size_t cut : {60, 13, 1}) {
+      KvCache cache(config_, 60, type);
+      Forward forward(model, select_kernels(""), pool);
+      std::vector<float> logits(exact.size());
+      const size_t width = exact.size() / tokens.size();
+      for (size_t begin = 0; begin < tokens.size(); begin += cut) {
+        const size_t count = std::min(cut, tokens.size() - begin);
+        forward.run(std::span(tokens).subspan(begin, count), cache,
+                    std::span(logits).subspan(begin * width, count * width), LogitsFor::kAll);
+      }
+      if (first.empty()) first = logits;
+      EXPECT_EQ(logits, first) << cut;
+    }
+    std::vector<double> errors = relative_rms_rows(reference, first, config_.vocab_size);
+    std::sort(errors.begin(), errors.end());
+    EXPECT_GT(errors.back(), 0);
+    // Where activations are int8, a last bit can tip a rounding.
+    const double bound = config_.linear == LinearKind::kDense ? 3e-2 : 1e-1;
+    EXPECT_LT(errors[errors.size() / 2], type == KvType::kF16 ? bound / 5 : bound);
+  }
+}
+
 TEST_P(ForwardVariants, IsTheSameOnAnyNumberOfThreads) {
   const Model model = Model::load(directory_ / "model");
   ThreadPool one(1);
@@ -136,6 +213,14 @@ TEST_F(ForwardErrors, RefusesMoreTokensThanTheContextHolds) {
   EXPECT_EQ(cache_.length(), 8);
 }
 
+TEST_F(ForwardErrors, RefusesOneCacheForTwoSequences) {
+  const std::vector<int32_t> tokens = {1};
+  const std::vector<SequenceStep> steps = {{tokens, &cache_}, {tokens, &cache_}};
+  logits_.resize(2 * logits_.size());
+  EXPECT_THROW(forward_->run_batch(steps, logits_), Error);
+  EXPECT_EQ(cache_.length(), 0);
+}
+
 TEST_F(ForwardErrors, RefusesToRunNothing) {
   EXPECT_NE(error_of({}, ErrorCode::kUsage).find("no tokens"), std::string::npos);
 }
@@ -161,6 +246,25 @@ TEST(KvCacheTest, RefusesImpossibleContexts) {
   huge.num_attention_heads = huge.num_key_value_heads = 65536;
   huge.max_position_embeddings = int64_t{1} << 30;
   EXPECT_THROW(KvCache(huge, int64_t{1} << 30), Error);
+}
+
+TEST(KvCacheTest, TakesMemoryAsTokensCome) {
+  ModelConfig config = tiny_config();
+  config.max_position_embeddings = 1000;
+  for (const KvType type : {KvType::kF32, KvType::kF16, KvType::kBF16, KvType::kInt8}) {
+    SCOPED_TRACE(to_string(type));
+    EXPECT_EQ(kv_type_named(to_string(type)), type);
+    KvCache cache(config, 1000, type);
+    EXPECT_EQ(cache.held_bytes(), 0u);
+    EXPECT_EQ(cache.bytes(), KvCache::bytes_per_token(config, type) * 1024);
+    cache.reserve(1);
+    EXPECT_EQ(cache.held_bytes(), KvCache::bytes_per_token(config, type) * kSegmentPositions);
+    cache.reserve(257);
+    EXPECT_EQ(cache.held_bytes(), KvCache::bytes_per_token(config, type) * 2 * kSegmentPositions);
+    cache.reserve(1000);
+    EXPECT_EQ(cache.held_bytes(), cache.bytes());
+  }
+  EXPECT_THROW(kv_type_named("f8"), Error);
 }
 
 }  // namespace

@@ -88,7 +88,7 @@ TEST(LoadTest, DescribesWhatIsStoredAndWhatRunningTakes) {
   const double scale_bits = 14.0 * 32 / static_cast<double>(config.linear_parameter_count());
   EXPECT_NEAR(info.linear_bits_per_weight, 2.0625 + scale_bits, 1e-12);
   EXPECT_GT(info.model_bits_per_weight, info.linear_bits_per_weight);
-  EXPECT_EQ(info.kv_cache_bytes, 2u * 2 * 2 * 32 * 128 * 4);
+  EXPECT_EQ(info.kv_cache_bytes, 2u * 2 * 2 * 32 * 128 * 2);
   EXPECT_EQ(info.tensors[0].type, "f16");
   EXPECT_EQ(info.file_bytes, fs::file_size(directory / "m.gguf"));
 

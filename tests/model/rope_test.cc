@@ -17,7 +17,7 @@ TEST(RopeTest, TurnsEachPairByItsAngle) {
   EXPECT_FLOAT_EQ(sines[1], static_cast<float>(std::sin(3.0 / 10.0)));
 
   float head[4] = {1, 2, 0, -1};
-  rope.rotate(cosines, sines, head);
+  rope.rotate(cosines, sines, select_kernels(""), head);
   EXPECT_FLOAT_EQ(head[0], static_cast<float>(std::cos(3.0)));
   EXPECT_FLOAT_EQ(head[2], static_cast<float>(std::sin(3.0)));
   EXPECT_FLOAT_EQ(head[1], static_cast<float>(2 * std::cos(0.3) + std::sin(0.3)));
@@ -49,8 +49,8 @@ TEST(RopeTest, OrdersRotateAlike) {
   const std::vector<int64_t> order = adjacent_permutation(1, 8, 8);
   for (size_t i = 0; i < 8; ++i) a[i] = static_cast<float>(i) - 2.5f;
   for (size_t i = 0; i < 8; ++i) b[i] = a[order[i]];
-  split.rotate(cosines, sines, a);
-  adjacent.rotate(cosines, sines, b);
+  split.rotate(cosines, sines, select_kernels(""), a);
+  adjacent.rotate(cosines, sines, select_kernels(""), b);
   for (size_t i = 0; i < 8; ++i) EXPECT_EQ(b[i], a[order[i]]) << i;
 }
 

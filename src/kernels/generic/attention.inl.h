@@ -10,7 +10,7 @@
 // Attention of a tile of queries over one segment of a head's cache: scores, their exponentials,
 // and the sum of values so weighted. Lanes are positions for scores and elements for values, so no
 // sum crosses lanes but that of the weights, which has a fixed order: 32 lanes (position i in lane
-// i % 32), added pairwise. What a query does not see gets weight 0, which changes no sum. Beside
+// i % 32), added pairwise, to which what a query does not see adds 0. Beside
 // V (vectors.inl.h), which also gives kQueries, the queries whose sums fit the registers.
 // Anonymous namespace: see float_dot.inl.h.
 namespace tercet {
@@ -192,7 +192,8 @@ template <class V, class Cache, int kTile, int kVectors>
 }
 
 template <class V, class Cache, int kTile>
-inline void add_block(const AttentionCall& call, int64_t query, int64_t begin, int64_t end) {
+inline void add_range(const AttentionCall& call, int64_t query, int64_t begin, int64_t end) {
+  if (begin >= end) return;
   constexpr int kVectors = kBlockVectors<V>;
   const int64_t width = value_stride(call.head_dim);
   int64_t element = 0;
@@ -201,6 +202,40 @@ inline void add_block(const AttentionCall& call, int64_t query, int64_t begin, i
   }
   if (element < width) {
     add_values<V, Cache, kTile, kVectors / 2>(call, query, begin, end, element);
+  }
+}
+
+inline int64_t clip(int64_t value, int64_t low, int64_t high) {
+  return value < low ? low : value > high ? high : value;
+}
+
+// The positions of a block: together those that all queries of the tile see, the others query by
+// query, since a value that is not seen may be anything, also NaN. In rising order for each query.
+template <class V, class Cache, int kTile>
+inline void add_block(const AttentionCall& call, int64_t query, int64_t block) {
+  const int64_t from = block * kKeyBlock;
+  const int64_t to = from + kKeyBlock;
+  int64_t begin = from;
+  int64_t end = to;
+  for (int t = 0; t < kTile; ++t) {
+    const int64_t first = clip(call.first[query + t], from, to);
+    const int64_t last = clip(call.last[query + t], from, to);
+    begin = first > begin ? first : begin;
+    end = last < end ? last : end;
+  }
+  end = end < begin ? begin : end;
+  if constexpr (kTile > 1) {
+    for (int t = 0; t < kTile; ++t) {
+      const int64_t last = clip(call.last[query + t], from, begin);
+      add_range<V, Cache, 1>(call, query + t, clip(call.first[query + t], from, to), last);
+    }
+  }
+  add_range<V, Cache, kTile>(call, query, begin, end);
+  if constexpr (kTile > 1) {
+    for (int t = 0; t < kTile; ++t) {
+      const int64_t first = clip(call.first[query + t], end, to);
+      add_range<V, Cache, 1>(call, query + t, first, clip(call.last[query + t], from, to));
+    }
   }
 }
 
@@ -228,11 +263,9 @@ void attend_segment(const AttentionCall& call) {
     for (int64_t d = 0; d < stride; ++d) call.state.out[i * stride + d] = 0.0f;
   }
   for (int64_t block = begin; block < end; ++block) {
-    const int64_t from = block == begin ? first : block * kKeyBlock;
-    const int64_t to = block + 1 == end ? last : (block + 1) * kKeyBlock;
     All::each(
         0, call.query_count, [&](auto tile, int64_t query) __attribute__((always_inline)) {
-          add_block<V, Cache, decltype(tile)::value>(call, query, from, to);
+          add_block<V, Cache, decltype(tile)::value>(call, query, block);
         });
   }
 }

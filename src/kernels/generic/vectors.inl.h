@@ -59,7 +59,7 @@ inline void store_first(const Vector& vector, float* to, int64_t count) {
 
 template <class Vector>
 [[gnu::always_inline]] inline Vector fill(float value) {
-  return Vector{} + value;
+  return value - Vector{};  // folds to a broadcast, which value + 0 would not for the sake of -0
 }
 
 // e^x with a relative error below 2^-23, 0 below about -104, infinity above about 89, NaN for NaN.
