@@ -111,9 +111,10 @@ bool has_idle_places(const PanelSource& source, const PanelSource::Unit& unit) {
 
 // Bytes that a stored row keeps a group of `columns` in.
 int64_t group_bytes(const PanelSource& source, int64_t columns) {
-  const bool is_own = source.block_bytes == kUnitBytes;
-  return is_own ? divide_up(columns, fields_of(source.format))
-                : divide_up(columns, source.block_columns) * source.block_bytes;
+  // Only where the codes of a byte are neighbours can a group end inside a block.
+  const bool is_ragged = source.byte_step == fields_of(source.format) && source.block_units == 1;
+  return is_ragged ? divide_up(columns, fields_of(source.format))
+                   : divide_up(columns, source.block_columns) * source.block_bytes;
 }
 
 // The four bytes of each unit of one row, units `stride` bytes apart in `out`.

@@ -278,10 +278,10 @@ void PackedHead::multiply_top(const float* x, ThreadPool& pool, Scratch& scratch
   };
   pool.parallel_for(upper_.panels(), 1, std::ref(look));
 
-  const float best = *std::max_element(scratch.best.begin(), scratch.best.end());
+  const float least = *std::max_element(scratch.best.begin(), scratch.best.end()) - kLikely;
   const auto finish = [&](int64_t begin, int64_t end) {
     for (int64_t panel = begin; panel < end; ++panel) {
-      if (!(scratch.reach[static_cast<size_t>(panel)] >= best)) continue;
+      if (!(scratch.reach[static_cast<size_t>(panel)] >= least)) continue;
       std::array<float, kMaxPanelRows> sums{};
       add_panel(upper_, panel, scratch.upper, sums.data());
       add_panel(*lower_, panel, lower_tiles(scratch), sums.data());

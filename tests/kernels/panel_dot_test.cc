@@ -277,7 +277,7 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& layout) { return std::string(packing::to_string(layout.param)); });
 
 TEST(Panels, Nibbles) {
-  for (const int64_t cols : {8, 33, 576, 2560}) {
+  for (const int64_t cols : {8, 33, 37, 576, 2560}) {
     const Case test = nibble_case(50, cols);
     for (const int64_t tokens : {1, 2, 4}) {
       expect_exact(test, Draw::kRandom, tokens);
