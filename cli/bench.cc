@@ -8,25 +8,35 @@
 #include <string>
 #include <vector>
 
+#include "cli/bench/machine.h"
 #include "cli/bench/measurement.h"
 #include "cli/bench/report.h"
 #include "cli/commands.h"
 #include "cli/common/output.h"
+#include "cli/common/progress.h"
+#include "cli/common/signals.h"
 #include "cli/head_argument.h"
 #include "cli/memory_check.h"
 #include "cli/model_argument.h"
+#include "cli/synthetic_options.h"
 #include "core/cpu.h"
+#include "core/error.h"
+#include "model/memory_source.h"
 
 namespace tercet::cli {
 namespace {
 
 struct BenchArguments {
   std::string model;
+  std::string shape;
+  SyntheticArguments synthetic;
+  std::optional<int64_t> distinct_layers;
   std::optional<int64_t> prompt_tokens;
   std::optional<int64_t> generated_tokens;
   BenchPlan plan;
   HeadArgument head;
   KvType kv_type = KvType::kF16;
+  bool machine = false;
   bool force = false;
   bool json = false;
 };
@@ -44,12 +54,35 @@ BenchPlan plan_for(const Model& model, const BenchArguments& arguments) {
   return plan;
 }
 
+// Random weights in the shape asked for.
+std::unique_ptr<MemorySource> make_weights(const BenchArguments& arguments) {
+  if (!arguments.model.empty()) {
+    fail(ErrorCode::kUsage, "MODEL and --shape exclude each other; give one of them");
+  }
+  const SyntheticShape& shape = find_synthetic_shape(arguments.shape);
+  std::optional<Progress> progress;
+  const auto show = [&](int64_t done, int64_t total, std::string_view name) {
+    if (!progress) progress.emplace("bench: making tensors", total, arguments.json);
+    progress->update(done, name);
+  };
+  return std::make_unique<MemorySource>(
+      arguments.synthetic.source(shape), arguments.synthetic.convert_options(),
+      arguments.distinct_layers.value_or(shape.distinct_layers), show, &stop_requested());
+}
+
 void bench(const BenchArguments& arguments) {
   BenchReport report;
   const KernelTable& kernels = chosen_kernels();
+  if (arguments.machine) return bench_machine(kernels, arguments.plan.threads, arguments.json);
+  std::unique_ptr<MemorySource> made;
+  if (!arguments.shape.empty()) {
+    made = make_weights(arguments);
+    report.distinct_layers = made->distinct_layers();
+  }
 
   const auto start = std::chrono::steady_clock::now();
-  const Model model = load_model(arguments.model, arguments.force);
+  const Model model =
+      made ? Model::load(std::move(made)) : load_model(arguments.model, arguments.force);
   report.load_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   report.plan = plan_for(model, arguments);
@@ -60,9 +93,10 @@ void bench(const BenchArguments& arguments) {
   }
   report.model = model.path().string();
   report.model_bytes = model.source().file_bytes();
+  report.layers = model.config().num_hidden_layers;
+  if (report.distinct_layers == 0) report.distinct_layers = report.layers;
   report.isa = kernels.name;
   report.result = run_bench(model, kernels, report.plan, arguments.json);
-  report.cost = report.result.cost;
   report.load_seconds += report.result.engine_seconds;
   if (arguments.json) return print_json(to_json(report));
   print_text("{}", format_report(report));
@@ -76,6 +110,14 @@ void add_bench(CLI::App& app) {
       "Measure speed and memory of a model, and how near they come to the machine's bounds");
   auto arguments = std::make_shared<BenchArguments>();
   command->add_option("MODEL", arguments->model, "A GGUF file or an HF model directory");
+  command->add_option(
+      "--shape", arguments->shape,
+      fmt::format("Measure random weights instead of a file: {}", synthetic_shape_names()));
+  arguments->synthetic.add_to(*command);
+  command
+      ->add_option("--distinct-layers", arguments->distinct_layers,
+                   "Of a --shape: hold only so many layers, repeated (default: all, 70b: 1)")
+      ->check(CLI::Range(1, 4096));
   const BenchPlan usual;
   const auto count = CLI::Range(int64_t{0}, int64_t{1} << 30);
   command
@@ -100,10 +142,14 @@ void add_bench(CLI::App& app) {
       ->capture_default_str();
   arguments->head.add_to(*command);
   add_kv_type(*command, arguments->kv_type);
+  command->add_flag("--machine", arguments->machine,
+                    "Measure only the bounds of this machine; takes -t");
   command->add_flag("--force", arguments->force, "Run even when the memory seems too small");
   command->add_flag("--json", arguments->json,
                     "Print one JSON document on stdout and nothing else there");
-  command->footer("Example:\n  tercet bench models/novel-b158.gguf -p 512 -n 128 -t 1,2 -r 5");
+  command->footer(
+      "Example:\n  tercet bench models/novel-b158.gguf -p 512 -n 128 -t 1,2 -r 5\n"
+      "  tercet bench --shape 2b4t --type trit4");
   command->callback([arguments] { bench(*arguments); });
 }
 

@@ -10,6 +10,7 @@ namespace tercet::cli {
 void add_run(CLI::App& app);
 void add_chat(CLI::App& app);
 void add_bench(CLI::App& app);
+void add_synthesize(CLI::App& app);
 void add_perplexity(CLI::App& app);
 void add_convert(CLI::App& app);
 void add_inspect(CLI::App& app);

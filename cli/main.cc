@@ -17,6 +17,7 @@ int main(int argc, char** argv) {
   tercet::cli::add_run(app);
   tercet::cli::add_chat(app);
   tercet::cli::add_bench(app);
+  tercet::cli::add_synthesize(app);
   tercet::cli::add_perplexity(app);
   tercet::cli::add_convert(app);
   tercet::cli::add_inspect(app);

@@ -62,7 +62,7 @@ Json samples_json(const ThreadSamples& samples) {
 }
 
 Json line_json(const ThreadSamples& samples, const BenchReport& report) {
-  const Line line = line_of(samples, report.cost);
+  const Line line = line_of(samples, report.result.cost);
   Json out = {{"threads", samples.threads},
               {"memory_gb_per_s", spread_json(line.memory, kGiga)},
               {"samples", samples_json(samples)}};
@@ -73,7 +73,7 @@ Json line_json(const ThreadSamples& samples, const BenchReport& report) {
     out["dot_share"] = spread_json(line.dot_share);
   }
   if (report.plan.generated_tokens > 0) {
-    const double bytes = static_cast<double>(report.cost.weight_bytes) / kGiga;
+    const double bytes = static_cast<double>(report.result.cost.weight_bytes) / kGiga;
     out["tg_tokens_per_s"] = spread_json(line.generation);
     out["weights_gb_per_s"] = spread_json(line.generation, 1 / bytes);
     out["bandwidth_share"] = spread_json(line.bandwidth_share);
@@ -103,7 +103,7 @@ std::string table(const BenchReport& report) {
   }
   std::vector<std::vector<std::string>> rows;
   for (const ThreadSamples& samples : report.result.by_threads) {
-    const Line line = line_of(samples, report.cost);
+    const Line line = line_of(samples, report.result.cost);
     std::vector<std::string> row = {std::to_string(samples.threads)};
     if (prompts) {
       row.push_back(rate_text(line.prompt));
@@ -111,7 +111,7 @@ std::string table(const BenchReport& report) {
       row.push_back(percent_text(line.dot_share.median));
     }
     if (generation) {
-      const auto bytes = static_cast<double>(report.cost.weight_bytes);
+      const auto bytes = static_cast<double>(report.result.cost.weight_bytes);
       row.push_back(rate_text(line.generation));
       row.push_back(fmt::format("{:.1f}", line.generation.median * bytes / kGiga));
       row.push_back(rate_text(
@@ -133,9 +133,11 @@ Json to_json(const BenchReport& report) {
   }
   return {{"model", report.model},
           {"model_bytes", report.model_bytes},
-          {"weight_bytes_per_token", report.cost.weight_bytes},
-          {"head_bytes_per_token", report.cost.head_bytes},
-          {"int8_macs_per_token", report.cost.int8_macs},
+          {"layers", report.layers},
+          {"distinct_layers", report.distinct_layers},
+          {"weight_bytes_per_token", report.result.cost.weight_bytes},
+          {"head_bytes_per_token", report.result.cost.head_bytes},
+          {"int8_macs_per_token", report.result.cost.int8_macs},
           {"peak_rss_bytes", report.result.peak_rss_bytes},
           {"rss_after_load_bytes", report.result.rss_after_load_bytes},
           {"load_seconds", report.load_seconds},
@@ -152,19 +154,25 @@ Json to_json(const BenchReport& report) {
 
 std::string format_report(const BenchReport& report) {
   const BenchResult& result = report.result;
-  std::string out =
-      fmt::format("{}\n  {} in the file, {} of weights read for a token, {} of them by the head\n",
-                  report.model, format_bytes(report.model_bytes),
-                  format_bytes(report.cost.weight_bytes), format_bytes(report.cost.head_bytes));
+  std::string out = fmt::format(
+      "{}\n  {} in the file, {} of weights read for a token, {} of them by the head\n",
+      report.model, format_bytes(report.model_bytes), format_bytes(report.result.cost.weight_bytes),
+      format_bytes(report.result.cost.head_bytes));
   out += fmt::format("  loaded in {}, {} in memory then, {} at the most; {}, {}\n\n",
                      format_seconds(report.load_seconds), format_bytes(result.rss_after_load_bytes),
                      format_bytes(result.peak_rss_bytes), report.isa, read_cpu_info().model);
+  if (report.distinct_layers < report.layers) {
+    out += fmt::format(
+        "  {} of {} layers lie in memory and are read again and again: the speed is that of the\n"
+        "  whole model as long as they are larger than the caches; the memory is not\n\n",
+        report.distinct_layers, report.layers);
+  }
   out += table(report);
   out +=
       fmt::format("\n  {} prompt tokens, {} generated, {} repetition{}: median (lowest-highest)\n",
                   report.plan.prompt_tokens, report.plan.generated_tokens, report.plan.repetitions,
                   report.plan.repetitions == 1 ? "" : "s");
-  if (report.plan.prompt_tokens > 0 && report.cost.int8_macs > 0) {
+  if (report.plan.prompt_tokens > 0 && report.result.cost.int8_macs > 0) {
     out += fmt::format(
         "  TMAC/s: 10^12 int8 multiply-adds in ternary products; dot peak: {} and nothing else\n",
         result.dot_instruction);

@@ -5,18 +5,18 @@
 
 #include "cli/bench/measurement.h"
 #include "formats/json.h"
-#include "model/token_cost.h"
 
 namespace tercet::cli {
 
 // What was measured, of which model and where.
 struct BenchReport {
   std::string model;
-  uint64_t model_bytes = 0;  // of the files
-  double load_seconds = 0;   // until the first token could have been read
+  uint64_t model_bytes = 0;  // of the files, or what they would be
+  int64_t layers = 0;
+  int64_t distinct_layers = 0;  // fewer than layers: the others are views of them
+  double load_seconds = 0;      // until the first token could have been read
   std::string isa;
   BenchPlan plan;
-  TokenCost cost;
   BenchResult result;
 };
 

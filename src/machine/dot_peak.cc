@@ -26,20 +26,30 @@ double seconds_of(const DotLoop& loop, ThreadPool& pool, int64_t steps) {
 }  // namespace
 
 const DotLoop* find_dot_loop(std::string_view isa) {
-  const DotLoop* const loops[] = {
+  struct Entry {
+    std::string_view isa;
+    const DotLoop* loop;
+  };
+  const Entry entries[] = {
 #ifdef TERCET_DOT_AVX512
-      &kAvx512DotLoop,
+      {"avx512vbmi", &kAvx512DotLoop},  {"avx512", &kAvx512DotLoop},
+#endif
+#ifdef TERCET_DOT_AVXVNNI
+      {"avxvnni", &kAvxVnniDotLoop},
 #endif
 #ifdef TERCET_DOT_AVX2
-      &kAvx2DotLoop,
+      {"avx2", &kAvx2DotLoop},
 #endif
 #ifdef TERCET_DOT_NEON
-      &kNeonDotLoop,
+      {"neon", &kNeonDotLoop},
 #endif
-      &kScalarDotLoop,
+#ifdef TERCET_DOT_NEON_I8MM
+      {"neon_i8mm", &kNeonI8mmDotLoop},
+#endif
+      {"scalar", &kScalarDotLoop},
   };
-  for (const DotLoop* loop : loops) {
-    if (isa == loop->isa) return loop;
+  for (const Entry& entry : entries) {
+    if (isa == entry.isa) return entry.loop;
   }
   return nullptr;
 }

@@ -11,7 +11,6 @@ namespace tercet {
 // A loop of an instruction set's dot products of unsigned with signed bytes and nothing else, all
 // operands in registers: what no kernel for that set can pass.
 struct DotLoop {
-  const char* isa;          // the name of its kernel table
   const char* instruction;  // "vpdpbusd zmm"
   int64_t macs_per_step;
   void (*run)(int64_t steps, int32_t* sink);  // sink: one int32 that the sums are added to

@@ -70,16 +70,21 @@ void ConvertSteps::after_tensor(const std::string& name) {
 
 ConvertReport convert(const fs::path& source, const fs::path& target, const ConvertOptions& options,
                       const ConvertProgress& progress, const std::atomic<bool>* stop) {
-  const std::unique_ptr<WeightSource> opened = WeightSource::open(source, options.source);
+  return convert(*WeightSource::open(source, options.source), target, options, progress, stop);
+}
+
+ConvertReport convert(const WeightSource& source, const fs::path& target,
+                      const ConvertOptions& options, const ConvertProgress& progress,
+                      const std::atomic<bool>* stop) {
   if (options.to_hf) {
     check_directory_target(target);
   } else {
-    check_file_target(source, target);
+    check_file_target(source.path(), target);
   }
-  const ConvertPlan plan = plan_conversion(*opened, options);
+  const ConvertPlan plan = plan_conversion(source, options);
   ConvertReport report =
-      options.to_hf ? write_hf(*opened, plan, target, options.max_shard_bytes, progress, stop)
-                    : write_gguf(*opened, plan, target, progress, stop);
+      options.to_hf ? write_hf(source, plan, target, options.max_shard_bytes, progress, stop)
+                    : write_gguf(source, plan, target, progress, stop);
   report.linear_type = plan.linear_type;
   report.rest_type = plan.rest_type;
   report.packed = plan.packed;

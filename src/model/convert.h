@@ -63,4 +63,9 @@ ConvertReport convert(const std::filesystem::path& source, const std::filesystem
                       const ConvertOptions& options, const ConvertProgress& progress,
                       const std::atomic<bool>* stop);
 
+// The same of a source that is open already; options.source is not looked at.
+ConvertReport convert(const WeightSource& source, const std::filesystem::path& target,
+                      const ConvertOptions& options, const ConvertProgress& progress,
+                      const std::atomic<bool>* stop);
+
 }  // namespace tercet

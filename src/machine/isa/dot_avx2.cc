@@ -25,7 +25,6 @@ void run(int64_t steps, int32_t* sink) {
 
 }  // namespace
 
-constinit const DotLoop kAvx2DotLoop = {"avx2", "vpmaddubsw + vpaddw ymm", int64_t{32} * kSums,
-                                        run};
+constinit const DotLoop kAvx2DotLoop = {"vpmaddubsw + vpaddw ymm", int64_t{32} * kSums, run};
 
 }  // namespace tercet

@@ -9,7 +9,9 @@ namespace tercet {
 
 extern const DotLoop kScalarDotLoop;
 extern const DotLoop kAvx2DotLoop;
+extern const DotLoop kAvxVnniDotLoop;
 extern const DotLoop kAvx512DotLoop;
 extern const DotLoop kNeonDotLoop;
+extern const DotLoop kNeonI8mmDotLoop;
 
 }  // namespace tercet

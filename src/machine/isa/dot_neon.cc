@@ -23,6 +23,6 @@ void run(int64_t steps, int32_t* sink) {
 
 }  // namespace
 
-constinit const DotLoop kNeonDotLoop = {"neon", "sdot", int64_t{16} * kSums, run};
+constinit const DotLoop kNeonDotLoop = {"sdot", int64_t{16} * kSums, run};
 
 }  // namespace tercet

@@ -23,6 +23,6 @@ void run(int64_t steps, int32_t* sink) {
 
 }  // namespace
 
-constinit const DotLoop kScalarDotLoop = {"scalar", "multiply + add", kSums, run};
+constinit const DotLoop kScalarDotLoop = {"multiply + add", kSums, run};
 
 }  // namespace tercet

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/synthetic_source.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+
+#include "core/error.h"
+#include "model/linear.h"
+#include "model/memory_source.h"
+#include "model/test_models.h"
+#include "model/token_cost.h"
+
+namespace tercet {
+namespace {
+
+// Rows that every type can hold.
+SyntheticShape small_shape() {
+  SyntheticShape shape = {"small", "a small", test::wide_b158_config()};
+  shape.config.vocab_size = 400;
+  return shape;
+}
+
+packing::TernaryMatrix codes_of(const SyntheticSource& source, const std::string& name) {
+  WeightStorage storage;
+  for (const TensorSpec& spec : tensor_specs(source.config())) {
+    if (spec.gguf_name == name) return decode_ternary(source.matrix(spec, storage));
+  }
+  return {};
+}
+
+std::vector<float> logits_of(const SyntheticShape& shape, StoredType type, int64_t distinct,
+                             bool binary = false) {
+  ConvertOptions options;
+  options.linear_type = type;
+  const Model model = Model::load(std::make_unique<MemorySource>(
+      SyntheticSource(shape, {.seed = 1, .binary = binary}), options, distinct, nullptr, nullptr));
+  ThreadPool pool(2);
+  return test::logits_of(model, test::random_tokens(model.config(), 5, 1), pool);
+}
+
+TokenCost cost_of(const Model& model) {
+  ThreadPool pool(1);
+  return token_cost(PackedModel(model, select_kernels(""), pool));
+}
+
+TEST(SyntheticShapes, AreSoundAndOfTheSizeThatTheirNamesSay) {
+  const std::pair<const char*, double> billions[] = {{"700m", 0.7}, {"3b", 3.3},   {"2b4t", 2.4},
+                                                     {"7b", 6.7},   {"13b", 13.0}, {"70b", 69.0}};
+  for (const auto& [name, size] : billions) {
+    const ModelConfig& config = find_synthetic_shape(name).config;
+    EXPECT_NEAR(static_cast<double>(config.parameter_count()) / 1e9, size, 0.06 * size) << name;
+  }
+  EXPECT_EQ(find_synthetic_shape("2b4t-llama").config.linear_parameter_count(), 2'084'044'800);
+  for (const SyntheticShape& shape : synthetic_shapes()) {
+    EXPECT_NO_THROW(shape.config.validate(shape.name));
+    EXPECT_NO_THROW(SyntheticSource(shape, {}));
+  }
+  EXPECT_THROW(find_synthetic_shape("8b"), Error);
+}
+
+TEST(SyntheticSource, TheSeedAndTheNameDecideTheWeights) {
+  const SyntheticShape shape = small_shape();
+  const auto first = codes_of(SyntheticSource(shape, {.seed = 7}), "blk.0.ffn_up.weight");
+  EXPECT_EQ(first.codes,
+            codes_of(SyntheticSource(shape, {.seed = 7}), "blk.0.ffn_up.weight").codes);
+  EXPECT_NE(first.codes,
+            codes_of(SyntheticSource(shape, {.seed = 8}), "blk.0.ffn_up.weight").codes);
+  EXPECT_NE(first.codes,
+            codes_of(SyntheticSource(shape, {.seed = 7}), "blk.1.ffn_up.weight").codes);
+}
+
+TEST(SyntheticSource, CodesAreEvenlySpread) {
+  for (const bool binary : {false, true}) {
+    const auto matrix = codes_of(SyntheticSource(small_shape(), {.seed = 1, .binary = binary}),
+                                 "blk.0.ffn_up.weight");
+    std::array<double, 3> share = {};
+    for (const int8_t code : matrix.codes) {
+      share[static_cast<size_t>(code + 1)] += 1.0 / static_cast<double>(matrix.codes.size());
+    }
+    EXPECT_NEAR(share[0], binary ? 0.5 : 1.0 / 3, 0.01);
+    EXPECT_NEAR(share[1], binary ? 0.0 : 1.0 / 3, 0.01);
+    EXPECT_NEAR(share[2], binary ? 0.5 : 1.0 / 3, 0.01);
+  }
+}
+
+TEST(MemorySource, TheTypeDoesNotChangeWhatIsComputed) {
+  const SyntheticShape shape = small_shape();
+  const std::vector<float> expected = logits_of(shape, StoredType::kTrit4, 0);
+  for (const StoredType type : {StoredType::kTrit5, StoredType::kTq1_0, StoredType::kTq2_0,
+                                StoredType::kI2S, StoredType::kQ2_0}) {
+    EXPECT_EQ(logits_of(shape, type, 0), expected) << to_string(type);
+  }
+  EXPECT_EQ(logits_of(shape, StoredType::kQ1_0, 0, true),
+            logits_of(shape, StoredType::kTrit4, 0, true));
+  EXPECT_THROW(logits_of(shape, StoredType::kQ1_0, 0, false), Error);  // it holds no zeros
+}
+
+TEST(MemorySource, EqualsTheFile) {
+  const SyntheticShape shape = small_shape();
+  const test::TempDir folder;
+  for (const StoredType type : {StoredType::kTrit5, StoredType::kTq2_0, StoredType::kF16}) {
+    ConvertOptions options;
+    options.linear_type = type;
+    const SyntheticSource source(shape, {});
+    convert(source, folder / "model.gguf", options, nullptr, nullptr);
+    const Model model = Model::load(folder / "model.gguf");
+    ASSERT_NE(model.tokenizer(), nullptr) << model.tokenizer_note();
+    EXPECT_EQ(model.tokenizer()->decode(model.tokenizer()->encode("a \u00FC")), "a \u00FC");
+    ThreadPool pool(1);
+    EXPECT_EQ(test::logits_of(model, test::random_tokens(model.config(), 5, 1), pool),
+              logits_of(shape, type, 0))
+        << to_string(type);
+  }
+}
+
+TEST(MemorySource, RepeatsItsFirstLayers) {
+  const SyntheticShape shape = small_shape();
+  ConvertOptions options;
+  options.linear_type = StoredType::kTrit5;
+  const auto load = [&](int64_t distinct) {
+    return Model::load(std::make_unique<MemorySource>(SyntheticSource(shape, {}), options, distinct,
+                                                      nullptr, nullptr));
+  };
+  const Model all = load(0);
+  const Model one = load(1);
+  EXPECT_EQ(one.config().num_hidden_layers, shape.config.num_hidden_layers);
+  EXPECT_EQ(cost_of(one).weight_bytes, cost_of(all).weight_bytes);
+  EXPECT_EQ(one.source().file_bytes(), all.source().file_bytes());
+  const auto up = [](const Model& model, size_t layer) {
+    return decode_ternary(model.weights().layers[layer].up).codes;
+  };
+  EXPECT_EQ(up(one, 1), up(all, 0));
+  EXPECT_NE(up(all, 1), up(all, 0));
+  EXPECT_EQ(logits_of(shape, StoredType::kTrit5, 99), logits_of(shape, StoredType::kTrit5, 0));
+}
+
+TEST(TokenCost, CountsEveryWeightOnceAndNoEmbedding) {
+  SyntheticShape shape = small_shape();
+  shape.config.tie_word_embeddings = false;
+  ConvertOptions options;
+  options.linear_type = StoredType::kTrit4;
+  const Model model = Model::load(
+      std::make_unique<MemorySource>(SyntheticSource(shape, {}), options, 0, nullptr, nullptr));
+  const TokenCost cost = cost_of(model);
+  EXPECT_EQ(cost.int8_macs, shape.config.linear_parameter_count());
+  EXPECT_GE(cost.weight_bytes, static_cast<uint64_t>(cost.int8_macs / 4) + cost.head_bytes);
+  EXPECT_LT(cost.weight_bytes, model.source().file_bytes());
+}
+
+}  // namespace
+}  // namespace tercet
