@@ -44,8 +44,7 @@ struct Bf16Cache {
   static constexpr bool kScaled = false;
   template <class V>
   [[gnu::always_inline]] static inline typename V::Floats widen(const Element* from) {
-    const auto wide = __builtin_convertvector(load<Beside<V, uint16_t>>(from), Beside<V, uint32_t>);
-    return same_bits<typename V::Floats>(wide << 16);
+    return V::widen_bf16(from);
   }
 };
 
@@ -54,8 +53,7 @@ struct Int8Cache {
   static constexpr bool kScaled = true;
   template <class V>
   [[gnu::always_inline]] static inline typename V::Floats widen(const Element* from) {
-    const auto wide = __builtin_convertvector(load<Beside<V, int8_t>>(from), Beside<V, int32_t>);
-    return __builtin_convertvector(wide, typename V::Floats);
+    return V::widen_i8(from);
   }
 };
 

@@ -36,6 +36,18 @@ struct PlainFloats {
     for (int i = 0; i < kFloats; ++i) values[i] = tercet::widen_f16(from[i]);
     return values;
   }
+  static Floats widen_bf16(const uint16_t* from) {
+    Floats values;
+    for (int i = 0; i < kFloats; ++i) {
+      values[i] = float_from_bits(static_cast<uint32_t>(from[i]) << 16);
+    }
+    return values;
+  }
+  static Floats widen_i8(const int8_t* from) {
+    Floats values;
+    for (int i = 0; i < kFloats; ++i) values[i] = static_cast<float>(from[i]);
+    return values;
+  }
   static void narrow_f16(Floats values, uint16_t* to) {
     for (int i = 0; i < kFloats; ++i) to[i] = narrow_half(values[i]);
   }

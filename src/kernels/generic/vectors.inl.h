@@ -10,6 +10,8 @@
 //   Floats                such a register
 //   widen_f16(from)       kFloats halves as floats
 //   narrow_f16(x, to)     and back, to nearest even
+//   widen_bf16(from)      the same of bf16
+//   widen_i8(from)        and of int8
 //
 // Anonymous namespace: see float_dot.inl.h.
 namespace tercet {
