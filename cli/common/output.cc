@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <cmath>
 #include <cstdio>
+#include <string>
+#include <utility>
 
 #include "cli/common/signals.h"
 #include "core/error.h"
@@ -14,21 +16,41 @@
 namespace tercet::cli {
 namespace {
 
-[[noreturn]] void fail_output() {
-  const int number = errno;
-  fail(ErrorCode::kIo, "cannot write to standard output: {}", errno_text(number));
+constexpr size_t kBufferBytes = 65536;
+
+// Not the C library's buffer, which loses what it holds when a signal arrives while it is written.
+struct Waiting {
+  std::string text;
+  const bool is_terminal = ::isatty(STDOUT_FILENO) == 1;
+};
+
+Waiting& waiting() {
+  static Waiting output;
+  return output;
 }
 
 }  // namespace
 
 void write_output(std::string_view text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) fail_output();
+  Waiting& output = waiting();
+  output.text += text;
+  const bool ends_a_line = output.is_terminal && text.find('\n') != std::string_view::npos;
+  if (ends_a_line || output.text.size() >= kBufferBytes) flush_output();
 }
 
 void write_error_output(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stderr); }
 
 void flush_output() {
-  if (std::fflush(stdout) != 0) fail_output();
+  const std::string text = std::exchange(waiting().text, {});
+  for (std::string_view rest = text; !rest.empty();) {
+    const ssize_t count = ::write(STDOUT_FILENO, rest.data(), rest.size());
+    if (count >= 0) {
+      rest.remove_prefix(static_cast<size_t>(count));
+    } else if (errno != EINTR) {
+      const int number = errno;
+      fail(ErrorCode::kIo, "cannot write to standard output: {}", errno_text(number));
+    }
+  }
 }
 
 void print_json(const Json& document) {

@@ -80,6 +80,11 @@ void parse(CLI::App& app, int argc, char** argv) {
 }
 
 void report(const std::string& program, const char* kind, const char* message) {
+  try {
+    flush_output();  // what came before the error
+  } catch (const Error&) {
+    // The error to report is the first one.
+  }
   write_error_output(fmt::format("{}: {}{}\n", program, kind, message));
 }
 
