@@ -278,7 +278,14 @@ void PackedHead::multiply_top(const float* x, ThreadPool& pool, Scratch& scratch
   };
   pool.parallel_for(upper_.panels(), 1, std::ref(look));
 
-  const float least = *std::max_element(scratch.best.begin(), scratch.best.end()) - kLikely;
+  // The panels that hold the largest logit for sure, and of those with likely tokens so many that a
+  // flat distribution does not cost another head.
+  const float best = *std::max_element(scratch.best.begin(), scratch.best.end());
+  std::vector<float>& ranked = scratch.best;
+  ranked = scratch.reach;
+  const auto last = ranked.begin() + std::ssize(ranked) / kMostLikelyPanels;
+  std::nth_element(ranked.begin(), last, ranked.end(), std::greater<>());
+  const float least = std::min(std::max(*last, best - kLikely), best);
   const auto finish = [&](int64_t begin, int64_t end) {
     for (int64_t panel = begin; panel < end; ++panel) {
       if (!(scratch.reach[static_cast<size_t>(panel)] >= least)) continue;

@@ -58,13 +58,15 @@ class PackedHead {
   void multiply(const float* x, int64_t tokens, ThreadPool& pool, Scratch& scratch,
                 float* out) const;
   // The same for one token, but only rows near the largest logit get all bits: those that the upper
-  // plane, give or take kSafeDeviations of its own error, puts within kLikely of the largest, and
-  // their neighbours. All others keep the error of four bits.
+  // plane, give or take kSafeDeviations of its own error, puts within kLikely of the largest (of
+  // an eighth of the panels at most, beyond those that may hold the largest), and their neighbours.
+  // All others keep the error of four bits.
   void multiply_top(const float* x, ThreadPool& pool, Scratch& scratch, float* out) const;
 
  private:
   static constexpr float kSafeDeviations = 12;
-  static constexpr float kLikely = 4;  // e^-4: 2 % of the best token's probability
+  static constexpr int64_t kMostLikelyPanels = 8;  // a part of all of them
+  static constexpr float kLikely = 4;              // e^-4: 2 % of the best token's probability
 
   // Rounds the rows of panels [first, first + count) and lays them into both planes.
   void fill(const LinearWeights& head, int64_t first, int64_t count, std::span<uint8_t> upper,

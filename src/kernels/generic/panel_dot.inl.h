@@ -48,7 +48,8 @@ inline void add_units(const uint8_t* bytes, const int8_t* q, int64_t begin, int6
     typename Fields::Opened opened[kRegisters];
 #pragma GCC unroll 8
     for (int r = 0; r < kRegisters; ++r) {
-      if (kTokens == 1) Isa::prefetch(from + r * 4 * Isa::kRows);
+      // More tokens multiply longer than the memory takes.
+      if (kTokens <= 8) Isa::prefetch(from + r * 4 * Isa::kRows);
       opened[r] = Fields::open(Isa::load(from + r * 4 * Isa::kRows));
     }
     unroll<Fields::kFields>([&](auto field) __attribute__((always_inline)) {
