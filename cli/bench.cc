@@ -137,6 +137,11 @@ void add_bench(CLI::App& app) {
                    "Threads; several numbers take turns (default: one per physical core)")
       ->delimiter(',')
       ->check(CLI::Range(1, 1024));
+  command
+      ->add_option("-b,--batch", arguments->plan.batch,
+                   "Sequences that generate together, their tokens counted as one rate")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
   command->add_option("-r,--repetitions", arguments->plan.repetitions, "Measure this often")
       ->check(CLI::Range(1, 10000))
       ->capture_default_str();

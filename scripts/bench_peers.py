@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Times `tercet bench` and other programs in turn on one machine, a reading of the memory bandwidth
-before and after every run, and writes all runs and their medians as JSON.
+before and after every run, and writes all runs and their medians as JSON. Each run also says how
+many cores other processes kept busy meanwhile: one with much of that is worth nothing.
 
 Whoever shares a machine gets another machine every minute, so only runs that alternate can be
 compared, and generation only as a part of the bandwidth that there was beside it.
@@ -25,6 +26,7 @@ import shlex
 import statistics
 import subprocess
 import sys
+import time
 
 
 def output_of(command, timeout):
@@ -79,12 +81,27 @@ class Peer:
         return speeds_of_peer(output_of(shlex.split(command), arguments.timeout))
 
 
+def busy_seconds():
+    """Processor time that this machine has spent on all processes, and on our finished children."""
+    with open("/proc/stat", encoding="ascii") as file:
+        ticks = [int(field) for field in file.readline().split()[1:9]]
+    idle = ticks[3] + ticks[4]
+    children = os.times()
+    return ((sum(ticks) - idle) / os.sysconf("SC_CLK_TCK"),
+            children.children_user + children.children_system)
+
+
 def measure(program, threads, arguments):
     before = machine_reading(arguments.tercet, threads)
+    all_before, ours_before = busy_seconds()
+    start = time.monotonic()
     prompt, generate = program.run(threads, arguments)
+    seconds = time.monotonic() - start
+    all_after, ours_after = busy_seconds()
     after = machine_reading(arguments.tercet, threads)
     memory = (before + after) / 2
-    sample = {"memory_gb_per_s": memory / 1e9}
+    others = (all_after - all_before) - (ours_after - ours_before)
+    sample = {"memory_gb_per_s": memory / 1e9, "cores_busy_with_others": max(0.0, others / seconds)}
     if prompt:
         sample["pp_tokens_per_s"] = prompt
     if generate:

@@ -16,7 +16,8 @@
 #include "core/rng.h"
 #include "machine/dot_peak.h"
 #include "machine/resident_memory.h"
-#include "runtime/engine.h"
+#include "model/forward.h"
+#include "model/kv_cache.h"
 
 namespace tercet::cli {
 namespace {
@@ -52,6 +53,64 @@ void check(const Model& model, const BenchPlan& plan) {
   }
 }
 
+// What runs `batch` sequences at a time with one number of threads.
+class Runner {
+ public:
+  Runner(std::shared_ptr<const PackedModel> model, int threads, const BenchPlan& plan,
+         int64_t context)
+      : pool_(threads), forward_(model, pool_) {
+    for (int64_t sequence = 0; sequence < plan.batch; ++sequence) {
+      caches_.emplace_back(model->model().config(), context, plan.kv_type);
+    }
+    logits_.resize(static_cast<size_t>(plan.batch * model->model().config().vocab_size));
+  }
+
+  ThreadPool& pool() { return pool_; }
+
+  // Tokens per second that one sequence takes in chunks, the last one giving logits.
+  double read_prompt(std::span<const int32_t> tokens) {
+    caches_[0].truncate(0);
+    const Clock::time_point start = Clock::now();
+    constexpr size_t kChunk = Forward::kDefaultChunk;
+    for (size_t begin = 0; begin < tokens.size(); begin += kChunk) {
+      throw_if_stopped();
+      const size_t count = std::min(kChunk, tokens.size() - begin);
+      const bool last = begin + count == tokens.size();
+      const SequenceStep step = {tokens.subspan(begin, count), caches_.data(),
+                                 last ? LogitsFor::kLast : LogitsFor::kNone};
+      run({&step, 1});
+    }
+    return static_cast<double>(tokens.size()) / seconds_since(start);
+  }
+
+  // Tokens per second of all sequences, each of which takes `tokens` one by one.
+  double generate(std::span<const int32_t> tokens) {
+    std::vector<SequenceStep> steps;
+    for (KvCache& cache : caches_) {
+      cache.truncate(0);
+      steps.push_back({{}, &cache, LogitsFor::kLast});
+    }
+    const Clock::time_point start = Clock::now();
+    for (size_t index = 0; index < tokens.size(); ++index) {
+      throw_if_stopped();
+      for (SequenceStep& step : steps) step.tokens = tokens.subspan(index, 1);
+      run(steps);
+    }
+    return static_cast<double>(tokens.size() * caches_.size()) / seconds_since(start);
+  }
+
+ private:
+  void run(std::span<const SequenceStep> steps) {
+    const auto rows = static_cast<size_t>(Forward::logit_rows(steps));
+    forward_.run_batch(steps, std::span(logits_).first(rows * logits_.size() / caches_.size()));
+  }
+
+  ThreadPool pool_;
+  Forward forward_;
+  std::vector<KvCache> caches_;
+  std::vector<float> logits_;
+};
+
 // One plan on one model.
 class Bench {
  public:
@@ -80,73 +139,57 @@ class Bench {
   }
 
  private:
-  EngineOptions engine_options(int threads) const {
-    return {.threads = threads, .context = std::ssize(tokens_), .kv_type = plan_.kv_type};
-  }
-
   // A whole prompt, so that the peak of memory is known before the buffer of readings adds to it.
   void warm_up() {
     const int most = *std::max_element(plan_.threads.begin(), plan_.threads.end());
     const Clock::time_point start = Clock::now();
-    ThreadPool pool(most);
-    packed_ = std::make_shared<const PackedModel>(model_, kernels_, pool, plan_.head);
-    result_.cost = token_cost(*packed_);
-    Engine engine(packed_, engine_options(most));
+    {
+      ThreadPool pool(most);
+      packed_ = std::make_shared<const PackedModel>(model_, kernels_, pool, plan_.head);
+    }
+    result_.cost = cost();
+    Runner runner(packed_, most, plan_, std::ssize(tokens_));
     result_.engine_seconds = seconds_since(start);
     result_.rss_after_load_bytes = resident_bytes();
-    if (plan_.prompt_tokens > 0) read_prompt(engine, plan_.prompt_tokens);
-    if (plan_.generated_tokens > 0) {
-      generate(engine, std::min(kWarmUpTokens, plan_.generated_tokens));
-    }
+    if (plan_.prompt_tokens > 0) runner.read_prompt(tokens(plan_.prompt_tokens));
+    if (plan_.generated_tokens > 0) runner.generate(tokens(warm_up_tokens()));
     result_.peak_rss_bytes = peak_rss_bytes();
   }
 
+  // Several tokens at once need all bits of a head in two planes.
+  TokenCost cost() const {
+    TokenCost cost = token_cost(*packed_);
+    if (plan_.batch > 1 && packed_->head() != nullptr) {
+      cost.weight_bytes += packed_->head()->bytes() - cost.head_bytes;
+      cost.head_bytes = packed_->head()->bytes();
+    }
+    return cost;
+  }
+
+  int64_t warm_up_tokens() const { return std::min(kWarmUpTokens, plan_.generated_tokens); }
+
   Sample measure(int threads) {
     Sample sample;
-    Engine engine(packed_, engine_options(threads));
-    ThreadPool pool(threads);
+    Runner runner(packed_, threads, plan_, std::ssize(tokens_));
     if (plan_.prompt_tokens > 0) {
-      if (dot_loop_ != nullptr) sample.dot_macs = measure_dot_peak(*dot_loop_, pool);
-      // The first chunk in a new engine meets memory that was never touched.
-      read_prompt(engine, std::min<int64_t>(Forward::kDefaultChunk, plan_.prompt_tokens));
-      sample.prompt_tokens = read_prompt(engine, plan_.prompt_tokens);
+      if (dot_loop_ != nullptr) sample.dot_macs = measure_dot_peak(*dot_loop_, runner.pool());
+      // The first chunk meets memory that was never touched.
+      runner.read_prompt(tokens(std::min(Forward::kDefaultChunk, plan_.prompt_tokens)));
+      sample.prompt_tokens = runner.read_prompt(tokens(plan_.prompt_tokens));
     }
-    const double before = reader_->measure(pool, kMemoryPasses).median;
+    const double before = reader_->measure(runner.pool(), kMemoryPasses).median;
     double after = before;
     if (plan_.generated_tokens > 0) {
-      generate(engine, std::min(kWarmUpTokens, plan_.generated_tokens));
-      sample.generated_tokens = generate(engine, plan_.generated_tokens);
-      after = reader_->measure(pool, kMemoryPasses).median;
+      runner.generate(tokens(warm_up_tokens()));
+      sample.generated_tokens = runner.generate(tokens(plan_.generated_tokens));
+      after = reader_->measure(runner.pool(), kMemoryPasses).median;
     }
     sample.memory_bytes = (before + after) / 2;
     return sample;
   }
 
-  // Tokens per second of `count` tokens that an empty context takes in chunks.
-  double read_prompt(Engine& engine, int64_t count) {
-    engine.reset();
-    const Clock::time_point start = Clock::now();
-    for (int64_t begin = 0; begin < count; begin += Forward::kDefaultChunk) {
-      throw_if_stopped();
-      const int64_t chunk = std::min(Forward::kDefaultChunk, count - begin);
-      engine.advance(tokens(begin, chunk), LogitsFor::kLast);
-    }
-    return static_cast<double>(count) / seconds_since(start);
-  }
-
-  // The same one by one.
-  double generate(Engine& engine, int64_t count) {
-    engine.reset();
-    const Clock::time_point start = Clock::now();
-    for (int64_t index = 0; index < count; ++index) {
-      throw_if_stopped();
-      engine.advance(tokens(index, 1), LogitsFor::kLast);
-    }
-    return static_cast<double>(count) / seconds_since(start);
-  }
-
-  std::span<const int32_t> tokens(int64_t first, int64_t count) const {
-    return std::span(tokens_).subspan(static_cast<size_t>(first), static_cast<size_t>(count));
+  std::span<const int32_t> tokens(int64_t count) const {
+    return std::span(tokens_).first(static_cast<size_t>(count));
   }
 
   static std::string note(const ThreadSamples& of_threads) {

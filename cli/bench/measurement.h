@@ -23,6 +23,7 @@ Spread spread_of(std::vector<double> values);
 struct BenchPlan {
   int64_t prompt_tokens = 512;     // 0: prompts are not measured
   int64_t generated_tokens = 128;  // 0: generation is not measured
+  int64_t batch = 1;               // sequences that generate together
   std::vector<int> threads;
   int repetitions = 5;
   KvType kv_type = KvType::kF16;
@@ -32,9 +33,9 @@ struct BenchPlan {
 // One repetition with one number of threads. Rates are per second, 0 for what was not measured.
 struct Sample {
   double prompt_tokens = 0;
-  double generated_tokens = 0;
-  double memory_bytes = 0;  // read speed: the mean of just before and just after generation
-  double dot_macs = 0;      // peak of the int8 dot product, just before the prompt; 0: not known
+  double generated_tokens = 0;  // of all sequences together
+  double memory_bytes = 0;      // read speed: the mean of just before and just after generation
+  double dot_macs = 0;  // peak of the int8 dot product, just before the prompt; 0: not known
 };
 
 // All repetitions with one number of threads.

@@ -30,8 +30,15 @@ struct Line {
 
 double ratio(double part, double whole) { return whole > 0 ? part / whole : 0; }
 
-Line line_of(const ThreadSamples& samples, const TokenCost& cost) {
-  const auto bytes = static_cast<double>(cost.weight_bytes);
+// Bytes of weights read for each token: those of a batch share one reading.
+double bytes_per_token(const BenchReport& report) {
+  return static_cast<double>(report.result.cost.weight_bytes) /
+         static_cast<double>(report.plan.batch);
+}
+
+Line line_of(const ThreadSamples& samples, const BenchReport& report) {
+  const TokenCost& cost = report.result.cost;
+  const double bytes = bytes_per_token(report);
   const auto macs = static_cast<double>(cost.int8_macs);
   Line line;
   line.prompt = samples.spread([](const Sample& s) { return s.prompt_tokens; });
@@ -62,7 +69,7 @@ Json samples_json(const ThreadSamples& samples) {
 }
 
 Json line_json(const ThreadSamples& samples, const BenchReport& report) {
-  const Line line = line_of(samples, report.result.cost);
+  const Line line = line_of(samples, report);
   Json out = {{"threads", samples.threads},
               {"memory_gb_per_s", spread_json(line.memory, kGiga)},
               {"samples", samples_json(samples)}};
@@ -73,7 +80,7 @@ Json line_json(const ThreadSamples& samples, const BenchReport& report) {
     out["dot_share"] = spread_json(line.dot_share);
   }
   if (report.plan.generated_tokens > 0) {
-    const double bytes = static_cast<double>(report.result.cost.weight_bytes) / kGiga;
+    const double bytes = bytes_per_token(report) / kGiga;
     out["tg_tokens_per_s"] = spread_json(line.generation);
     out["weights_gb_per_s"] = spread_json(line.generation, 1 / bytes);
     out["bandwidth_share"] = spread_json(line.bandwidth_share);
@@ -103,7 +110,7 @@ std::string table(const BenchReport& report) {
   }
   std::vector<std::vector<std::string>> rows;
   for (const ThreadSamples& samples : report.result.by_threads) {
-    const Line line = line_of(samples, report.result.cost);
+    const Line line = line_of(samples, report);
     std::vector<std::string> row = {std::to_string(samples.threads)};
     if (prompts) {
       row.push_back(rate_text(line.prompt));
@@ -111,7 +118,7 @@ std::string table(const BenchReport& report) {
       row.push_back(percent_text(line.dot_share.median));
     }
     if (generation) {
-      const auto bytes = static_cast<double>(report.result.cost.weight_bytes);
+      const double bytes = bytes_per_token(report);
       row.push_back(rate_text(line.generation));
       row.push_back(fmt::format("{:.1f}", line.generation.median * bytes / kGiga));
       row.push_back(rate_text(
@@ -143,6 +150,7 @@ Json to_json(const BenchReport& report) {
           {"load_seconds", report.load_seconds},
           {"prompt_tokens", report.plan.prompt_tokens},
           {"generated_tokens", report.plan.generated_tokens},
+          {"batch", report.plan.batch},
           {"repetitions", report.plan.repetitions},
           {"isa", report.isa},
           {"dot_instruction", report.result.dot_instruction},
@@ -176,6 +184,10 @@ std::string format_report(const BenchReport& report) {
     out += fmt::format(
         "  TMAC/s: 10^12 int8 multiply-adds in ternary products; dot peak: {} and nothing else\n",
         result.dot_instruction);
+  }
+  if (report.plan.batch > 1) {
+    out += fmt::format("  {} sequences generate together; their tokens are added up\n",
+                       report.plan.batch);
   }
   if (report.plan.generated_tokens > 0) {
     out += "  memory: plain reads by as many threads, measured before and after each generation\n";

@@ -83,6 +83,16 @@ class Bench(unittest.TestCase):
         self.assertNotIn("pp_tokens_per_s", line)
         self.assertIn("tg_tokens_per_s", line)
 
+    def test_sequences_generate_together(self):
+        one = self.measure("-t", "1", p=0)
+        four = self.measure("-t", "1", "-b", 4, p=0)
+        self.assertEqual((one["batch"], four["batch"]), (1, 4))
+        # The weights are read once for all four.
+        line = four["results"][0]
+        read = line["tg_tokens_per_s"]["median"] * four["weight_bytes_per_token"] / 4e9
+        self.assertAlmostEqual(line["weights_gb_per_s"]["median"], read, delta=read / 100)
+        self.assert_error(run("bench", self.model, "-b", 0), 2, "--batch")
+
     def test_the_isa_is_the_one_forced(self):
         report = self.measure("-t", "1", env={"TERCET_ISA": "scalar"})
         self.assertEqual((report["isa"], report["dot_instruction"]), ("scalar", "multiply + add"))
