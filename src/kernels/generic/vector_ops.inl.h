@@ -118,8 +118,8 @@ void narrow_to_f16(const float* x, int64_t n, uint16_t* out) {
   const auto saturate = [](Floats value) __attribute__((always_inline)) {
     const Floats most = fill<Floats>(65504.0f);
     const Floats infinity = fill<Floats>(__builtin_inff());
-    const Floats high = (value > most) & (value < infinity) ? most : value;
-    return (high < -most) & (high > -infinity) ? -most : high;
+    const Floats high = ((value > most) & (value < infinity)) ? most : value;
+    return ((high < -most) & (high > -infinity)) ? -most : high;
   };
   int64_t i = 0;
   for (; i + V::kFloats <= n; i += V::kFloats) {
