@@ -37,7 +37,7 @@ struct Bounds {
 Bounds measure_bounds() {
   ThreadPool pool(1);
   Bounds bounds;
-  bounds.memory_bytes_per_s = MemoryReader().measure(pool, 9).median;
+  bounds.memory_bytes_per_s = MemoryReader().measure(pool, 15).best;
   benchmark::AddCustomContext("memory_gb_per_s",
                               fmt::format("{:.2f}", bounds.memory_bytes_per_s / 1e9));
   for (const IsaEntry& isa : available_isas()) {
