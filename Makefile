@@ -47,7 +47,7 @@ test-asan: setup
 test-arm64:
 	scripts/setup.sh --runtime-only --arm64
 	cmake --preset arm64
-	cmake --build --preset arm64 -j $(JOBS) --target packing_test kernels_test
+	cmake --build --preset arm64 -j $(JOBS) --target packing_test kernels_test machine_test
 	ctest --test-dir build/arm64 --output-on-failure -R 'packing|kernel'
 
 fuzz:

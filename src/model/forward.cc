@@ -176,6 +176,7 @@ void Forward::run_batch(std::span<const SequenceStep> steps, std::span<float> lo
         const bool is_last = begin == count && t + 1 == taken;
         if (step.logits == LogitsFor::kAll || (step.logits == LogitsFor::kLast && is_last)) {
           pass_.logits_rows.push_back(row + t);
+          pass_.all_bits.push_back(step.logits == LogitsFor::kAll);
         }
       }
       if (row + taken == chunk_) run_pass_now();
@@ -292,8 +293,24 @@ void Forward::write_logits(float* logits) {
   const float* input = normed(residual_.data(), model_.weights().final_norm, rows, hidden_.data());
   const PackedHead* head = packed_->head();
   if (head == nullptr) return project({{&model_.weights().head, logits}}, input, rows);
-  if (rows == 1) return head->multiply_top(input, pool_, head_scratch_, logits);
-  head->multiply(input, rows, pool_, head_scratch_, logits);
+  const auto kind_ends = [&](int64_t begin) {
+    int64_t end = begin + 1;
+    while (end < rows &&
+           pass_.all_bits[static_cast<size_t>(end)] == pass_.all_bits[static_cast<size_t>(begin)]) {
+      ++end;
+    }
+    return end;
+  };
+  for (int64_t begin = 0, end = 0; begin < rows; begin = end) {
+    end = kind_ends(begin);
+    const float* x = input + begin * width;
+    float* out = logits + begin * config_.vocab_size;
+    if (pass_.all_bits[static_cast<size_t>(begin)]) {
+      head->multiply(x, end - begin, pool_, head_scratch_, out);
+    } else {
+      head->multiply_top(x, end - begin, pool_, head_scratch_, out);
+    }
+  }
 }
 
 const float* Forward::normed(const float* x, const std::vector<float>& weight, int64_t tokens,

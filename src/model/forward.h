@@ -52,7 +52,8 @@ class Forward {
 
   // The same for several sequences, each with a cache of its own, whose weights are read together.
   // logits: [logit_rows(steps), vocab_size], row after row in the order of steps and tokens. With
-  // a head of few bits, one row alone has its unlikely logits less exact (PackedHead).
+  // a head of few bits, unlikely logits are less exact in steps that want their last only
+  // (PackedHead::multiply_top).
   void run_batch(std::span<const SequenceStep> steps, std::span<float> logits);
   static int64_t logit_rows(std::span<const SequenceStep> steps);
 
@@ -91,6 +92,7 @@ class Forward {
     std::vector<int32_t> tokens;       // [rows]
     std::vector<size_t> part_of;       // [rows], the number of the part
     std::vector<int64_t> logits_rows;  // rising
+    std::vector<bool> all_bits;  // [logits_rows]: of a step that wants the logits of all tokens
   };
 
   void check(std::span<const SequenceStep> steps, std::span<const float> logits) const;

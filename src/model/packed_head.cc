@@ -21,9 +21,11 @@ constexpr std::array<std::pair<HeadPrecision, const char*>, 4> kNames = {{
     {HeadPrecision::kInt8, "int8"},
 }};
 
-// Bounds of what lies on the stack.
-constexpr int64_t kTokensAtOnce = 16;
+// Bound of what lies on the stack.
 constexpr size_t kMostParts = 16 * kMaxPanelRows;  // of a tile
+
+// Rows of the stored head that are in memory at a time while it is packed.
+constexpr int64_t kRowsAtOnce = 4096;
 
 constexpr int kUpperBits = 4;
 // Digits of the upper plane run from 1 to 15, so that the sum of both planes is symmetric.
@@ -104,7 +106,7 @@ HeadPrecision fast_head_precision(const LinearWeights& head) {
 }
 
 PackedHead::PackedHead(const LinearWeights& head, HeadPrecision precision,
-                       const KernelTable& kernels, ThreadPool& pool)
+                       const KernelTable& kernels, ThreadPool& pool, FunctionRef<void()> forget)
     : kernels_(kernels),
       precision_(precision),
       rows_(head.rows),
@@ -124,10 +126,16 @@ PackedHead::PackedHead(const LinearWeights& head, HeadPrecision precision,
   memory_ = AlignedBuffer(upper_bytes + lower_bytes);
   const auto upper = memory_.bytes().first(upper_bytes);
   const auto lower = memory_.bytes().subspan(upper_bytes);
+  int64_t stretch = 0;  // its first panel
   const auto body = [&](int64_t begin, int64_t end) {
-    fill(head, begin, end - begin, upper, lower);
+    fill(head, stretch + begin, end - begin, upper, lower);
   };
-  pool.parallel_for(panels_of(rows_, panel_rows), 1, std::ref(body));
+  const int64_t panels = panels_of(rows_, panel_rows);
+  const int64_t step = std::max<int64_t>(kRowsAtOnce / panel_rows, 1);
+  for (; stretch < panels; stretch += step) {
+    pool.parallel_for(std::min(step, panels - stretch), 1, std::ref(body));
+    forget();
+  }
 
   std::vector<float> upper_scales = row_scales_;
   for (float& scale : upper_scales) scale *= static_cast<float>(1 << bits);
@@ -179,10 +187,6 @@ void PackedHead::fill(const LinearWeights& head, int64_t first, int64_t count,
   }
 }
 
-int64_t PackedHead::rows_of(int64_t panel) const {
-  return std::min<int64_t>(kernels_.panel_rows, rows_ - panel * kernels_.panel_rows);
-}
-
 void PackedHead::prepare(const float* x, int64_t tokens, ThreadPool& pool, Scratch& scratch) const {
   scratch.q.resize(static_cast<size_t>(2 * tokens * cols_));
   scratch.scales.resize(static_cast<size_t>(2 * tokens));
@@ -204,10 +208,13 @@ const TokenTiles& PackedHead::lower_tiles(const Scratch& scratch) const {
 }
 
 void PackedHead::add_panel(const PackedMatrix& plane, int64_t panel, const TokenTiles& tiles,
-                           float* sums) const {
+                           TokenSet wanted, float* sums) const {
   std::array<float, kMostParts> parts;
   const int64_t panel_rows = kernels_.panel_rows;
   for (int64_t tile = 0; tile < tiles.count(); ++tile) {
+    const int64_t first = tiles.first(tile) / 2;
+    const int64_t count = (tiles.first(tile) + tiles.tokens(tile) + 1) / 2 - first;
+    if ((wanted >> first & ((TokenSet{1} << count) - 1)) == 0) continue;
     plane.multiply(kernels_, panel, 1, tiles.tile(tile), tiles.tokens(tile), parts.data(),
                    panel_rows);
     for (int64_t t = 0; t < tiles.tokens(tile); ++t) {
@@ -228,8 +235,8 @@ void PackedHead::multiply(const float* x, int64_t tokens, ThreadPool& pool, Scra
       for (int64_t panel = begin; panel < end; ++panel) {
         std::array<float, kTokensAtOnce * kMaxPanelRows> sums;
         std::fill_n(sums.begin(), count * panel_rows, 0.0f);
-        add_panel(upper_, panel, scratch.upper, sums.data());
-        if (lower_) add_panel(*lower_, panel, lower_tiles(scratch), sums.data());
+        add_panel(upper_, panel, scratch.upper, ~TokenSet{0}, sums.data());
+        if (lower_) add_panel(*lower_, panel, lower_tiles(scratch), ~TokenSet{0}, sums.data());
         for (int64_t t = 0; t < count; ++t) {
           std::copy_n(sums.data() + t * panel_rows, rows_of(panel),
                       out + (first + t) * rows_ + panel * panel_rows);
@@ -240,13 +247,25 @@ void PackedHead::multiply(const float* x, int64_t tokens, ThreadPool& pool, Scra
   }
 }
 
-void PackedHead::multiply_top(const float* x, ThreadPool& pool, Scratch& scratch,
+void PackedHead::multiply_top(const float* x, int64_t tokens, ThreadPool& pool, Scratch& scratch,
                               float* out) const {
-  if (!lower_) return multiply(x, 1, pool, scratch, out);
-  const int64_t panel_rows = kernels_.panel_rows;
-  prepare(x, 1, pool, scratch);
-  scratch.best.resize(static_cast<size_t>(upper_.panels()));
-  scratch.reach.resize(scratch.best.size());
+  if (!lower_) return multiply(x, tokens, pool, scratch, out);
+  std::array<Unsure, kTokensAtOnce> unsure;
+  for (int64_t first = 0; first < tokens; first += kTokensAtOnce) {
+    const int64_t count = std::min(kTokensAtOnce, tokens - first);
+    prepare(x + first * cols_, count, pool, scratch);
+    const std::span<Unsure> here = std::span(unsure).first(static_cast<size_t>(count));
+    for (int64_t t = 0; t < count; ++t)
+      here[static_cast<size_t>(t)] = unsure_about(x + (first + t) * cols_);
+    look(here, pool, scratch, out + first * rows_);
+    for (int64_t t = 0; t < count; ++t) {
+      here[static_cast<size_t>(t)].least = least_reach(t, scratch);
+    }
+    finish(here, pool, scratch, out + first * rows_);
+  }
+}
+
+PackedHead::Unsure PackedHead::unsure_about(const float* x) const {
   double sum = 0;
   double square = 0;
   for (int64_t c = 0; c < cols_; ++c) {
@@ -255,47 +274,89 @@ void PackedHead::multiply_top(const float* x, ThreadPool& pool, Scratch& scratch
   }
   // The digits of the lower plane are about uniform over their range, whose middle is -1/2.
   const int range = 1 << lower_bits(precision_);
-  const float middle = static_cast<float>(-0.5 * sum);
-  const float reach = kSafeDeviations * static_cast<float>(std::sqrt(square * range * range / 12));
+  return {.middle = static_cast<float>(-0.5 * sum),
+          .reach = kSafeDeviations * static_cast<float>(std::sqrt(square * range * range / 12)),
+          .least = 0};
+}
 
-  const auto look = [&](int64_t begin, int64_t end) {
+void PackedHead::look(std::span<const Unsure> unsure, ThreadPool& pool, Scratch& scratch,
+                      float* out) const {
+  const int64_t panel_rows = kernels_.panel_rows;
+  const int64_t panels = upper_.panels();
+  scratch.best.resize(unsure.size() * static_cast<size_t>(panels));
+  scratch.reach.resize(scratch.best.size());
+  const auto body = [&](int64_t begin, int64_t end) {
     for (int64_t panel = begin; panel < end; ++panel) {
-      float* logits = out + panel * panel_rows;
-      std::array<float, kMaxPanelRows> sums{};
-      add_panel(upper_, panel, scratch.upper, sums.data());
+      std::array<float, kTokensAtOnce * kMaxPanelRows> sums;
+      std::fill_n(sums.begin(), std::ssize(unsure) * panel_rows, 0.0f);
+      add_panel(upper_, panel, scratch.upper, ~TokenSet{0}, sums.data());
       const float* scales = row_scales_.data() + panel * panel_rows;
-      float best = -std::numeric_limits<float>::infinity();
-      float furthest = best;
-      for (int64_t i = 0; i < rows_of(panel); ++i) {
-        const float logit = sums[static_cast<size_t>(i)] + scales[i] * middle;
-        logits[i] = logit;
-        best = std::max(best, logit);
-        furthest = std::max(furthest, logit + scales[i] * reach);
+      for (int64_t t = 0; t < std::ssize(unsure); ++t) {
+        const auto [middle, reach, least] = unsure[static_cast<size_t>(t)];
+        const float* of_token = sums.data() + t * panel_rows;
+        float best = -std::numeric_limits<float>::infinity();
+        float furthest = best;
+        for (int64_t i = 0; i < rows_of(panel); ++i) {
+          const float logit = of_token[i] + scales[i] * middle;
+          best = std::max(best, logit);
+          furthest = std::max(furthest, logit + scales[i] * reach);
+        }
+        scratch.best[static_cast<size_t>(t * panels + panel)] = best;
+        scratch.reach[static_cast<size_t>(t * panels + panel)] = furthest;
+        std::copy_n(of_token, rows_of(panel), out + t * rows_ + panel * panel_rows);
       }
-      scratch.best[static_cast<size_t>(panel)] = best;
-      scratch.reach[static_cast<size_t>(panel)] = furthest;
     }
   };
-  pool.parallel_for(upper_.panels(), 1, std::ref(look));
+  pool.parallel_for(panels, 1, std::ref(body));
+}
 
-  // The panels that hold the largest logit for sure, and of those with likely tokens so many that a
-  // flat distribution does not cost another head.
-  const float best = *std::max_element(scratch.best.begin(), scratch.best.end());
-  std::vector<float>& ranked = scratch.best;
-  ranked = scratch.reach;
-  const auto last = ranked.begin() + std::ssize(ranked) / kMostLikelyPanels;
-  std::nth_element(ranked.begin(), last, ranked.end(), std::greater<>());
-  const float least = std::min(std::max(*last, best - kLikely), best);
-  const auto finish = [&](int64_t begin, int64_t end) {
+// The panels that hold the largest logit for sure, and of those with likely tokens so many that a
+// flat distribution does not cost another head.
+float PackedHead::least_reach(int64_t token, Scratch& scratch) const {
+  const int64_t panels = upper_.panels();
+  const auto best_of = scratch.best.begin() + token * panels;
+  const auto reach_of = scratch.reach.begin() + token * panels;
+  const float best = *std::max_element(best_of, best_of + panels);
+  scratch.ranked.assign(reach_of, reach_of + panels);
+  const auto last = scratch.ranked.begin() + panels / kMostLikelyPanels;
+  std::nth_element(scratch.ranked.begin(), last, scratch.ranked.end(), std::greater<>());
+  return std::min(std::max(*last, best - kLikely), best);
+}
+
+void PackedHead::finish(std::span<const Unsure> unsure, ThreadPool& pool, Scratch& scratch,
+                        float* out) const {
+  const int64_t panel_rows = kernels_.panel_rows;
+  const int64_t panels = upper_.panels();
+  const auto body = [&](int64_t begin, int64_t end) {
     for (int64_t panel = begin; panel < end; ++panel) {
-      if (!(scratch.reach[static_cast<size_t>(panel)] >= least)) continue;
-      std::array<float, kMaxPanelRows> sums{};
-      add_panel(upper_, panel, scratch.upper, sums.data());
-      add_panel(*lower_, panel, lower_tiles(scratch), sums.data());
-      std::copy_n(sums.begin(), rows_of(panel), out + panel * panel_rows);
+      const int64_t rows = rows_of(panel);
+      const float* scales = row_scales_.data() + panel * panel_rows;
+      TokenSet wanted = 0;
+      for (size_t t = 0; t < unsure.size(); ++t) {
+        const float reach =
+            scratch.reach[t * static_cast<size_t>(panels) + static_cast<size_t>(panel)];
+        if (reach >= unsure[t].least) wanted |= TokenSet{1} << t;
+      }
+      std::array<float, kTokensAtOnce * kMaxPanelRows> sums;
+      if (wanted != 0) {
+        for (int64_t t = 0; t < std::ssize(unsure); ++t) {
+          std::copy_n(out + t * rows_ + panel * panel_rows, rows, sums.data() + t * panel_rows);
+        }
+        add_panel(*lower_, panel, lower_tiles(scratch), wanted, sums.data());
+      }
+      for (int64_t t = 0; t < std::ssize(unsure); ++t) {
+        float* logits = out + t * rows_ + panel * panel_rows;
+        if ((wanted >> t & 1) != 0) {
+          std::copy_n(sums.data() + t * panel_rows, rows, logits);
+          continue;
+        }
+        for (int64_t i = 0; i < rows; ++i) {
+          logits[i] += scales[i] * unsure[static_cast<size_t>(t)].middle;
+        }
+      }
     }
   };
-  pool.parallel_for(upper_.panels(), 1, std::ref(finish));
+  pool.parallel_for(panels, 1, std::ref(body));
 }
 
 }  // namespace tercet

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "core/aligned_buffer.h"
+#include "core/function_ref.h"
 #include "core/thread_pool.h"
 #include "kernels/kernel_table.h"
 #include "model/packed_matrix.h"
@@ -35,9 +37,10 @@ HeadPrecision fast_head_precision(const LinearWeights& head);
 class PackedHead {
  public:
   // precision: not kStored. Rows are decoded, so `head` may have any stored type. Throws
-  // kUnsupported naming the tensor when its rows are too long, kIo when memory lacks.
+  // kUnsupported naming the tensor when its rows are too long, kIo when memory lacks. `forget` is
+  // called from time to time, when the rows read so far may leave memory.
   PackedHead(const LinearWeights& head, HeadPrecision precision, const KernelTable& kernels,
-             ThreadPool& pool);
+             ThreadPool& pool, FunctionRef<void()> forget);
 
   HeadPrecision precision() const { return precision_; }
   uint64_t bytes() const { return memory_.size(); }
@@ -50,33 +53,57 @@ class PackedHead {
     std::vector<float> scales;  // [2 tokens]
     TokenTiles upper;
     TokenTiles lower;
-    std::vector<float> best;   // [panels], the largest logit by the upper plane
-    std::vector<float> reach;  // [panels], and what it might be
+    std::vector<float> best;    // [tokens, panels], the largest logit by the upper plane
+    std::vector<float> reach;   // [tokens, panels], and what it might be
+    std::vector<float> ranked;  // [panels]
   };
 
   // All logits with all bits. x: [tokens, cols]; out: [tokens, rows].
   void multiply(const float* x, int64_t tokens, ThreadPool& pool, Scratch& scratch,
                 float* out) const;
-  // The same for one token, but only rows near the largest logit get all bits: those that the upper
-  // plane, give or take kSafeDeviations of its own error, puts within kLikely of the largest (of
-  // an eighth of the panels at most, beyond those that may hold the largest), and their neighbours.
-  // All others keep the error of four bits.
-  void multiply_top(const float* x, ThreadPool& pool, Scratch& scratch, float* out) const;
+  // The same, but only rows near a token's largest logit get all bits: those that the upper plane,
+  // give or take kSafeDeviations of its own error, puts within kLikely of the largest (of a part
+  // kMostLikelyPanels of the panels at most, beyond those that may hold the largest), and their
+  // neighbours. All others keep the error of four bits. A token's logits do not depend on the
+  // others.
+  void multiply_top(const float* x, int64_t tokens, ThreadPool& pool, Scratch& scratch,
+                    float* out) const;
 
  private:
   static constexpr float kSafeDeviations = 12;
-  static constexpr int64_t kMostLikelyPanels = 8;  // a part of all of them
-  static constexpr float kLikely = 4;              // e^-4: 2 % of the best token's probability
+  static constexpr int64_t kMostLikelyPanels = 16;  // one in so many
+  static constexpr float kLikely = 4;               // e^-4: 2 % of the best token's probability
+  static constexpr int64_t kTokensAtOnce = 16;
+
+  // A bit for each token of a call.
+  using TokenSet = uint32_t;
+  static_assert(kTokensAtOnce <= 32);
+
+  // What is left to know of one token once the upper plane has been multiplied.
+  struct Unsure {
+    float middle;  // of what the lower plane adds to a logit, in units of the row's scale
+    float reach;   // and how far from that it may be
+    float least;   // panels that may reach this get all bits
+  };
 
   // Rounds the rows of panels [first, first + count) and lays them into both planes.
   void fill(const LinearWeights& head, int64_t first, int64_t count, std::span<uint8_t> upper,
             std::span<uint8_t> lower);
   void prepare(const float* x, int64_t tokens, ThreadPool& pool, Scratch& scratch) const;
-  // sums[t * panel_rows + row] += the products of one plane's panel with all pairs.
-  void add_panel(const PackedMatrix& plane, int64_t panel, const TokenTiles& tiles,
+  // sums[t * panel_rows + row] += the products of one plane's panel with the inputs of tokens, of
+  // all in `wanted` at least.
+  void add_panel(const PackedMatrix& plane, int64_t panel, const TokenTiles& tiles, TokenSet wanted,
                  float* sums) const;
+  Unsure unsure_about(const float* x) const;
+  // The upper plane's part of logits [tokens, rows], and what scratch says of each panel.
+  void look(std::span<const Unsure> unsure, ThreadPool& pool, Scratch& scratch, float* out) const;
+  float least_reach(int64_t token, Scratch& scratch) const;
+  // All bits for what may be likely, and for the others the middle of what the lower plane adds.
+  void finish(std::span<const Unsure> unsure, ThreadPool& pool, Scratch& scratch, float* out) const;
   const TokenTiles& lower_tiles(const Scratch& scratch) const;
-  int64_t rows_of(int64_t panel) const;
+  int64_t rows_of(int64_t panel) const {
+    return std::min<int64_t>(kernels_.panel_rows, rows_ - panel * kernels_.panel_rows);
+  }
 
   const KernelTable& kernels_;
   HeadPrecision precision_;

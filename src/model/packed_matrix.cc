@@ -94,7 +94,7 @@ PackedMatrix::PackedMatrix(const LinearWeights& weights, const KernelTable& kern
     pack_panels(arrangement_.source, rows, panel_rows_, begin, end - begin, to);
   };
   pool.parallel_for(shape_.panels, 1, std::ref(pack));
-  arrange_scales(weights, kernels.panel_rows);
+  arrange_scales(weights);
 }
 
 PackedMatrix::PackedMatrix(const PanelSource& source, int64_t rows, int64_t cols,
@@ -109,17 +109,17 @@ PackedMatrix::PackedMatrix(const PanelSource& source, int64_t rows, int64_t cols
       scope_(packing::ScaleScope::kRow),
       scales_(std::move(row_scales)) {}
 
-void PackedMatrix::arrange_scales(const LinearWeights& weights, int64_t panel_rows) {
+void PackedMatrix::arrange_scales(const LinearWeights& weights) {
   if (scope_ == packing::ScaleScope::kTensor) {
     scales_.assign(1, weights.scales.front());
     return;
   }
   // Kernels load whole panels; what lies behind the last row is never stored.
-  scales_.assign(static_cast<size_t>(shape_.panels * arrangement_.groups * panel_rows), 0.0f);
+  scales_.assign(static_cast<size_t>(shape_.panels * arrangement_.groups * panel_rows_), 0.0f);
   for (int64_t row = 0; row < rows_; ++row) {
-    const int64_t panel = row / panel_rows;
+    const int64_t panel = row / panel_rows_;
     for (int64_t group = 0; group < arrangement_.groups; ++group) {
-      const int64_t to = (panel * arrangement_.groups + group) * panel_rows + row % panel_rows;
+      const int64_t to = (panel * arrangement_.groups + group) * panel_rows_ + row % panel_rows_;
       scales_[static_cast<size_t>(to)] =
           weights.scales[static_cast<size_t>(row * arrangement_.groups + group)];
     }

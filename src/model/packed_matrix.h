@@ -53,7 +53,7 @@ class PackedMatrix {
                 int tokens, float* out, int64_t out_stride) const;
 
  private:
-  void arrange_scales(const LinearWeights& weights, int64_t panel_rows);
+  void arrange_scales(const LinearWeights& weights);
 
   int64_t rows_;
   int64_t cols_;

@@ -55,12 +55,15 @@ PackedModel::PackedModel(const Model& model, const KernelTable& kernels, ThreadP
     model.source().release(*part.spec);
   }
   if (head == HeadPrecision::kStored) return;
-  head_.emplace(model.weights().head, head, kernels, pool);
   // Of a tied head, rows are still looked up as embeddings; the pages of others stay away.
-  for (const TensorSpec& spec : specs) {
-    const bool is_head = spec.gguf_name == "output.weight" || spec.gguf_name == "token_embd.weight";
-    if (is_head) model.source().release(spec);
-  }
+  const auto forget = [&] {
+    for (const TensorSpec& spec : specs) {
+      const bool is_head =
+          spec.gguf_name == "output.weight" || spec.gguf_name == "token_embd.weight";
+      if (is_head) model.source().release(spec);
+    }
+  };
+  head_.emplace(model.weights().head, head, kernels, pool, forget);
 }
 
 const PackedMatrix* PackedModel::find(const LinearWeights& weights) const {

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
+#include <memory>
 #include <string>
 
 #include "core/error.h"
@@ -116,6 +118,36 @@ TEST_P(ForwardVariants, SequencesOfABatchAreTheSameAsAlone) {
     for (size_t t = 0; t < more[3]; ++t) expect_row(3 + t, 3, prompts[3] + t);
     expect_row(3 + more[3], 4, tokens[4].size() - 1);
   }
+}
+
+// With a head in planes, steps that want all their logits and steps that want one share a pass.
+TEST_P(ForwardVariants, APackedHeadServesMixedSteps) {
+  const Model model = Model::load(directory_ / "model");
+  ThreadPool pool(2);
+  const auto packed =
+      std::make_shared<const PackedModel>(model, select_kernels(""), pool, HeadPrecision::kInt8);
+  const size_t vocabulary = static_cast<size_t>(config_.vocab_size);
+  constexpr std::array<LogitsFor, 5> kWhich = {LogitsFor::kLast, LogitsFor::kLast, LogitsFor::kAll,
+                                               LogitsFor::kNone, LogitsFor::kLast};
+  std::vector<std::vector<int32_t>> tokens;
+  std::vector<float> expected;
+  for (size_t i = 0; i < kWhich.size(); ++i) {
+    tokens.push_back(random_tokens(config_, 3 + static_cast<int64_t>(i), 40 + i));
+    Forward forward(packed, pool);
+    KvCache cache(config_, 16);
+    const SequenceStep step{tokens[i], &cache, kWhich[i]};
+    std::vector<float> logits(static_cast<size_t>(Forward::logit_rows({&step, 1})) * vocabulary);
+    forward.run_batch({&step, 1}, logits);
+    expected.insert(expected.end(), logits.begin(), logits.end());
+  }
+  Forward forward(packed, pool);
+  std::vector<KvCache> caches;
+  for (size_t i = 0; i < kWhich.size(); ++i) caches.emplace_back(config_, 16);
+  std::vector<SequenceStep> steps;
+  for (size_t i = 0; i < kWhich.size(); ++i) steps.push_back({tokens[i], &caches[i], kWhich[i]});
+  std::vector<float> logits(expected.size());
+  forward.run_batch(steps, logits);
+  EXPECT_EQ(logits, expected);
 }
 
 TEST_P(ForwardVariants, NarrowCachesStayCloseAndDoNotDependOnCuts) {

@@ -85,7 +85,7 @@ TEST(PackedHead, EqualsTheRoundedWeightsOnEveryIsa) {
         std::vector<float> first;
         on_every_isa([&](const KernelTable& table) {
           ThreadPool pool(2);
-          const PackedHead packed(head.weights, precision, table, pool);
+          const PackedHead packed(head.weights, precision, table, pool, [] {});
           PackedHead::Scratch scratch;
           std::vector<float> out(expected.size());
           packed.multiply(x.data(), tokens, pool, scratch, out.data());
@@ -108,7 +108,7 @@ TEST(PackedHead, TheTopHasAllBits) {
   for (const auto precision : {HeadPrecision::kInt8, HeadPrecision::kInt6}) {
     const Head head(3000, 256);
     ThreadPool pool(2);
-    const PackedHead packed(head.weights, precision, select_kernels(""), pool);
+    const PackedHead packed(head.weights, precision, select_kernels(""), pool, [] {});
     PackedHead::Scratch scratch;
     for (uint64_t seed = 0; seed < 5; ++seed) {
       Rng rng(seed);
@@ -121,7 +121,7 @@ TEST(PackedHead, TheTopHasAllBits) {
       std::vector<float> all(3000);
       std::vector<float> top(3000);
       packed.multiply(x.data(), 1, pool, scratch, all.data());
-      packed.multiply_top(x.data(), pool, scratch, top.data());
+      packed.multiply_top(x.data(), 1, pool, scratch, top.data());
       std::vector<int> order(3000);
       std::iota(order.begin(), order.end(), 0);
       std::sort(order.begin(), order.end(), [&](int a, int b) {
@@ -144,15 +144,36 @@ TEST(PackedHead, TheTopHasAllBits) {
   }
 }
 
+TEST(PackedHead, TokensOfABatchComeOutAsAlone) {
+  constexpr int64_t kTokens = 21;  // more than one round, no multiple of a tile
+  for (const auto precision : {HeadPrecision::kInt8, HeadPrecision::kInt6, HeadPrecision::kInt4}) {
+    const Head head(1001, 96);
+    const std::vector<float> x = random_input(kTokens, 96);
+    on_every_isa([&](const KernelTable& table) {
+      ThreadPool pool(2);
+      const PackedHead packed(head.weights, precision, table, pool, [] {});
+      PackedHead::Scratch scratch;
+      std::vector<float> batch(kTokens * 1001);
+      packed.multiply_top(x.data(), kTokens, pool, scratch, batch.data());
+      std::vector<float> alone(1001);
+      for (int64_t t = 0; t < kTokens; ++t) {
+        packed.multiply_top(x.data() + t * 96, 1, pool, scratch, alone.data());
+        EXPECT_EQ(std::memcmp(alone.data(), batch.data() + t * 1001, 1001 * sizeof(float)), 0)
+            << to_string(precision) << ", token " << t;
+      }
+    });
+  }
+}
+
 TEST(PackedHead, AFaultInTheInputShows) {
   const Head head(64, 40);
   ThreadPool pool(1);
-  const PackedHead packed(head.weights, HeadPrecision::kInt8, select_kernels(""), pool);
+  const PackedHead packed(head.weights, HeadPrecision::kInt8, select_kernels(""), pool, [] {});
   PackedHead::Scratch scratch;
   std::vector<float> x(40, 1.0f);
   x[7] = NAN;
   std::vector<float> out(64, 0.0f);
-  packed.multiply_top(x.data(), pool, scratch, out.data());
+  packed.multiply_top(x.data(), 1, pool, scratch, out.data());
   EXPECT_TRUE(std::all_of(out.begin(), out.end(), [](float v) { return std::isnan(v); }));
   packed.multiply(x.data(), 1, pool, scratch, out.data());
   EXPECT_TRUE(std::all_of(out.begin(), out.end(), [](float v) { return std::isnan(v); }));
