@@ -102,13 +102,6 @@ constexpr std::array<uint8_t, 256> make_tq1_bytes() {
 }
 constexpr std::array<uint8_t, 256> kTq1Bytes = make_tq1_bytes();
 
-// Whether places stand for columns that the block does not have: the fifth codes of tq1_0's tail.
-bool has_idle_places(const PanelSource& source, const PanelSource::Unit& unit) {
-  const int fields = fields_of(source.format);
-  return unit.column + (fields - 1) * unit.field_step + 3 * source.byte_step >=
-         source.block_columns;
-}
-
 // Bytes that a stored row keeps a group of `columns` in.
 int64_t group_bytes(const PanelSource& source, int64_t columns) {
   // Only where the codes of a byte are neighbours can a group end inside a block.
@@ -136,27 +129,82 @@ void pack_row(const PanelSource& source, const uint8_t* row, const PanelRows& ro
   }
 }
 
-// The 4 * fields activations of one unit, `tile` words apart. `group`: those of the whole group.
-void arrange_unit(const PanelSource& source, const PanelSource::Unit& unit,
-                  std::span<const int8_t> group, int64_t block, int tile, int8_t* out) {
-  const int fields = fields_of(source.format);
-  const int64_t step = source.byte_step;
-  const bool whole = block + source.block_columns <= std::ssize(group);
-  if (whole && !has_idle_places(source, unit)) {
-    const int8_t* from = group.data() + block + unit.column;
-    for (int field = 0; field < fields;
-         ++field, from += unit.field_step, out += kUnitBytes * tile) {
-      const std::array<int8_t, 4> four = {from[0], from[step], from[2 * step], from[3 * step]};
-      std::memcpy(out, four.data(), four.size());
-    }
-    return;
+// Four activations kStep columns apart, as one word.
+template <int kStep>
+uint32_t four_of(const int8_t* from) {
+  if constexpr (kStep == 1) {
+    uint32_t word;
+    std::memcpy(&word, from, sizeof(word));
+    return word;
   }
+  const auto byte = [&](int i) { return uint32_t{static_cast<uint8_t>(from[i * kStep])}; };
+  return byte(0) | byte(1) << 8 | byte(2) << 16 | byte(3) << 24;
+}
+
+// One unit some of whose columns are not there.
+void arrange_ragged(const PanelSource& source, const PanelSource::Unit& unit,
+                    std::span<const int8_t> block, int tile, int8_t* out) {
+  const int fields = fields_of(source.format);
   for (int field = 0; field < fields; ++field, out += kUnitBytes * tile) {
     for (int64_t byte = 0; byte < kUnitBytes; ++byte) {
-      const int64_t column = unit.column + field * unit.field_step + byte * step;
-      const bool is_there = column < source.block_columns && block + column < std::ssize(group);
-      out[byte] = is_there ? group[static_cast<size_t>(block + column)] : int8_t{0};
+      const int64_t column = unit.column + field * unit.field_step + byte * source.byte_step;
+      out[byte] = column < std::ssize(block) ? block[static_cast<size_t>(column)] : int8_t{0};
     }
+  }
+}
+
+// Whether places stand for columns that the block does not have: the fifth codes of tq1_0's tail.
+bool has_idle_places(const PanelSource& source, const PanelSource::Unit& unit) {
+  const int fields = fields_of(source.format);
+  return unit.column + (fields - 1) * unit.field_step + 3 * source.byte_step >=
+         source.block_columns;
+}
+
+// A group of one token; words are `tile` apart. Steps are known to the compiler, since this is the
+// part of a product that every token pays alone.
+template <int kStep, int kFields>
+void arrange_steps(const PanelSource& source, std::span<const int8_t> group, int tile,
+                   int8_t* out) {
+  const int64_t columns = std::ssize(group);
+  const int64_t width = source.block_columns;
+  const int64_t unit_bytes = kUnitBytes * kFields * tile;
+  for (int64_t begin = 0; begin < columns; begin += width) {
+    const bool is_whole = begin + width <= columns;
+    for (int i = 0; i < source.block_units; ++i, out += unit_bytes) {
+      const PanelSource::Unit& unit = source.units[static_cast<size_t>(i)];
+      if (!is_whole || has_idle_places(source, unit)) {
+        const auto left = static_cast<size_t>(std::min(width, columns - begin));
+        arrange_ragged(source, unit, group.subspan(static_cast<size_t>(begin), left), tile, out);
+        continue;
+      }
+      const int8_t* from = group.data() + begin + unit.column;
+      for (int field = 0; field < kFields; ++field, from += unit.field_step) {
+        const uint32_t word = four_of<kStep>(from);
+        std::memcpy(out + field * kUnitBytes * tile, &word, sizeof(word));
+      }
+    }
+  }
+}
+
+// Codes of a byte are neighbours, or those of neighbouring bytes are.
+template <int kFields>
+void arrange_group(const PanelSource& source, std::span<const int8_t> group, int tile,
+                   int8_t* out) {
+  if (source.byte_step == 1) return arrange_steps<1, kFields>(source, group, tile, out);
+  arrange_steps<kFields, kFields>(source, group, tile, out);
+}
+
+void arrange_group(const PanelSource& source, std::span<const int8_t> group, int tile,
+                   int8_t* out) {
+  switch (source.format) {
+    case PanelFormat::kBit1:
+      return arrange_group<8>(source, group, tile, out);
+    case PanelFormat::kBit2:
+      return arrange_group<4>(source, group, tile, out);
+    case PanelFormat::kTrit5:
+      return arrange_group<5>(source, group, tile, out);
+    case PanelFormat::kBit4:
+      return arrange_group<2>(source, group, tile, out);
   }
 }
 
@@ -235,12 +283,7 @@ void arrange_tile(const PanelSource& source, const int8_t* q, int64_t tokens, in
     for (int64_t t = 0; t < tokens; ++t) {
       const std::span part(q + t * cols + column, static_cast<size_t>(columns));
       for (const int8_t value : part) sums[t] += value;
-      int8_t* to = out + t * kUnitBytes;
-      for (int64_t block = 0; block < columns; block += source.block_columns) {
-        for (int i = 0; i < source.block_units; ++i, to += unit_bytes) {
-          arrange_unit(source, source.units[static_cast<size_t>(i)], part, block, tile, to);
-        }
-      }
+      arrange_group(source, part, tile, out + t * kUnitBytes);
     }
     out += bytes;
   }

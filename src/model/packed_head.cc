@@ -188,41 +188,51 @@ void PackedHead::fill(const LinearWeights& head, int64_t first, int64_t count,
 }
 
 void PackedHead::prepare(const float* x, int64_t tokens, ThreadPool& pool, Scratch& scratch) const {
-  scratch.q.resize(static_cast<size_t>(2 * tokens * cols_));
+  const int64_t size = tokens * cols_;
+  scratch.q.resize(static_cast<size_t>(2 * size));
   scratch.scales.resize(static_cast<size_t>(2 * tokens));
+  int8_t* q = scratch.q.data();
+  float* scales = scratch.scales.data();
   for (int64_t t = 0; t < tokens; ++t) {
-    int8_t* upper = scratch.q.data() + 2 * t * cols_;
-    const float scale = split(x + t * cols_, cols_, upper, upper + cols_);
-    scratch.scales[static_cast<size_t>(2 * t)] = scale / 256;
-    scratch.scales[static_cast<size_t>(2 * t + 1)] = scale;
+    const float scale = split(x + t * cols_, cols_, q + t * cols_, q + size + t * cols_);
+    scales[t] = scale / 256;
+    scales[tokens + t] = scale;
   }
-  scratch.upper.arrange(upper_.arrangement(), scratch.q.data(), scratch.scales.data(), 2 * tokens,
-                        kernels_, pool);
-  if (!lower_ || lower_->arrangement() == upper_.arrangement()) return;
-  scratch.lower.arrange(lower_->arrangement(), scratch.q.data(), scratch.scales.data(), 2 * tokens,
-                        kernels_, pool);
+  const auto arrange = [&](const PackedMatrix& plane, Parts& parts) {
+    parts.high.arrange(plane.arrangement(), q, scales, tokens, kernels_, pool);
+    parts.low.arrange(plane.arrangement(), q + size, scales + tokens, tokens, kernels_, pool);
+  };
+  arrange(upper_, scratch.upper);
+  if (lower_ && lower_->arrangement() != upper_.arrangement()) arrange(*lower_, scratch.lower);
 }
 
-const TokenTiles& PackedHead::lower_tiles(const Scratch& scratch) const {
+const PackedHead::Parts& PackedHead::lower_parts(const Scratch& scratch) const {
   return lower_->arrangement() == upper_.arrangement() ? scratch.upper : scratch.lower;
 }
 
 void PackedHead::add_panel(const PackedMatrix& plane, int64_t panel, const TokenTiles& tiles,
                            TokenSet wanted, float* sums) const {
-  std::array<float, kMostParts> parts;
+  std::array<float, kMostParts> products;
   const int64_t panel_rows = kernels_.panel_rows;
   for (int64_t tile = 0; tile < tiles.count(); ++tile) {
-    const int64_t first = tiles.first(tile) / 2;
-    const int64_t count = (tiles.first(tile) + tiles.tokens(tile) + 1) / 2 - first;
+    const int64_t first = tiles.first(tile);
+    const int count = tiles.tokens(tile);
     if ((wanted >> first & ((TokenSet{1} << count) - 1)) == 0) continue;
-    plane.multiply(kernels_, panel, 1, tiles.tile(tile), tiles.tokens(tile), parts.data(),
-                   panel_rows);
-    for (int64_t t = 0; t < tiles.tokens(tile); ++t) {
-      float* to = sums + (tiles.first(tile) + t) / 2 * panel_rows;
-      const float* from = parts.data() + t * panel_rows;
+    plane.multiply(kernels_, panel, 1, tiles.tile(tile), count, products.data(), panel_rows);
+    for (int64_t t = 0; t < count; ++t) {
+      float* to = sums + (first + t) * panel_rows;
+      const float* from = products.data() + t * panel_rows;
       for (int64_t i = 0; i < rows_of(panel); ++i) to[i] += from[i];
     }
   }
+}
+
+void PackedHead::add_rest(int64_t panel, TokenSet wanted, const Scratch& scratch,
+                          float* sums) const {
+  add_panel(upper_, panel, scratch.upper.low, wanted, sums);
+  if (!lower_) return;
+  add_panel(*lower_, panel, lower_parts(scratch).high, wanted, sums);
+  add_panel(*lower_, panel, lower_parts(scratch).low, wanted, sums);
 }
 
 void PackedHead::multiply(const float* x, int64_t tokens, ThreadPool& pool, Scratch& scratch,
@@ -235,8 +245,8 @@ void PackedHead::multiply(const float* x, int64_t tokens, ThreadPool& pool, Scra
       for (int64_t panel = begin; panel < end; ++panel) {
         std::array<float, kTokensAtOnce * kMaxPanelRows> sums;
         std::fill_n(sums.begin(), count * panel_rows, 0.0f);
-        add_panel(upper_, panel, scratch.upper, ~TokenSet{0}, sums.data());
-        if (lower_) add_panel(*lower_, panel, lower_tiles(scratch), ~TokenSet{0}, sums.data());
+        add_panel(upper_, panel, scratch.upper.high, ~TokenSet{0}, sums.data());
+        add_rest(panel, ~TokenSet{0}, scratch, sums.data());
         for (int64_t t = 0; t < count; ++t) {
           std::copy_n(sums.data() + t * panel_rows, rows_of(panel),
                       out + (first + t) * rows_ + panel * panel_rows);
@@ -272,7 +282,8 @@ PackedHead::Unsure PackedHead::unsure_about(const float* x) const {
     sum += static_cast<double>(x[c]);
     square += static_cast<double>(x[c]) * static_cast<double>(x[c]);
   }
-  // The digits of the lower plane are about uniform over their range, whose middle is -1/2.
+  // The digits of the lower plane are about uniform over their range, whose middle is -1/2. The low
+  // parts, a 256th of the inputs' range, hide in the many deviations.
   const int range = 1 << lower_bits(precision_);
   return {.middle = static_cast<float>(-0.5 * sum),
           .reach = kSafeDeviations * static_cast<float>(std::sqrt(square * range * range / 12)),
@@ -289,7 +300,7 @@ void PackedHead::look(std::span<const Unsure> unsure, ThreadPool& pool, Scratch&
     for (int64_t panel = begin; panel < end; ++panel) {
       std::array<float, kTokensAtOnce * kMaxPanelRows> sums;
       std::fill_n(sums.begin(), std::ssize(unsure) * panel_rows, 0.0f);
-      add_panel(upper_, panel, scratch.upper, ~TokenSet{0}, sums.data());
+      add_panel(upper_, panel, scratch.upper.high, ~TokenSet{0}, sums.data());
       const float* scales = row_scales_.data() + panel * panel_rows;
       for (int64_t t = 0; t < std::ssize(unsure); ++t) {
         const auto [middle, reach, least] = unsure[static_cast<size_t>(t)];
@@ -342,7 +353,7 @@ void PackedHead::finish(std::span<const Unsure> unsure, ThreadPool& pool, Scratc
         for (int64_t t = 0; t < std::ssize(unsure); ++t) {
           std::copy_n(out + t * rows_ + panel * panel_rows, rows, sums.data() + t * panel_rows);
         }
-        add_panel(*lower_, panel, lower_tiles(scratch), wanted, sums.data());
+        add_rest(panel, wanted, scratch, sums.data());
       }
       for (int64_t t = 0; t < std::ssize(unsure); ++t) {
         float* logits = out + t * rows_ + panel * panel_rows;

@@ -32,8 +32,8 @@ HeadPrecision fast_head_precision(const LinearWeights& head);
 
 // An output head of 4, 6 or 8 bits, in two planes: the upper four bits of every weight, which give
 // each logit to a few percent, and the rest, which is read only for rows that can matter. Inputs
-// are rounded to 16 bits, as two int8 parts that are multiplied side by side, so that the rounding
-// of the weights is the only one that shows.
+// are rounded to 16 bits, as two int8 parts with a product each, so that the rounding of the
+// weights is the only one that shows.
 class PackedHead {
  public:
   // precision: not kStored. Rows are decoded, so `head` may have any stored type. Throws
@@ -47,12 +47,18 @@ class PackedHead {
   // Those of the upper plane, which every token reads.
   uint64_t upper_bytes() const { return upper_.bytes(); }
 
+  // The inputs' high bytes, and their low ones.
+  struct Parts {
+    TokenTiles high;
+    TokenTiles low;
+  };
+
   // What multiplying keeps from call to call.
   struct Scratch {
-    std::vector<int8_t> q;      // [2 tokens, cols]
-    std::vector<float> scales;  // [2 tokens]
-    TokenTiles upper;
-    TokenTiles lower;
+    std::vector<int8_t> q;      // [2 parts, tokens, cols]
+    std::vector<float> scales;  // [2 parts, tokens]
+    Parts upper;
+    Parts lower;                // not used where the planes lie in the same order
     std::vector<float> best;    // [tokens, panels], the largest logit by the upper plane
     std::vector<float> reach;   // [tokens, panels], and what it might be
     std::vector<float> ranked;  // [panels]
@@ -79,9 +85,9 @@ class PackedHead {
   using TokenSet = uint32_t;
   static_assert(kTokensAtOnce <= 32);
 
-  // What is left to know of one token once the upper plane has been multiplied.
+  // What is not known of a token's logits once the upper plane has met the high parts.
   struct Unsure {
-    float middle;  // of what the lower plane adds to a logit, in units of the row's scale
+    float middle;  // of what is missing, in units of the row's scale
     float reach;   // and how far from that it may be
     float least;   // panels that may reach this get all bits
   };
@@ -90,17 +96,20 @@ class PackedHead {
   void fill(const LinearWeights& head, int64_t first, int64_t count, std::span<uint8_t> upper,
             std::span<uint8_t> lower);
   void prepare(const float* x, int64_t tokens, ThreadPool& pool, Scratch& scratch) const;
-  // sums[t * panel_rows + row] += the products of one plane's panel with the inputs of tokens, of
-  // all in `wanted` at least.
+  // sums[t * panel_rows + row] += the products of one plane's panel with tokens, with all in
+  // `wanted` at least.
   void add_panel(const PackedMatrix& plane, int64_t panel, const TokenTiles& tiles, TokenSet wanted,
                  float* sums) const;
   Unsure unsure_about(const float* x) const;
-  // The upper plane's part of logits [tokens, rows], and what scratch says of each panel.
+  // The upper plane's products with the high parts, [tokens, rows], and what scratch says of
+  // panels.
   void look(std::span<const Unsure> unsure, ThreadPool& pool, Scratch& scratch, float* out) const;
   float least_reach(int64_t token, Scratch& scratch) const;
-  // All bits for what may be likely, and for the others the middle of what the lower plane adds.
+  // All bits for what may be likely, and for the others the middle of what is missing.
   void finish(std::span<const Unsure> unsure, ThreadPool& pool, Scratch& scratch, float* out) const;
-  const TokenTiles& lower_tiles(const Scratch& scratch) const;
+  // All products that look() leaves out.
+  void add_rest(int64_t panel, TokenSet wanted, const Scratch& scratch, float* sums) const;
+  const Parts& lower_parts(const Scratch& scratch) const;
   int64_t rows_of(int64_t panel) const {
     return std::min<int64_t>(kernels_.panel_rows, rows_ - panel * kernels_.panel_rows);
   }
