@@ -190,6 +190,9 @@ void read_own_features(const JsonFields& fields, ModelConfig& config) {
   }
   try {
     config.linear = parse_linear_kind(fields.string_or("linear", ""));
+    if (config.linear == LinearKind::kOneBit) {
+      fail(ErrorCode::kUnsupported, "OneBit models are read from GGUF files, not from directories");
+    }
     config.norm = parse_norm_placement(fields.string_or("norm", ""));
   } catch (const Error& error) {
     fail(error.code(), "{}: {}", fields.origin(), error.what());

@@ -29,6 +29,7 @@ constexpr Name<Activation> kActivations[] = {
 constexpr Name<LinearKind> kLinearKinds[] = {
     {LinearKind::kDense, "dense"},
     {LinearKind::kB158, "b1.58"},
+    {LinearKind::kOneBit, "onebit"},
 };
 constexpr Name<NormPlacement> kNormPlacements[] = {
     {NormPlacement::kPre, "pre"},           {NormPlacement::kSub, "sub"},

@@ -23,7 +23,16 @@ enum class Activation {
 enum class LinearKind {
   kDense,  // full precision
   kB158,   // BitNet b1.58: absmean ternary weights, per-token absmax int8 activations
+  // OneBit (methods.md 7.1): LayerNorm(((x . g) sign(W)^T) . h), g [cols] a tensor of its own, h
+  // the scales of rows; int8 activations too.
+  kOneBit,
 };
+
+// Whether the linear maps of layers are ternary or binary and meet int8 activations.
+inline bool has_low_bit_maps(LinearKind kind) { return kind != LinearKind::kDense; }
+
+// Of the LayerNorm behind OneBit's maps.
+inline constexpr float kOneBitNormEps = 1e-5f;
 
 // Where RMS norms stand relative to the linear maps (methods.md sections 2.1 and 3).
 enum class NormPlacement {
@@ -81,8 +90,8 @@ struct ModelConfig {
   float rope_theta = 10000.0f;
   Activation hidden_act = Activation::kSilu;
   LinearKind linear = LinearKind::kDense;
-  // Linear maps of layers that are dense in a kB158 model all the same: their HF module names, such
-  // as "model.layers.0.mlp.down_proj", sorted.
+  // Linear maps of layers that are dense in a low-bit model all the same: their HF module names,
+  // such as "model.layers.0.mlp.down_proj", sorted.
   std::vector<std::string> dense_maps;
   NormPlacement norm = NormPlacement::kPre;
   bool tie_word_embeddings = true;
@@ -125,7 +134,7 @@ struct ModelConfig {
   bool operator==(const ModelConfig&) const = default;
 };
 
-// "silu" | "relu2" | "gelu_pytorch_tanh", "dense" | "b1.58", "pre" | "sub" | "inside" |
+// "silu" | "relu2" | "gelu_pytorch_tanh", "dense" | "b1.58" | "onebit", "pre" | "sub" | "inside" |
 // "pre-inside" | "sandwich", "default" | "linear" | "llama3" | "yarn"; parse_* throw kBadInput
 // naming the value and the choices.
 const char* to_string(Activation value);

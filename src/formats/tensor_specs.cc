@@ -67,14 +67,18 @@ class LayerSpecs {
   void linear(const std::string& hf, const std::string& gguf, int64_t rows, int64_t cols,
               bool bias) {
     if (has_input_norms(config_.norm)) norm(hf + ".rms_norm", gguf + ".input_norm", cols);
-    out_.push_back({hf_prefix_ + hf + ".weight", gguf_prefix_ + gguf + ".weight", rows, cols,
-                    is_low_bit(hf_prefix_ + hf)});
+    const bool low_bit = is_low_bit(hf_prefix_ + hf);
+    if (low_bit && config_.linear == LinearKind::kOneBit) {
+      vector(hf + ".input_scale", gguf + ".input_scale", cols, 0.0f);
+    }
+    out_.push_back(
+        {hf_prefix_ + hf + ".weight", gguf_prefix_ + gguf + ".weight", rows, cols, low_bit});
     if (bias) vector(hf + ".bias", gguf + ".bias", rows, 0.0f);
   }
 
   bool is_low_bit(const std::string& module) const {
     const std::vector<std::string>& dense = config_.dense_maps;
-    return config_.linear == LinearKind::kB158 &&
+    return has_low_bit_maps(config_.linear) &&
            !std::binary_search(dense.begin(), dense.end(), module);
   }
 

@@ -43,6 +43,8 @@ struct KernelTable {
 
   // out = x / sqrt(mean(x^2) + eps) * weight, the mean in double; all [n], out may be x.
   void (*rms_norm)(const float* x, const float* weight, int64_t n, float eps, float* out);
+  // out = (x - mean(x)) / sqrt(variance(x) + eps), both in double; all [n], out may be x.
+  void (*layer_norm)(const float* x, int64_t n, float eps, float* out);
   // sum += x, both [n].
   void (*add)(const float* x, int64_t n, float* sum);
   // out = activation(gate) * up, all [n]; out may be either. gelu is the approximation by tanh.

@@ -142,6 +142,17 @@ void refuse_rounding(const WeightSource& source, const std::vector<Part>& parts,
        source.path().string(), plan.packed ? "packed codes" : to_string(plan.linear_type));
 }
 
+// OneBit's vectors and norms have a place in Tercet's GGUF files only, beside codes.
+void refuse_without_vectors(const WeightSource& source, const ConvertPlan& plan) {
+  if (source.config().linear != LinearKind::kOneBit) return;
+  if (!plan.to_hf && is_ternary(plan.linear_type)) return;
+  fail(ErrorCode::kUsage,
+       "'{}' is a OneBit model, whose linear maps have vectors and norms of their own; {} cannot "
+       "hold them: write a GGUF file with --type sign8, trit5 or trit4",
+       source.path().string(),
+       plan.to_hf ? "an HF directory" : fmt::format("--type {}", to_string(plan.linear_type)));
+}
+
 // HF directories hold floats, or packed codes in the linear maps of a b1.58 model.
 void choose_hf_types(const WeightSource& source, const ConvertOptions& options,
                      const std::vector<Part>& parts, ConvertPlan& plan) {
@@ -208,6 +219,7 @@ ConvertPlan plan_conversion(const WeightSource& source, const ConvertOptions& op
     plan.rest_type = choose_rest_type(options, plan.linear_type);
   }
   refuse_rounding(source, parts, plan);
+  refuse_without_vectors(source, plan);
 
   // Multiplied out, the weights no longer call for int8 activations.
   if (!plan.packed && !is_ternary(plan.linear_type)) {

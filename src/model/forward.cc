@@ -37,7 +37,7 @@ Forward::Forward(std::shared_ptr<const PackedModel> packed, ThreadPool& pool, in
       pool_(pool),
       chunk_(chunk),
       attention_(config_, kernels_, pool) {
-  prepared_.resize(has_input_norms(config_.norm) ? kMaxSharedInputs : 1);
+  prepared_.resize(has_own_inputs() ? kMaxSharedInputs : 1);
   add_rotation(scaled_frequencies(config_, model_.weights().rope_factors));
   if (config_.rope_local_theta != 0.0f) {
     add_rotation(plain_frequencies(config_.rotary_dimensions(), config_.rope_local_theta));
@@ -63,7 +63,7 @@ void Forward::make_room(int64_t rows) {
   const Widths w = widths();
   const auto size = [&](int64_t width) { return static_cast<size_t>(rows * width); };
   for (Prepared& slot : prepared_) {
-    if (has_input_norms(config_.norm)) slot.normed.resize(size(w.widest));
+    if (has_own_inputs()) slot.own.resize(size(w.widest));
     slot.quantized.resize(size(w.widest));
     slot.scales.resize(size(1));
   }
@@ -85,8 +85,8 @@ uint64_t Forward::scratch_bytes() const {
   const Widths w = widths();
   int64_t floats = 2 * (w.hidden + w.attention + w.key_value + w.intermediate);
   for (const Rotation& rotation : rotations_) floats += 2 * rotation.rope.pairs();
-  const int64_t normed = has_input_norms(config_.norm) ? w.widest : 0;
-  const int64_t slot = (normed + 1) * int64_t{sizeof(float)} + 2 * w.widest;  // and for run_linear
+  const int64_t own = has_own_inputs() ? w.widest : 0;
+  const int64_t slot = (own + 1) * int64_t{sizeof(float)} + 2 * w.widest;  // and for run_linear
   const int64_t row = floats * int64_t{sizeof(float)} + slot * std::ssize(prepared_);
   return static_cast<uint64_t>(row * chunk_) + attention_.scratch_bytes();
 }
@@ -329,20 +329,36 @@ void Forward::project(std::initializer_list<Projection> projections, const float
   size_t count = 0;
   for (const Projection& projection : projections) {
     const LinearWeights& weights = *projection.weights;
-    // Maps without a norm of their own read the same input: what the first prepared serves all.
+    // Maps without an input of their own read the same: what the first prepared serves all.
     const LinearInput input =
-        count > 0 && weights.input_norm.empty()
+        count > 0 && !weights.has_own_input()
             ? jobs[0].input
-            : prepare(prepared_[weights.input_norm.empty() ? 0 : count], weights, x, tokens);
+            : prepare(prepared_[weights.has_own_input() ? count : 0], weights, x, tokens);
     jobs[count++] = {&weights, packed_->find(weights), input, projection.out};
   }
   run_linear(std::span(jobs).first(count), tokens, kernels_, pool_, linear_scratch_);
+  for (const LinearJob& job : std::span(jobs).first(count)) {
+    if (job.weights->input_scale.empty()) continue;
+    const int64_t width = job.weights->rows;
+    for_tokens(tokens, [&](int64_t t) {
+      kernels_.layer_norm(job.out + t * width, width, kOneBitNormEps, job.out + t * width);
+    });
+  }
 }
 
 LinearInput Forward::prepare(Prepared& slot, const LinearWeights& weights, const float* x,
                              int64_t tokens) {
   const int64_t width = weights.cols;
-  const float* input = normed(x, weights.input_norm, tokens, slot.normed.data());
+  const float* input = normed(x, weights.input_norm, tokens, slot.own.data());
+  if (!weights.input_scale.empty()) {
+    for_tokens(tokens, [&](int64_t t) {
+      for (int64_t i = 0; i < width; ++i) {
+        slot.own[static_cast<size_t>(t * width + i)] =
+            input[t * width + i] * weights.input_scale[static_cast<size_t>(i)];
+      }
+    });
+    input = slot.own.data();
+  }
   if (!weights.int8_activations) return {input, nullptr, nullptr};
   for_tokens(tokens, [&](int64_t t) {
     slot.scales[static_cast<size_t>(t)] =

@@ -63,7 +63,7 @@ class Forward {
  private:
   // The input of a linear map, normed and quantized as that map needs it.
   struct Prepared {
-    std::vector<float> normed;      // [rows, widest input]
+    std::vector<float> own;         // [rows, widest input], where maps change their input
     std::vector<int8_t> quantized;  // [rows, widest input]
     std::vector<float> scales;      // [rows]
   };
@@ -95,6 +95,9 @@ class Forward {
     std::vector<bool> all_bits;  // [logits_rows]: of a step that wants the logits of all tokens
   };
 
+  bool has_own_inputs() const {
+    return has_input_norms(config_.norm) || config_.linear == LinearKind::kOneBit;
+  }
   void check(std::span<const SequenceStep> steps, std::span<const float> logits) const;
   void check_step(const SequenceStep& step) const;
   void run_pass(float* logits);

@@ -26,7 +26,7 @@ uint64_t bytes_in_memory(const ModelWeights& weights, bool tied) {
   for (const LayerWeights& layer : weights.layers) {
     for (const LinearWeights* w :
          {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {
-      total += w->stored_bytes + (w->input_norm.size() + w->bias.size()) * sizeof(float);
+      total += w->stored_bytes + w->vector_bytes();
     }
     for (const auto* norm :
          {&layer.attention_norm, &layer.q_norm, &layer.k_norm, &layer.attention_sub_norm,

@@ -114,7 +114,7 @@ void MemorySource::hold(const Stored& stored) {
   const PlannedTensor& tensor = *stored.tensor;
   TensorSpec spec = tensor.spec;
   // What was multiplied out is no longer a map of few bits.
-  spec.low_bit = spec.low_bit && config().linear == LinearKind::kB158;
+  spec.low_bit = spec.low_bit && has_low_bit_maps(config().linear);
   Held& held = tensors_[spec.gguf_name];
   held.bytes = file_->bytes().subspan(stored.offset, stored.bytes);
   const std::string origin = path().string();

@@ -14,10 +14,11 @@ Model::Model(std::unique_ptr<WeightSource> source) : source_(std::move(source)) 
     if (slot.vector != nullptr) {
       *slot.vector = source_->vector(spec);
     } else {
-      // An input norm, listed before its matrix, is there already.
-      std::vector<float> input_norm = std::move(slot.matrix->input_norm);
-      *slot.matrix = source_->matrix(spec, storage_);
-      slot.matrix->input_norm = std::move(input_norm);
+      // What stands at the input, listed before its matrix, is there already.
+      LinearWeights matrix = source_->matrix(spec, storage_);
+      matrix.input_norm = std::move(slot.matrix->input_norm);
+      matrix.input_scale = std::move(slot.matrix->input_scale);
+      *slot.matrix = std::move(matrix);
     }
   }
   for (const float factor : weights_.rope_factors) {

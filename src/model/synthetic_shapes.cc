@@ -47,7 +47,13 @@ ModelConfig bitnet(const Size& size, Activation activation) {
   return config;
 }
 
-std::array<SyntheticShape, 9> make_shapes() {
+ModelConfig onebit(const Size& size) {
+  ModelConfig config = llama(size, false);
+  config.linear = LinearKind::kOneBit;
+  return config;
+}
+
+std::array<SyntheticShape, 11> make_shapes() {
   return {{
       {"700m", "BitNet b1.58 700M", bitnet(k700M, Activation::kSilu)},
       {"700m-llama", "BitNet b1.58 700M with LLaMA's blocks", llama(k700M, true)},
@@ -56,7 +62,9 @@ std::array<SyntheticShape, 9> make_shapes() {
       {"2b4t", "BitNet b1.58 2B4T", bitnet(k2B4T, Activation::kRelu2)},
       {"2b4t-llama", "BitNet b1.58 2B4T with LLaMA's blocks", llama(k2B4T, true)},
       {"7b", "LLaMA 7B", llama(k7B, false)},
+      {"7b-onebit", "LLaMA 7B by OneBit", onebit(k7B)},
       {"13b", "LLaMA 13B", llama(k13B, false)},
+      {"13b-onebit", "LLaMA 13B by OneBit", onebit(k13B)},
       {"70b", "LLaMA 2 70B", llama(k70B, false), 1},
   }};
 }
@@ -64,7 +72,7 @@ std::array<SyntheticShape, 9> make_shapes() {
 }  // namespace
 
 std::span<const SyntheticShape> synthetic_shapes() {
-  static const std::array<SyntheticShape, 9> shapes = make_shapes();
+  static const std::array<SyntheticShape, 11> shapes = make_shapes();
   return shapes;
 }
 

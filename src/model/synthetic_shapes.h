@@ -20,7 +20,7 @@ struct SyntheticShape {
 };
 
 // BitNet b1.58 700M, 3B and 2B4T, LLaMA 7B, 13B and 70B; those of BitNet also with LLaMA's blocks
-// (pre-norms and SiLU), which more programs run. All b1.58: ternary weights, int8 activations.
+// (pre-norms and SiLU), which more programs run. b1.58 but for those named onebit.
 std::span<const SyntheticShape> synthetic_shapes();
 
 // Throws kUsage naming the choices.

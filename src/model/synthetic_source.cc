@@ -72,6 +72,8 @@ float scale_for(int64_t cols, bool binary) {
       f32_to_f16(static_cast<float>(1.0 / std::sqrt(static_cast<double>(cols) * variance))));
 }
 
+float around_one(Rng& rng) { return static_cast<float>(0.5 + rng.uniform()); }
+
 TokenizerSpec byte_tokenizer(int64_t vocab_size) {
   TokenizerSpec spec;
   spec.origin = "synthetic tokenizer";
@@ -99,7 +101,8 @@ SyntheticSource::SyntheticSource(const SyntheticShape& shape, const SyntheticOpt
     : WeightSource(fmt::format("synthetic {}", shape.name), shape.config, RopeOrder::kHalfSplit,
                    "synthetic"),
       description_(shape.description),
-      options_(options) {
+      options_(options),
+      binary_(options.binary || shape.config.linear == LinearKind::kOneBit) {
   for (const TensorSpec& spec : tensor_specs(config())) {
     if (spec.cols % kCodesPerByte == 0) continue;
     fail(ErrorCode::kInternal, "the shape {} has rows of {}", shape.name, spec.cols);
@@ -123,9 +126,15 @@ LinearWeights SyntheticSource::matrix(const TensorSpec& spec, WeightStorage& sto
       storage.bytes.emplace_back(static_cast<size_t>(out.rows * out.row_stride));
   Rng rng = rng_of(spec.gguf_name, options_.seed);
   if (spec.low_bit) {
-    fill_codes(rng, code_bytes(options_.binary), bytes);
-    storage.floats.push_back({scale_for(spec.cols, options_.binary)});
-    out.scales = storage.floats.back();
+    fill_codes(rng, code_bytes(binary_), bytes);
+    const float scale = scale_for(spec.cols, binary_);
+    std::vector<float>& scales = storage.floats.emplace_back(1, scale);
+    out.scope = matrix_form(spec).reach.scope;
+    if (out.scope == packing::ScaleScope::kRow) {
+      scales.resize(static_cast<size_t>(spec.rows));
+      for (float& of_row : scales) of_row = scale * around_one(rng);
+    }
+    out.scales = scales;
     out.int8_activations = true;
   } else {
     fill_f16(rng, bytes);
@@ -135,7 +144,11 @@ LinearWeights SyntheticSource::matrix(const TensorSpec& spec, WeightStorage& sto
 }
 
 std::vector<float> SyntheticSource::vector(const TensorSpec& spec) const {
-  return std::vector<float>(static_cast<size_t>(spec.cols), 1.0f);
+  std::vector<float> out(static_cast<size_t>(spec.cols), 1.0f);
+  if (!spec.gguf_name.ends_with(".input_scale")) return out;
+  Rng rng = rng_of(spec.gguf_name, options_.seed);
+  for (float& value : out) value = around_one(rng);
+  return out;
 }
 
 uint64_t SyntheticSource::stored_bytes(const TensorSpec& spec) const {
@@ -149,7 +162,9 @@ std::string SyntheticSource::stored_type_name(const TensorSpec& spec) const {
 }
 
 MatrixForm SyntheticSource::matrix_form(const TensorSpec& spec) const {
-  if (spec.low_bit) return {StoredType::kTrit4, {packing::ScaleScope::kTensor, spec.cols}};
+  const auto scope = config().linear == LinearKind::kOneBit ? packing::ScaleScope::kRow
+                                                            : packing::ScaleScope::kTensor;
+  if (spec.low_bit) return {StoredType::kTrit4, {scope, spec.cols}};
   return {StoredType::kF16, {}};
 }
 

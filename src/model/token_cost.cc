@@ -5,7 +5,7 @@ namespace tercet {
 namespace {
 
 uint64_t bytes_of(const PackedModel& packed, const LinearWeights& matrix) {
-  const uint64_t rest = (matrix.input_norm.size() + matrix.bias.size()) * sizeof(float);
+  const uint64_t rest = matrix.vector_bytes();
   const PackedMatrix* panels = packed.find(matrix);
   if (panels != nullptr) return panels->bytes() + rest;
   return static_cast<uint64_t>(matrix.rows * matrix.row_stride) + matrix.scales.size_bytes() + rest;

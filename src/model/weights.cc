@@ -52,6 +52,7 @@ WeightSlot find_layer_slot(LayerWeights& layer, std::string_view name) {
     if (!name.starts_with(entry.name)) continue;
     const std::string_view part = name.substr(entry.name.size());
     if (part == ".input_norm") return {nullptr, &(layer.*entry.member).input_norm};
+    if (part == ".input_scale") return {nullptr, &(layer.*entry.member).input_scale};
     if (part == ".bias") return {nullptr, &(layer.*entry.member).bias};
   }
   return {};

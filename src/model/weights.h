@@ -40,10 +40,17 @@ struct LinearWeights {
   int64_t group_size = 0;  // columns per scale (cols unless kGroup)
   std::span<const float> scales;
 
-  // The RMS norm at the input, [cols], and what is added to the product, [rows]; empty when there
-  // is none.
+  // Each empty when there is none: the RMS norm at the input, [cols]; what inputs are multiplied
+  // with, [cols] (OneBit, whose outputs get a LayerNorm without weights); what is added to the
+  // product, [rows].
   std::vector<float> input_norm;
+  std::vector<float> input_scale;
   std::vector<float> bias;
+
+  bool has_own_input() const { return !input_norm.empty() || !input_scale.empty(); }
+  uint64_t vector_bytes() const {
+    return (input_norm.size() + input_scale.size() + bias.size()) * sizeof(float);
+  }
 };
 
 // One decoder layer. Norm vectors are empty where the architecture has none.

@@ -100,7 +100,7 @@ TEST(ModelConfig, NamesOfChoicesRoundTrip) {
   for (const auto value : {Activation::kSilu, Activation::kRelu2, Activation::kGeluTanh}) {
     EXPECT_EQ(parse_activation(to_string(value)), value);
   }
-  for (const auto value : {LinearKind::kDense, LinearKind::kB158}) {
+  for (const auto value : {LinearKind::kDense, LinearKind::kB158, LinearKind::kOneBit}) {
     EXPECT_EQ(parse_linear_kind(to_string(value)), value);
   }
   for (const auto value : {NormPlacement::kPre, NormPlacement::kSub, NormPlacement::kInside,

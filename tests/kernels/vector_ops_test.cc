@@ -68,6 +68,28 @@ TEST(VectorOps, RmsNormIsTheFormula) {
   }
 }
 
+TEST(VectorOps, LayerNormIsTheFormula) {
+  for (const int64_t n : kSizes) {
+    std::vector<float> x = draw(n, 1);
+    for (float& value : x) value += 3;
+    const std::vector<float> out =
+        on_all([&](const KernelTable& table,
+                   std::vector<float>& to) { table.layer_norm(x.data(), n, 1e-5f, to.data()); },
+               std::vector<float>(x.size()));
+    double mean = 0;
+    double variance = 0;
+    for (const float value : x) mean += static_cast<double>(value) / static_cast<double>(n);
+    for (const float value : x) variance += std::pow(value - mean, 2) / static_cast<double>(n);
+    const double root = std::sqrt(variance + 1e-5);
+    for (size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(out[i], (x[i] - mean) / root, 1e-5);
+    const std::vector<float> in_place =
+        on_all([&](const KernelTable& table,
+                   std::vector<float>& to) { table.layer_norm(to.data(), n, 1e-5f, to.data()); },
+               x);
+    EXPECT_EQ(in_place, out);
+  }
+}
+
 TEST(VectorOps, AddAdds) {
   for (const int64_t n : kSizes) {
     const std::vector<float> x = draw(n, 3);

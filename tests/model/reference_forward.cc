@@ -91,7 +91,29 @@ class Reference {
     return out;
   }
 
+  // OneBit: LayerNorm(((x . g) sign(W)^T) . h), x . g rounded to int8 per token; the weights of a
+  // row are h or -h.
+  Vector onebit(const std::string& name, const Vector& x) const {
+    const std::vector<float>& g = get(name + ".input_scale");
+    Vector scaled(x);
+    double largest = 1e-5;
+    for (size_t i = 0; i < x.size(); ++i) {
+      scaled[i] *= static_cast<double>(g[i]);
+      largest = std::max(largest, std::abs(scaled[i]));
+    }
+    for (double& v : scaled) v = std::nearbyint(v * 127.0 / largest) * largest / 127.0;
+    Vector out = dense(name + ".weight", scaled);
+    double mean = 0;
+    double variance = 0;
+    for (const double v : out) mean += v / static_cast<double>(out.size());
+    for (const double v : out)
+      variance += (v - mean) * (v - mean) / static_cast<double>(out.size());
+    for (double& v : out) v = (v - mean) / std::sqrt(variance + 1e-5);
+    return out;
+  }
+
   Vector linear(const std::string& name, const Vector& x) const {
+    if (config_.linear == LinearKind::kOneBit) return onebit(name, x);
     const Vector input = config_.norm == NormPlacement::kInside ? norm(name + ".rms_norm", x) : x;
     return config_.linear == LinearKind::kB158 ? ternary(name + ".weight", input)
                                                : dense(name + ".weight", input);

@@ -3,11 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 
 #include "core/error.h"
 #include "model/linear.h"
 #include "model/memory_source.h"
+#include "model/reference_forward.h"
 #include "model/test_models.h"
 #include "model/token_cost.h"
 
@@ -94,6 +96,56 @@ TEST(MemorySource, TheTypeDoesNotChangeWhatIsComputed) {
   EXPECT_EQ(logits_of(shape, StoredType::kQ1_0, 0, true),
             logits_of(shape, StoredType::kTrit4, 0, true));
   EXPECT_THROW(logits_of(shape, StoredType::kQ1_0, 0, false), Error);  // it holds no zeros
+}
+
+// OneBit's two vectors and its norms, against the formula and through files of every type that has
+// room for them.
+TEST(SyntheticSource, OneBitIsTheFormula) {
+  SyntheticShape shape = {"onebit", "a OneBit", test::tiny_config()};
+  shape.config.linear = LinearKind::kOneBit;
+  shape.config.vocab_size = 300;
+  const SyntheticSource source(shape, {.seed = 3});
+  test::FloatWeights weights;
+  for (const TensorSpec& spec : tensor_specs(source.config())) {
+    if (spec.rows == 0) {
+      weights[spec.hf_name] = source.vector(spec);
+      continue;
+    }
+    WeightStorage storage;
+    const LinearWeights matrix = source.matrix(spec, storage);
+    std::vector<float>& values = weights[spec.hf_name];
+    values.resize(static_cast<size_t>(spec.rows * spec.cols));
+    for (int64_t row = 0; row < spec.rows; ++row) {
+      decode_row(matrix, row, values.data() + row * spec.cols);
+    }
+  }
+  const std::vector<int32_t> tokens = test::random_tokens(source.config(), 12, 5);
+  const std::vector<double> expected = test::reference_logits(source.config(), weights, tokens);
+  const test::TempDir folder;
+  ThreadPool pool(2);
+  std::vector<float> first;
+  for (const StoredType type : {StoredType::kSign8, StoredType::kTrit5, StoredType::kTrit4}) {
+    ConvertOptions options;
+    options.linear_type = type;
+    convert(source, folder / "model.gguf", options, nullptr, nullptr);
+    const Model model = Model::load(folder / "model.gguf");
+    EXPECT_EQ(model.config(), source.config());
+    const std::vector<float> logits = test::logits_of(model, tokens, pool);
+    std::vector<double> errors = test::relative_rms_rows(expected, logits, 300);
+    std::sort(errors.begin(), errors.end());
+    EXPECT_LT(errors[errors.size() / 2], 1e-4);
+    EXPECT_LT(errors.back(), 5e-2);  // a sum in another order can tip an int8 rounding
+    if (first.empty()) first = logits;
+    EXPECT_EQ(logits, first) << to_string(type);
+  }
+  for (const StoredType type : {StoredType::kTq2_0, StoredType::kF16, StoredType::kQ1_0}) {
+    ConvertOptions options;
+    options.linear_type = type;
+    EXPECT_THROW(convert(source, folder / "other.gguf", options, nullptr, nullptr), Error);
+  }
+  ConvertOptions options;
+  options.to_hf = true;
+  EXPECT_THROW(convert(source, folder / "directory", options, nullptr, nullptr), Error);
 }
 
 TEST(MemorySource, EqualsTheFile) {

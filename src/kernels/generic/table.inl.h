@@ -29,6 +29,7 @@ constexpr KernelTable make_table(const char* name) {
           .dot_bf16 = float_dot<Isa, Bf16Row>,
           .dot_q8_0 = float_dot<Isa, Q8Row>,
           .rms_norm = rms_norm<V>,
+          .layer_norm = layer_norm<V>,
           .add = add_to<V>,
           .silu_gate = silu_gate<V>,
           .relu2_gate = relu2_gate<V>,

@@ -10,9 +10,10 @@
 namespace tercet {
 namespace {
 
-// In double, in 16 lanes (element i in lane i % 16) that are added pairwise: l and l + 8, ...
-template <class V>
-inline double sum_of_squares(const float* x, int64_t n) {
+// The sum of term(x[i]), with term(0) = 0, in double, in 16 lanes (element i in lane i % 16) that
+// are added pairwise: l and l + 8, ...
+template <class V, class Term>
+[[gnu::always_inline]] inline double sum_of(const float* x, int64_t n, const Term& term) {
   constexpr int kLaneCount = 16;
   constexpr int kWidth = V::kFloats / 2;
   constexpr int kVectors = kLaneCount / kWidth;
@@ -23,7 +24,7 @@ inline double sum_of_squares(const float* x, int64_t n) {
 #pragma GCC unroll 8
     for (int part = 0; part < kVectors; ++part) {
       const Doubles value = __builtin_convertvector(load<Halves>(from + part * kWidth), Doubles);
-      sums[part] += value * value;
+      sums[part] += term(value);
     }
   };
   int64_t i = 0;
@@ -40,10 +41,31 @@ inline double sum_of_squares(const float* x, int64_t n) {
 }
 
 template <class V>
+inline double sum_of_squares(const float* x, int64_t n) {
+  return sum_of<V>(
+      x, n, [](auto value) __attribute__((always_inline)) { return value * value; });
+}
+
+template <class V>
 void rms_norm(const float* x, const float* weight, int64_t n, float eps, float* out) {
   const double mean = sum_of_squares<V>(x, n) / static_cast<double>(n);
   const float inverse = static_cast<float>(1.0 / __builtin_sqrt(mean + static_cast<double>(eps)));
   map<V>(x, weight, n, out, [=](auto value, auto gain) { return (value * inverse) * gain; });
+}
+
+template <class V>
+void layer_norm(const float* x, int64_t n, float eps, float* out) {
+  const double count = static_cast<double>(n);
+  const double mean = sum_of<V>(
+                          x, n, [](auto value) __attribute__((always_inline)) { return value; }) /
+                      count;
+  // The squares of f32 are exact in double, so little is lost by subtracting the mean afterwards.
+  const double variance = sum_of_squares<V>(x, n) / count - mean * mean;
+  const double inverse =
+      1.0 / __builtin_sqrt((variance > 0 ? variance : 0 * variance) + static_cast<double>(eps));
+  const float scale = static_cast<float>(inverse);
+  const float shift = static_cast<float>(mean);
+  map<V>(x, x, n, out, [=](auto value, auto) { return (value - shift) * scale; });
 }
 
 template <class V>
