@@ -29,7 +29,7 @@ struct Avx2Lanes {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
   }
   static void prefetch(const uint8_t* from) {
-    _mm_prefetch(reinterpret_cast<const char*>(from) + 4096, _MM_HINT_T0);
+    _mm_prefetch(reinterpret_cast<const char*>(from) + 8192, _MM_HINT_T0);
   }
   static Bytes broadcast(const int8_t* four) {
     int32_t word;
@@ -46,7 +46,10 @@ struct Avx2Lanes {
 
   static Partial no_partial() { return _mm256_setzero_si256(); }
   static Partial dot(Partial sum, Bytes digits, Bytes four) {
-    return _mm256_add_epi16(sum, _mm256_maddubs_epi16(digits, four));
+    sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(digits, four));
+    // One sum after the other: GCC 12 would form them all in another order and run out of registers.
+    asm("" : "+x"(sum));
+    return sum;
   }
   static Sums zero() { return _mm256_setzero_si256(); }
   static Sums add(Sums a, Sums b) { return _mm256_add_epi32(a, b); }
