@@ -153,6 +153,7 @@ void register_panels(const KernelTable& table, const Bounds& bounds, double dot_
       {"sign8", panel_source(packing::Layout::kSign8)},
       {"nibble", nibble_source()}};
   for (const auto& [name, source] : sources) {
+    if (table.panel_dot[static_cast<size_t>(source.format)] == nullptr) continue;
     for (const int tile : table.tiles) {
       add(fmt::format("{}/{}/{}_tokens/cache", table.name, name, tile),
           [=, &table, source = source](benchmark::State& state) {
