@@ -65,12 +65,15 @@ const char* llama_like(const ModelConfig& config) {
 
 // The model type under which transformers computes what `config` means; "tercet" when none does.
 const char* model_type_of(const ModelConfig& config) {
+  if (config.linear == LinearKind::kB1 || config.linear == LinearKind::kOneBit) return "tercet";
   if (config.rotary_dimensions() != config.head_dim) return "tercet";
   switch (config.norm) {
     case NormPlacement::kSandwich:
       return is_gemma3(config) ? "gemma3_text" : "tercet";
     case NormPlacement::kSub:
       return is_bitnet(config) ? "bitnet" : "tercet";
+    case NormPlacement::kInsidePlain:
+      return "tercet";
     case NormPlacement::kInside:
     case NormPlacement::kPreInside:
       if (config.linear == LinearKind::kDense) return "tercet";

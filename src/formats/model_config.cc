@@ -29,12 +29,13 @@ constexpr Name<Activation> kActivations[] = {
 constexpr Name<LinearKind> kLinearKinds[] = {
     {LinearKind::kDense, "dense"},
     {LinearKind::kB158, "b1.58"},
+    {LinearKind::kB1, "b1"},
     {LinearKind::kOneBit, "onebit"},
 };
 constexpr Name<NormPlacement> kNormPlacements[] = {
     {NormPlacement::kPre, "pre"},           {NormPlacement::kSub, "sub"},
     {NormPlacement::kInside, "inside"},     {NormPlacement::kPreInside, "pre-inside"},
-    {NormPlacement::kSandwich, "sandwich"},
+    {NormPlacement::kSandwich, "sandwich"}, {NormPlacement::kInsidePlain, "inside-plain"},
 };
 constexpr Name<RopeType> kRopeTypes[] = {
     {RopeType::kDefault, "default"},

@@ -23,6 +23,7 @@ enum class Activation {
 enum class LinearKind {
   kDense,  // full precision
   kB158,   // BitNet b1.58: absmean ternary weights, per-token absmax int8 activations
+  kB1,     // BitNet b1: weights sign(W - mean W) mean |W|, the same activations
   // OneBit (methods.md 7.1): LayerNorm(((x . g) sign(W)^T) . h), g [cols] a tensor of its own, h
   // the scales of rows; int8 activations too.
   kOneBit,
@@ -31,21 +32,24 @@ enum class LinearKind {
 // Whether the linear maps of layers are ternary or binary and meet int8 activations.
 inline bool has_low_bit_maps(LinearKind kind) { return kind != LinearKind::kDense; }
 
-// Of the LayerNorm behind OneBit's maps.
-inline constexpr float kOneBitNormEps = 1e-5f;
+// Of LayerNorms without weights: behind OneBit's maps and inside b1's.
+inline constexpr float kPlainNormEps = 1e-5f;
 
 // Where RMS norms stand relative to the linear maps (methods.md sections 2.1 and 3).
 enum class NormPlacement {
-  kPre,        // LLaMA: one before attention, one before feed-forward
-  kSub,        // BitNet b1.58 2B4T: as kPre, plus one before o_proj and one before down_proj
-  kInside,     // BitNet b1.58 paper: every linear map has its own at its input, none elsewhere
-  kPreInside,  // both kPre and kInside: what transformers does for use_rms_norm
-  kSandwich,   // Gemma 3: as kPre, plus one behind attention and one behind feed-forward
+  kPre,          // LLaMA: one before attention, one before feed-forward
+  kSub,          // BitNet b1.58 2B4T: as kPre, plus one before o_proj and one before down_proj
+  kInside,       // BitNet b1.58 paper: every linear map has its own at its input, none elsewhere
+  kInsidePlain,  // BitNet b1 paper: as kInside, but a LayerNorm without weights
+  kPreInside,    // both kPre and kInside: what transformers does for use_rms_norm
+  kSandwich,     // Gemma 3: as kPre, plus one behind attention and one behind feed-forward
 };
 
 // Whether there is a norm before attention and one before feed-forward.
-inline bool has_block_norms(NormPlacement norm) { return norm != NormPlacement::kInside; }
-// Whether every linear map of the layers has a norm of its own at its input.
+inline bool has_block_norms(NormPlacement norm) {
+  return norm != NormPlacement::kInside && norm != NormPlacement::kInsidePlain;
+}
+// Whether every linear map of the layers has an RMS norm of its own at its input.
 inline bool has_input_norms(NormPlacement norm) {
   return norm == NormPlacement::kInside || norm == NormPlacement::kPreInside;
 }
@@ -134,9 +138,9 @@ struct ModelConfig {
   bool operator==(const ModelConfig&) const = default;
 };
 
-// "silu" | "relu2" | "gelu_pytorch_tanh", "dense" | "b1.58" | "onebit", "pre" | "sub" | "inside" |
-// "pre-inside" | "sandwich", "default" | "linear" | "llama3" | "yarn"; parse_* throw kBadInput
-// naming the value and the choices.
+// "silu" | "relu2" | "gelu_pytorch_tanh", "dense" | "b1.58" | "b1" | "onebit", "pre" | "sub" |
+// "inside" | "inside-plain" | "pre-inside" | "sandwich", "default" | "linear" | "llama3" | "yarn";
+// parse_* throw kBadInput naming the value and the choices.
 const char* to_string(Activation value);
 const char* to_string(LinearKind value);
 const char* to_string(NormPlacement value);

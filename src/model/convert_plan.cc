@@ -47,8 +47,9 @@ StoredType auto_linear_type(const WeightSource& source, const std::vector<Part>&
                       part.spec.cols % packing::block_codes(packing::Layout::kTq2_0) == 0;
     return !is_ternary_map(part) || fits;
   });
-  const bool is_b158 = source.config().linear == LinearKind::kB158;
-  return is_b158 && fits_tq2 ? StoredType::kTq2_0 : StoredType::kTrit5;
+  const LinearKind linear = source.config().linear;
+  if (linear == LinearKind::kB1 || linear == LinearKind::kOneBit) return StoredType::kSign8;
+  return linear == LinearKind::kB158 && fits_tq2 ? StoredType::kTq2_0 : StoredType::kTrit5;
 }
 
 std::string upper(std::string_view text) {

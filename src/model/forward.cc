@@ -230,19 +230,22 @@ void Forward::turn_angles() {
 
 void Forward::attention_block(const LayerWeights& layer, int64_t index) {
   const int64_t rows = std::ssize(pass_.tokens);
-  const float* input = normed(residual_.data(), layer.attention_norm, rows, hidden_.data());
+  const float* input =
+      map_input(residual_.data(), layer.attention_norm, rows, layer.q.cols, hidden_.data());
   project({{&layer.q, query_.data()}, {&layer.k, key_.data()}, {&layer.v, value_.data()}}, input,
           rows);
   rotate_and_store(layer, index);
   attention_.run(index, query_.data(), attended_.data());
-  const float* context = normed(attended_.data(), layer.attention_sub_norm, rows, attended_.data());
+  const float* context =
+      map_input(attended_.data(), layer.attention_sub_norm, rows, layer.o.cols, attended_.data());
   project({{&layer.o, hidden_.data()}}, context, rows);
   add_to_residual(normed(hidden_.data(), layer.post_attention_norm, rows, hidden_.data()), rows);
 }
 
 void Forward::feed_forward_block(const LayerWeights& layer) {
   const int64_t rows = std::ssize(pass_.tokens);
-  const float* input = normed(residual_.data(), layer.ffn_norm, rows, hidden_.data());
+  const float* input =
+      map_input(residual_.data(), layer.ffn_norm, rows, layer.gate.cols, hidden_.data());
   project({{&layer.gate, gate_.data()}, {&layer.up, up_.data()}}, input, rows);
   const int64_t width = config_.intermediate_size;
   const auto activate = gate_kernel(config_.hidden_act, kernels_);
@@ -250,7 +253,8 @@ void Forward::feed_forward_block(const LayerWeights& layer) {
     float* gate = gate_.data() + row * width;
     activate(gate, up_.data() + row * width, width, gate);
   });
-  const float* gated = normed(gate_.data(), layer.ffn_sub_norm, rows, gate_.data());
+  const float* gated =
+      map_input(gate_.data(), layer.ffn_sub_norm, rows, layer.down.cols, gate_.data());
   project({{&layer.down, hidden_.data()}}, gated, rows);
   add_to_residual(normed(hidden_.data(), layer.post_ffn_norm, rows, hidden_.data()), rows);
 }
@@ -323,6 +327,19 @@ const float* Forward::normed(const float* x, const std::vector<float>& weight, i
   return out;
 }
 
+void Forward::plain_norm(const float* x, int64_t width, int64_t tokens, float* out) {
+  for_tokens(tokens, [&](int64_t t) {
+    kernels_.layer_norm(x + t * width, width, kPlainNormEps, out + t * width);
+  });
+}
+
+const float* Forward::map_input(const float* x, const std::vector<float>& weight, int64_t tokens,
+                                int64_t width, float* out) {
+  if (config_.norm != NormPlacement::kInsidePlain) return normed(x, weight, tokens, out);
+  plain_norm(x, width, tokens, out);
+  return out;
+}
+
 void Forward::project(std::initializer_list<Projection> projections, const float* x,
                       int64_t tokens) {
   std::array<LinearJob, kMaxSharedInputs> jobs;
@@ -338,11 +355,7 @@ void Forward::project(std::initializer_list<Projection> projections, const float
   }
   run_linear(std::span(jobs).first(count), tokens, kernels_, pool_, linear_scratch_);
   for (const LinearJob& job : std::span(jobs).first(count)) {
-    if (job.weights->input_scale.empty()) continue;
-    const int64_t width = job.weights->rows;
-    for_tokens(tokens, [&](int64_t t) {
-      kernels_.layer_norm(job.out + t * width, width, kOneBitNormEps, job.out + t * width);
-    });
+    if (!job.weights->input_scale.empty()) plain_norm(job.out, job.weights->rows, tokens, job.out);
   }
 }
 

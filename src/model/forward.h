@@ -117,6 +117,12 @@ class Forward {
 
   // Norm of `tokens` rows of x, or x itself when the architecture has no norm there.
   const float* normed(const float* x, const std::vector<float>& weight, int64_t tokens, float* out);
+  // A LayerNorm without weights; x, out: [tokens, width].
+  void plain_norm(const float* x, int64_t width, int64_t tokens, float* out);
+  // What maps of `width` columns that share an input get: behind the block's norm, or, where norms
+  // without weights stand inside the maps, behind that, once for all of them.
+  const float* map_input(const float* x, const std::vector<float>& weight, int64_t tokens,
+                         int64_t width, float* out);
   // Linear maps that share their input x: [tokens, cols].
   void project(std::initializer_list<Projection> projections, const float* x, int64_t tokens);
   LinearInput prepare(Prepared& slot, const LinearWeights& weights, const float* x, int64_t tokens);

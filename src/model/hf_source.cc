@@ -41,7 +41,7 @@ LinearWeights HfSource::matrix(const TensorSpec& spec, WeightStorage& storage) c
   const std::string origin = path().string();
   if (!spec.low_bit) return matrix_weights(tensor, {}, spec, origin, storage);
   const HfTernaryStorage& form = model_.ternary_storage();
-  if (!form.packed) return quantize_latent(tensor, spec, origin, storage);
+  if (!form.packed) return quantize_latent(tensor, spec, config().linear, origin, storage);
   const TensorView& scale = model_.tensor(packed_scale_name(spec.hf_name));
   const auto read = tensor.type == DType::kU8 ? unpack_four_rows : pack_float_codes;
   return read(tensor, scale, form.reciprocal_scale, spec, origin, storage);

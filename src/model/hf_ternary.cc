@@ -86,17 +86,22 @@ float read_scale(const TensorView& scale, bool reciprocal, const std::string& or
 
 }  // namespace
 
-LinearWeights quantize_latent(const TensorView& latent, const TensorSpec& spec,
+LinearWeights quantize_latent(const TensorView& latent, const TensorSpec& spec, LinearKind kind,
                               const std::string& origin, WeightStorage& storage) {
-  packing::AbsmeanSum sum;
+  packing::CentredSignSum sum;
   for_float_rows(latent, spec, [&](int64_t, const std::vector<float>& values) { sum.add(values); });
-  const float gamma = sum.scale();
-  if (!std::isfinite(gamma)) fail_not_finite(spec, origin);
-  LinearWeights out = make_target(latent, spec, gamma, storage);
+  const float scale = sum.scale();
+  if (!std::isfinite(scale)) fail_not_finite(spec, origin);
+  LinearWeights out = make_target(latent, spec, scale, storage);
   std::vector<int8_t> codes(static_cast<size_t>(spec.cols));
   for_float_rows(latent, spec, [&](int64_t first, const std::vector<float>& values) {
     for (size_t at = 0; at < values.size(); at += codes.size()) {
-      packing::absmean_codes(std::span(values).subspan(at, codes.size()), gamma, codes);
+      const auto row = std::span(values).subspan(at, codes.size());
+      if (kind == LinearKind::kB1) {
+        packing::centred_sign_codes(row, sum.centre(), codes);
+      } else {
+        packing::absmean_codes(row, scale, codes);
+      }
       put_row(out, first + static_cast<int64_t>(at / codes.size()), codes, storage);
     }
   });

@@ -12,9 +12,10 @@ namespace tercet {
 // The low-bit maps of HF directories as trit4 in `storage`, one scale per matrix. `origin` names
 // the directory in errors.
 
-// Latent weights (f32, f16 or bf16), quantized by absmean: what BitNet b1.58 trains (methods.md
-// 2.1). No more than a few rows are held as floats. Throws kBadInput when a weight is not finite.
-LinearWeights quantize_latent(const TensorView& latent, const TensorSpec& spec,
+// Latent weights (f32, f16 or bf16) as what training makes of them: by absmean for kB158
+// (methods.md 2.1), by their centred signs for kB1 (1.1). No more than a few rows are held as
+// floats. Throws kBadInput when a weight is not finite.
+LinearWeights quantize_latent(const TensorView& latent, const TensorSpec& spec, LinearKind kind,
                               const std::string& origin, WeightStorage& storage);
 
 // The uint8 of transformers' `quant_method: bitnet`: [rows / 4, cols], whose byte [r][c] holds the

@@ -21,6 +21,21 @@ float AbsmeanSum::scale() const {
   return mean < kSmallest ? kSmallest : mean;  // written so that a NaN stays one
 }
 
+void CentredSignSum::add(std::span<const float> weights) {
+  absolute_.add(weights);
+  for (const float weight : weights) sum_ += static_cast<double>(weight);
+  count_ += weights.size();
+}
+
+float CentredSignSum::centre() const {
+  return count_ == 0 ? 0.0f : static_cast<float>(sum_ / static_cast<double>(count_));
+}
+
+void centred_sign_codes(std::span<const float> weights, float centre, std::span<int8_t> codes) {
+  std::transform(weights.begin(), weights.end(), codes.begin(),
+                 [centre](float weight) { return static_cast<int8_t>(weight > centre ? 1 : -1); });
+}
+
 float absmean_scale(std::span<const float> weights) {
   AbsmeanSum sum;
   sum.add(weights);

@@ -100,11 +100,13 @@ TEST(ModelConfig, NamesOfChoicesRoundTrip) {
   for (const auto value : {Activation::kSilu, Activation::kRelu2, Activation::kGeluTanh}) {
     EXPECT_EQ(parse_activation(to_string(value)), value);
   }
-  for (const auto value : {LinearKind::kDense, LinearKind::kB158, LinearKind::kOneBit}) {
+  for (const auto value :
+       {LinearKind::kDense, LinearKind::kB158, LinearKind::kB1, LinearKind::kOneBit}) {
     EXPECT_EQ(parse_linear_kind(to_string(value)), value);
   }
-  for (const auto value : {NormPlacement::kPre, NormPlacement::kSub, NormPlacement::kInside,
-                           NormPlacement::kPreInside, NormPlacement::kSandwich}) {
+  for (const auto value :
+       {NormPlacement::kPre, NormPlacement::kSub, NormPlacement::kInside,
+        NormPlacement::kInsidePlain, NormPlacement::kPreInside, NormPlacement::kSandwich}) {
     EXPECT_EQ(parse_norm_placement(to_string(value)), value);
   }
   expect_error(ErrorCode::kBadInput, "silu, relu2, gelu_pytorch_tanh",

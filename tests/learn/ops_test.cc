@@ -96,6 +96,49 @@ TEST(Ops, TernaryLinear) {
   }
 }
 
+TEST(Ops, BinaryLinear) {
+  for (const Case& c : kCases) {
+    for (const InputRange range : {InputRange::kPerToken, InputRange::kAllTokens}) {
+      expect_same(
+          [&](const Inputs& in) {
+            return binary_linear(in[0], {in[1], in[2]}, c.compute, range);
+          },
+          [&](const Inputs& in) {
+            return reference::binary_linear(in[0], {in[1], in[2]}, c.compute, range);
+          },
+          {random({29, 43}), random({17, 43}, 0.02) + 0.01, random({5, 43}, 3.0)}, c.tolerance);
+    }
+  }
+}
+
+// By hand: the mean of the weights is 1, so only what is above it is +1; beta is the mean of their
+// magnitudes, 2.
+TEST(Ops, BinaryLinearCentresItsWeights) {
+  const at::Tensor weight = at::tensor({1.0f, 3.0f, -2.0f, 2.0f}).view({1, 4});
+  const at::Tensor x = at::tensor({127.0f, 1.0f, 2.0f, 3.0f}).view({1, 4});
+  const at::Tensor y = binary_linear(x, {weight}, at::kFloat, InputRange::kPerToken);
+  EXPECT_FLOAT_EQ(y.item<float>(), 2.0f * (-127.0f + 1.0f - 2.0f + 3.0f));
+}
+
+// With one scale for all, the large token leaves the small one only a few levels.
+TEST(Ops, BinaryLinearSharesARangeWhileItTrains) {
+  const at::Tensor weight = at::tensor({1.0f, -1.0f}).view({1, 2});
+  const at::Tensor x = at::tensor({127.0f, 0.0f, 0.4f, 0.0f}).view({2, 2});
+  const auto second = [&](InputRange range) {
+    return binary_linear(x, {weight}, at::kFloat, range)[1].item<float>();
+  };
+  EXPECT_FLOAT_EQ(second(InputRange::kAllTokens), 0.0f);
+  EXPECT_FLOAT_EQ(second(InputRange::kPerToken), 0.4f);
+}
+
+TEST(Ops, PlainNorm) {
+  for (const int64_t n : {5, 64, 172}) {
+    expect_same([](const Inputs& in) { return plain_norm(in[0]); },
+                [](const Inputs& in) { return reference::plain_norm(in[0]); },
+                {random({37, n}, 3.0) + 1.0}, 2e-6);
+  }
+}
+
 TEST(Ops, TernaryLinearOfZerosIsZero) {
   const at::Tensor y = ternary_linear(at::zeros({3, 8}), {at::zeros({4, 8})}, at::kFloat);
   EXPECT_EQ(y.abs().max().item<float>(), 0.0f);

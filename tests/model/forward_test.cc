@@ -198,7 +198,9 @@ INSTANTIATE_TEST_SUITE_P(
                 true},
         Variant{"b158_pre", LinearKind::kB158, NormPlacement::kPre, Activation::kSilu, false},
         Variant{"b158_sub", LinearKind::kB158, NormPlacement::kSub, Activation::kRelu2, true},
-        Variant{"b158_inside", LinearKind::kB158, NormPlacement::kInside, Activation::kSilu, true}),
+        Variant{"b158_inside", LinearKind::kB158, NormPlacement::kInside, Activation::kSilu, true},
+        Variant{"b1", LinearKind::kB1, NormPlacement::kInsidePlain, Activation::kSilu, false},
+        Variant{"b1_sub", LinearKind::kB1, NormPlacement::kSub, Activation::kRelu2, true}),
     [](const auto& variant) { return std::string(variant.param.name); });
 
 class ForwardErrors : public testing::Test {

@@ -91,6 +91,36 @@ class Reference {
     return out;
   }
 
+  static Vector plain_norm(const Vector& x) {
+    double mean = 0;
+    double variance = 0;
+    for (const double v : x) mean += v / static_cast<double>(x.size());
+    for (const double v : x) variance += (v - mean) * (v - mean) / static_cast<double>(x.size());
+    Vector out(x);
+    for (double& v : out) v = (v - mean) / std::sqrt(variance + 1e-5);
+    return out;
+  }
+
+  // BitNet b1: y = sign(W - mean W) mean |W| applied to round(x s) / s.
+  Vector binary(const std::string& name, const Vector& x) const {
+    const std::vector<float>& weight = get(name);
+    double alpha = 0;
+    double beta = 0;
+    for (const float w : weight) {
+      alpha += static_cast<double>(w) / static_cast<double>(weight.size());
+      beta += std::abs(static_cast<double>(w)) / static_cast<double>(weight.size());
+    }
+    double largest = 1e-5;
+    for (const double v : x) largest = std::max(largest, std::abs(v));
+    const double s = 127.0 / largest;
+    Vector out(weight.size() / x.size());
+    for (size_t i = 0; i < weight.size(); ++i) {
+      const double q = std::nearbyint(x[i % x.size()] * s) / s;
+      out[i / x.size()] += weight[i] > alpha ? beta * q : -beta * q;
+    }
+    return out;
+  }
+
   // OneBit: LayerNorm(((x . g) sign(W)^T) . h), x . g rounded to int8 per token; the weights of a
   // row are h or -h.
   Vector onebit(const std::string& name, const Vector& x) const {
@@ -102,19 +132,15 @@ class Reference {
       largest = std::max(largest, std::abs(scaled[i]));
     }
     for (double& v : scaled) v = std::nearbyint(v * 127.0 / largest) * largest / 127.0;
-    Vector out = dense(name + ".weight", scaled);
-    double mean = 0;
-    double variance = 0;
-    for (const double v : out) mean += v / static_cast<double>(out.size());
-    for (const double v : out)
-      variance += (v - mean) * (v - mean) / static_cast<double>(out.size());
-    for (double& v : out) v = (v - mean) / std::sqrt(variance + 1e-5);
-    return out;
+    return plain_norm(dense(name + ".weight", scaled));
   }
 
   Vector linear(const std::string& name, const Vector& x) const {
     if (config_.linear == LinearKind::kOneBit) return onebit(name, x);
-    const Vector input = config_.norm == NormPlacement::kInside ? norm(name + ".rms_norm", x) : x;
+    Vector input(x);
+    if (config_.norm == NormPlacement::kInside) input = norm(name + ".rms_norm", x);
+    if (config_.norm == NormPlacement::kInsidePlain) input = plain_norm(x);
+    if (config_.linear == LinearKind::kB1) return binary(name + ".weight", input);
     return config_.linear == LinearKind::kB158 ? ternary(name + ".weight", input)
                                                : dense(name + ".weight", input);
   }
@@ -143,7 +169,7 @@ class Reference {
     Sequence v;
     for (size_t t = 0; t < x.size(); ++t) {
       const Vector input =
-          config_.norm == NormPlacement::kInside ? x[t] : norm(prefix + "input_layernorm", x[t]);
+          has_block_norms(config_.norm) ? norm(prefix + "input_layernorm", x[t]) : x[t];
       q.push_back(linear(name + "q_proj", input));
       k.push_back(linear(name + "k_proj", input));
       v.push_back(linear(name + "v_proj", input));
@@ -186,7 +212,7 @@ class Reference {
   Vector feed_forward(const std::string& prefix, const Vector& x) const {
     const std::string name = prefix + "mlp.";
     const Vector input =
-        config_.norm == NormPlacement::kInside ? x : norm(prefix + "post_attention_layernorm", x);
+        has_block_norms(config_.norm) ? norm(prefix + "post_attention_layernorm", x) : x;
     Vector gate = linear(name + "gate_proj", input);
     const Vector up = linear(name + "up_proj", input);
     for (size_t i = 0; i < gate.size(); ++i) {

@@ -2,9 +2,11 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
+
 #include "learn/nn/cpu_dispatch.h"
 #include "learn/nn/reference_ops.h"
-#include "packing/ternary.h"
+#include "packing/absmean.h"
 
 namespace tercet::learn {
 namespace {
@@ -61,55 +63,87 @@ class DenseLinearFunction : public torch::autograd::Function<DenseLinearFunction
   }
 };
 
-// Ternary codes of several weights, one below the other, and the scale of every output.
-struct TernaryRows {
+// Codes of several weights, one below the other, and the scale of every output.
+struct CodeRows {
   at::Tensor codes;      // [sum out_i, in], compute type
   at::Tensor col_scale;  // [sum out_i] f32
 };
 
-TernaryRows ternary_rows(const std::vector<at::Tensor>& weights, at::ScalarType compute) {
+// Writes a weight's codes and returns its scale.
+template <typename Store>
+float write_codes(const at::Tensor& weight, LinearKind kind, Store* codes) {
+  const float* values = weight.data_ptr<float>();
+  packing::CentredSignSum sum;
+  sum.add({values, static_cast<size_t>(weight.numel())});
+  const float scale = sum.scale();
+  const float centre = sum.centre();
+  at::parallel_for(0, weight.numel(), 32768, [&](int64_t begin, int64_t end) {
+    const TypedLoops<Store>& typed = loops().typed<Store>();
+    if (kind == LinearKind::kB1) {
+      typed.binarize(values + begin, end - begin, centre, codes + begin);
+    } else {
+      typed.ternarize(values + begin, end - begin, 1.0f / scale, codes + begin);
+    }
+  });
+  return scale;
+}
+
+CodeRows code_rows(const std::vector<at::Tensor>& weights, at::ScalarType compute,
+                   LinearKind kind) {
   int64_t total = 0;
   for (const at::Tensor& weight : weights) total += weight.size(0);
   const int64_t in = weights.front().size(1);
   const auto options = weights.front().options();
-  TernaryRows out{at::empty({total, in}, options.dtype(compute)),
-                  at::empty({total}, options.dtype(at::kFloat))};
+  CodeRows out{at::empty({total, in}, options.dtype(compute)),
+               at::empty({total}, options.dtype(at::kFloat))};
   int64_t row = 0;
   for (const at::Tensor& weight : weights) {
-    const float* values = weight.data_ptr<float>();
-    const float gamma = packing::absmean_scale({values, static_cast<size_t>(weight.numel())});
-    with_storage(compute, [&]<typename Store>() {
-      Store* codes = storage<Store>(out.codes) + row * in;
-      at::parallel_for(0, weight.numel(), 32768, [&](int64_t begin, int64_t end) {
-        loops().typed<Store>().ternarize(values + begin, end - begin, 1.0f / gamma, codes + begin);
-      });
+    const float scale = with_storage(compute, [&]<typename Store>() {
+      return write_codes(weight, kind, storage<Store>(out.codes) + row * in);
     });
-    out.col_scale.narrow(0, row, weight.size(0)).fill_(gamma);
+    out.col_scale.narrow(0, row, weight.size(0)).fill_(scale);
     row += weight.size(0);
   }
   return out;
 }
 
-class TernaryLinearFunction : public torch::autograd::Function<TernaryLinearFunction> {
+// codes [rows, in] of x and the scale of each row, which are all the same with kAllTokens.
+template <typename Store>
+void write_input_codes(const at::Tensor& x, InputRange range, Store* codes, float* row_scale) {
+  const int64_t in = x.size(1);
+  const float* values = x.data_ptr<float>();
+  if (range == InputRange::kPerToken) {
+    for_rows(x.size(0), in, [&](int64_t begin, int64_t end) {
+      loops().typed<Store>().quantize_rows(values + begin * in, end - begin, in, codes + begin * in,
+                                           row_scale + begin);
+    });
+    return;
+  }
+  const float absmax = std::max(x.abs().max().item<float>(), 1e-5f);
+  const float scale = 127.0f / absmax;
+  std::fill(row_scale, row_scale + x.size(0), scale);
+  for_rows(x.size(0), in, [&](int64_t begin, int64_t end) {
+    loops().typed<Store>().quantize(values + begin * in, (end - begin) * in, scale,
+                                    codes + begin * in);
+  });
+}
+
+class LowBitLinearFunction : public torch::autograd::Function<LowBitLinearFunction> {
  public:
   // A TensorList, so that autograd sees each weight.
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, at::TensorList weights,
-                            at::ScalarType compute) {
+                            at::ScalarType compute, LinearKind kind, InputRange range) {
     const int64_t rows = x.size(0);
     const int64_t in = x.size(1);
-    const TernaryRows ternary = ternary_rows(weights.vec(), compute);
+    const CodeRows rows_of_codes = code_rows(weights.vec(), compute, kind);
     const at::Tensor codes = at::empty({rows, in}, x.options().dtype(compute));
     const at::Tensor row_scale = at::empty({rows}, x.options());
     with_storage(compute, [&]<typename Store>() {
-      for_rows(rows, in, [&](int64_t begin, int64_t end) {
-        loops().typed<Store>().quantize_rows(x.data_ptr<float>() + begin * in, end - begin, in,
-                                             storage<Store>(codes) + begin * in,
-                                             row_scale.data_ptr<float>() + begin);
-      });
+      write_input_codes(x, range, storage<Store>(codes), row_scale.data_ptr<float>());
     });
-    context->save_for_backward({codes, row_scale, ternary.codes, ternary.col_scale});
+    context->save_for_backward({codes, row_scale, rows_of_codes.codes, rows_of_codes.col_scale});
     context->saved_data["rows"] = row_counts(weights.vec());
-    return scaled(at::matmul(codes, ternary.codes.t()), row_scale, ternary.col_scale);
+    return scaled(at::matmul(codes, rows_of_codes.codes.t()), row_scale, rows_of_codes.col_scale);
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
@@ -133,7 +167,7 @@ class TernaryLinearFunction : public torch::autograd::Function<TernaryLinearFunc
     for (at::Tensor& part : split_rows(dweights, context->saved_data["rows"].toIntVector())) {
       out.push_back(std::move(part));
     }
-    out.emplace_back();
+    out.resize(out.size() + 3);
     return out;
   }
 
@@ -165,7 +199,15 @@ at::Tensor dense_linear(const at::Tensor& x, const std::vector<at::Tensor>& weig
 at::Tensor ternary_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
                           at::ScalarType compute) {
   if (!x.is_cpu()) return reference::ternary_linear(x, weights, compute);
-  return TernaryLinearFunction::apply(x.contiguous(), at::TensorList(weights), compute);
+  return LowBitLinearFunction::apply(x.contiguous(), at::TensorList(weights), compute,
+                                     LinearKind::kB158, InputRange::kPerToken);
+}
+
+at::Tensor binary_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
+                         at::ScalarType compute, InputRange range) {
+  if (!x.is_cpu()) return reference::binary_linear(x, weights, compute, range);
+  return LowBitLinearFunction::apply(x.contiguous(), at::TensorList(weights), compute,
+                                     LinearKind::kB1, range);
 }
 
 }  // namespace tercet::learn

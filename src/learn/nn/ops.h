@@ -17,6 +17,9 @@ namespace tercet::learn {
 // x / sqrt(mean(x^2) + eps) * weight over the last dimension. x: [tokens, n], weight: [n].
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);
 
+// (x - mean(x)) / sqrt(variance(x) + kPlainNormEps) over the last dimension. x: [tokens, n].
+at::Tensor plain_norm(const at::Tensor& x);
+
 // x W^T for several weights that share an input, side by side: x [tokens, in], weights [out_i, in],
 // result [tokens, sum out_i].
 at::Tensor dense_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
@@ -28,6 +31,12 @@ at::Tensor dense_linear(const at::Tensor& x, const std::vector<at::Tensor>& weig
 // and bf16 hold exactly: in f32 it equals the runtime's int32 product while in < 2^17.
 at::Tensor ternary_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
                           at::ScalarType compute);
+
+// BitNet b1 (methods.md 1.1): the same with binary weights, sign(w - mean w) * mean |w|, where
+// sign(0) = -1. While it trains, x is rounded with one scale for all tokens.
+enum class InputRange { kPerToken, kAllTokens };
+at::Tensor binary_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
+                         at::ScalarType compute, InputRange range);
 
 // Angles of rotary embedding: cos and sin, each [length, head_dim / 2] f32, computed in f64.
 struct RotaryTable {

@@ -27,6 +27,12 @@ at::Tensor straight_through(const at::Tensor& latent, const at::Tensor& quantize
   return latent + (quantized - latent).detach();
 }
 
+// x by int8 with that range.
+at::Tensor rounded_input(const at::Tensor& x, const at::Tensor& absmax) {
+  const at::Tensor scale = 127.0 / absmax.clamp_min(1e-5);
+  return straight_through(x, (x * scale).round().clamp(-128, 127) / scale);
+}
+
 }  // namespace
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
@@ -38,11 +44,12 @@ at::Tensor dense_linear(const at::Tensor& x, const std::vector<at::Tensor>& weig
   return product(x, at::cat(weights, 0), compute);
 }
 
+at::Tensor plain_norm(const at::Tensor& x) {
+  return at::layer_norm(x, {x.size(-1)}, {}, {}, static_cast<double>(kPlainNormEps));
+}
+
 at::Tensor ternary_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
                           at::ScalarType compute) {
-  const at::Tensor absmax = std::get<0>(x.detach().abs().max(-1, true)).clamp_min(1e-5);
-  const at::Tensor scale = 127.0 / absmax;
-  const at::Tensor rounded = (x * scale).round().clamp(-128, 127) / scale;
   std::vector<at::Tensor> quantized;
   for (const at::Tensor& weight : weights) {
     const double mean = weight.detach().abs().mean(at::kDouble).item<double>();
@@ -50,7 +57,25 @@ at::Tensor ternary_linear(const at::Tensor& x, const std::vector<at::Tensor>& we
     const at::Tensor codes = (weight * (1.0f / gamma)).round().clamp(-1, 1);
     quantized.push_back(straight_through(weight, codes * gamma));
   }
-  return product(straight_through(x, rounded), at::cat(quantized, 0), compute);
+  const at::Tensor absmax = std::get<0>(x.detach().abs().max(-1, true));
+  return product(rounded_input(x, absmax), at::cat(quantized, 0), compute);
+}
+
+at::Tensor binary_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
+                         at::ScalarType compute, InputRange range) {
+  std::vector<at::Tensor> quantized;
+  for (const at::Tensor& weight : weights) {
+    const at::Tensor latent = weight.detach();
+    const float beta =
+        std::max(static_cast<float>(latent.abs().mean(at::kDouble).item<double>()), 1e-5f);
+    const float alpha = static_cast<float>(latent.mean(at::kDouble).item<double>());
+    const at::Tensor codes = (latent > alpha).to(at::kFloat) * 2 - 1;
+    quantized.push_back(straight_through(weight, codes * beta));
+  }
+  const at::Tensor magnitude = x.detach().abs();
+  const at::Tensor absmax =
+      range == InputRange::kPerToken ? std::get<0>(magnitude.max(-1, true)) : magnitude.max();
+  return product(rounded_input(x, absmax), at::cat(quantized, 0), compute);
 }
 
 at::Tensor attention(const at::Tensor& projections, const RotaryTable& rotary,

@@ -12,6 +12,9 @@ at::Tensor dense_linear(const at::Tensor& x, const std::vector<at::Tensor>& weig
                         at::ScalarType compute);
 at::Tensor ternary_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
                           at::ScalarType compute);
+at::Tensor binary_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
+                         at::ScalarType compute, InputRange range);
+at::Tensor plain_norm(const at::Tensor& x);
 at::Tensor attention(const at::Tensor& projections, const RotaryTable& rotary,
                      const AttentionShape& shape, at::ScalarType compute);
 at::Tensor glu(const at::Tensor& gate_up, Activation activation);

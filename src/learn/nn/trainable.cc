@@ -21,6 +21,7 @@ void check_trainable(const ModelConfig& config) {
   refuse_if(config.attention_bias || config.output_bias, "attention_bias");
   refuse_if(config.mlp_bias, "mlp_bias");
   refuse_if(!config.dense_maps.empty(), "dense linear maps among ternary ones");
+  refuse_if(config.linear == LinearKind::kOneBit, "OneBit's linear maps");
   refuse_if(config.qk_norm, "norms of the heads of q and k");
   refuse_if(config.norm == NormPlacement::kPreInside || config.norm == NormPlacement::kSandwich,
             fmt::format("norm placement '{}'", to_string(config.norm)));

@@ -2,6 +2,7 @@
 #include "learn/nn/transformer.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <cmath>
 #include <numbers>
@@ -98,13 +99,24 @@ at::Tensor Transformer::norm(const at::Tensor& x, const at::Tensor& weight) cons
 
 at::Tensor Transformer::linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
                                at::ScalarType compute) const {
-  return config_.linear == LinearKind::kB158 ? ternary_linear(x, weights, compute)
-                                             : dense_linear(x, weights, compute);
+  switch (config_.linear) {
+    case LinearKind::kB158:
+      return ternary_linear(x, weights, compute);
+    case LinearKind::kB1:
+      return binary_linear(
+          x, weights, compute,
+          at::GradMode::is_enabled() ? InputRange::kAllTokens : InputRange::kPerToken);
+    case LinearKind::kDense:
+    case LinearKind::kOneBit:  // refused by check_trainable()
+      break;
+  }
+  return dense_linear(x, weights, compute);
 }
 
 at::Tensor Transformer::project(const at::Tensor& x, const std::vector<at::Tensor>& weights,
                                 const std::vector<at::Tensor>& norms,
                                 at::ScalarType compute) const {
+  if (config_.norm == NormPlacement::kInsidePlain) return linear(plain_norm(x), weights, compute);
   if (config_.norm != NormPlacement::kInside) return linear(x, weights, compute);
   std::vector<at::Tensor> parts;
   for (size_t i = 0; i < weights.size(); ++i) {

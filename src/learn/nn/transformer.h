@@ -21,8 +21,9 @@ struct Parameter {
 };
 
 // A LLaMA-style decoder: RMSNorm, rotary embedding, grouped-query attention, gated feed-forward,
-// with full-precision or BitNet b1.58 linear maps and the norm placements of ModelConfig.
-// Move-only.
+// with full-precision, BitNet b1.58 or BitNet b1 linear maps and the norm placements of
+// ModelConfig. b1's inputs share one int8 scale per call while gradients are recorded, and have one
+// per token otherwise (methods.md 1.1). Move-only.
 class Transformer {
  public:
   // Fresh weights: normal, standard deviation 0.02, the maps that write to the residual stream

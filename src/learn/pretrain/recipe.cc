@@ -12,7 +12,8 @@ namespace tercet::learn {
 namespace {
 
 const std::array kFields = {
-    RecipeField{"family", &Recipe::family, "b1.58 (ternary) or llama (its full-precision twin)"},
+    RecipeField{"family", &Recipe::family,
+                "b1.58 (ternary), b1 (binary) or llama (their full-precision twin)"},
     RecipeField{"linear", &Recipe::linear, "linear maps: b1.58 or dense (default: by family)"},
     RecipeField{"norm", &Recipe::norm, "pre, sub (BitNet 2B4T) or inside (default: by family)"},
     RecipeField{"hidden_act", &Recipe::hidden_act, "silu or relu2 (default: by family)"},
@@ -100,32 +101,63 @@ void check_range(const char* field, double value, double low, double high) {
   fail(ErrorCode::kUsage, "{} is {}, it must lie between {} and {}", field, value, low, high);
 }
 
-// Peak learning rates by width, from the papers' tables (methods.md 2.2) at the large end and from
-// our own trials at the small one (docs/results/learning-rate-trials.json).
-double default_learning_rate(bool ternary, int64_t hidden_size) {
+// Peak learning rates by width, from the papers' tables (methods.md 1.2 and 2.2) at the large end
+// and from trials at the small one: b1.58 and llama (models/README.md); b1 starts where b1.58 does.
+double default_learning_rate(const std::string& linear, int64_t hidden_size) {
+  if (linear == "b1") {
+    return hidden_size >= 2048   ? 8e-4
+           : hidden_size >= 1536 ? 1e-3
+           : hidden_size >= 1024 ? 1.2e-3
+           : hidden_size >= 768  ? 2.4e-3
+                                 : 4e-3;
+  }
   const double ternary_rate = hidden_size >= 2048 ? 1.2e-3 : hidden_size >= 1024 ? 1.5e-3 : 4e-3;
   const double dense_rate = hidden_size >= 2048 ? 2e-4 : hidden_size >= 1024 ? 2.5e-4 : 2e-3;
-  return ternary ? ternary_rate : dense_rate;
+  return linear == "b1.58" ? ternary_rate : dense_rate;
+}
+
+// What a family decides where the recipe does not.
+struct Family {
+  const char* name;
+  const char* linear;
+  const char* norm;
+  const char* hidden_act;
+  const char* schedule;
+  double weight_decay;
+  double adam_beta2;
+};
+constexpr std::array kFamilies = {
+    Family{"b1.58", "b1.58", "sub", "relu2", "two-stage", 0.1, 0.95},
+    Family{"b1", "b1", "inside-plain", "silu", "linear", 0.01, 0.98},
+    Family{"llama", "dense", "pre", "silu", "cosine", 0.1, 0.95},
+};
+
+const Family& family_of(const Recipe& r) {
+  check_choice("family", r.family, {"b1.58", "b1", "llama"});
+  return *std::find_if(kFamilies.begin(), kFamilies.end(),
+                       [&](const Family& family) { return r.family == family.name; });
 }
 
 void resolve_family(Recipe& r) {
-  check_choice("family", r.family, {"b1.58", "llama"});
-  const bool ternary_family = r.family == "b1.58";
-  if (r.linear.empty()) r.linear = ternary_family ? "b1.58" : "dense";
-  if (r.norm.empty()) r.norm = ternary_family ? "sub" : "pre";
-  if (r.hidden_act.empty()) r.hidden_act = ternary_family ? "relu2" : "silu";
-  check_choice("linear", r.linear, {"b1.58", "dense"});
-  check_choice("norm", r.norm, {"pre", "sub", "inside"});
+  const Family& family = family_of(r);
+  if (r.linear.empty()) r.linear = family.linear;
+  if (r.norm.empty()) r.norm = family.norm;
+  if (r.hidden_act.empty()) r.hidden_act = family.hidden_act;
+  if (r.adam_beta2 == -1) r.adam_beta2 = family.adam_beta2;
+  check_choice("linear", r.linear, {"b1.58", "b1", "dense"});
+  check_choice("norm", r.norm, {"pre", "sub", "inside", "inside-plain"});
   check_choice("hidden_act", r.hidden_act, {"silu", "relu2"});
 }
 
+// Schedules belong to linear maps: a twin with maps exchanged is trained as those are.
 void resolve_schedule(Recipe& r) {
-  const bool ternary = r.linear == "b1.58";
-  if (r.schedule.empty()) r.schedule = ternary ? "two-stage" : "cosine";
+  const auto family = std::find_if(kFamilies.begin(), kFamilies.end(),
+                                   [&](const Family& f) { return r.linear == f.linear; });
+  if (r.schedule.empty()) r.schedule = family->schedule;
   check_choice("schedule", r.schedule, {"two-stage", "cosine", "linear", "constant"});
-  if (r.learning_rate == -1) r.learning_rate = default_learning_rate(ternary, r.hidden_size);
+  if (r.learning_rate == -1) r.learning_rate = default_learning_rate(r.linear, r.hidden_size);
   if (r.learning_rate_2 == -1) r.learning_rate_2 = r.learning_rate * (2.0 / 3.0);
-  if (r.weight_decay == -1) r.weight_decay = 0.1;
+  if (r.weight_decay == -1) r.weight_decay = family->weight_decay;
   if (r.weight_decay_2 == -1) r.weight_decay_2 = r.schedule == "two-stage" ? 0.0 : r.weight_decay;
   check_range("learning_rate", r.learning_rate, 1e-9, 10);
   check_range("learning_rate_2", r.learning_rate_2, 0, 10);

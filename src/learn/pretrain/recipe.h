@@ -16,9 +16,9 @@ namespace tercet::learn {
 // same in both, with '-' for '_' on the command line.
 struct Recipe {
   // What is trained.
-  std::string family = "b1.58";  // "b1.58" | "llama"; chooses the three fields below when empty
-  std::string linear;            // "b1.58" | "dense"
-  std::string norm;              // "pre" | "sub" | "inside"
+  std::string family = "b1.58";  // "b1.58" | "b1" | "llama": decides what is left empty below
+  std::string linear;            // "b1.58" | "b1" | "dense"
+  std::string norm;              // "pre" | "sub" | "inside" | "inside-plain"
   std::string hidden_act;        // "silu" | "relu2"
   int64_t hidden_size = 256;
   int64_t intermediate_size = 768;
@@ -46,7 +46,7 @@ struct Recipe {
   double weight_decay = -1;
   double weight_decay_2 = -1;  // two-stage: in the second half
   double adam_beta1 = 0.9;
-  double adam_beta2 = 0.95;
+  double adam_beta2 = -1;
   double adam_eps = 1e-8;
   double grad_clip = 1.0;          // largest gradient norm; 0: no clipping
   std::string precision = "bf16";  // "bf16" | "f32": the type of matrix products

@@ -18,6 +18,11 @@ struct TypedLoops {
   // Per-token absmax int8 codes (BitNet b1.58): codes [rows, n] hold integers in [-127, 127];
   // scale[r] = 127 / absmax, so that x ~ codes / scale.
   void (*quantize_rows)(const float* x, int64_t rows, int64_t n, Store* codes, float* scale);
+  // The same with a scale given: codes[i] = round_half_even(x[i] * scale).
+  void (*quantize)(const float* x, int64_t n, float scale, Store* codes);
+
+  // codes[i] = w[i] > centre ? 1 : -1.
+  void (*binarize)(const float* w, int64_t n, float centre, Store* codes);
 
   // codes[i] = clamp(round_half_even(w[i] * inverse_gamma), -1, 1).
   void (*ternarize)(const float* w, int64_t n, float inverse_gamma, Store* codes);

@@ -18,6 +18,8 @@ constexpr TypedLoops<Store> make_typed_loops() {
   return {.convert = convert<Store>,
           .widen = widen<Store>,
           .quantize_rows = quantize_rows<Store>,
+          .quantize = quantize<Store>,
+          .binarize = binarize<Store>,
           .ternarize = ternarize<Store>,
           .scale_output = scale_output<Store>,
           .scale_gradient = scale_gradient<Store>,

@@ -30,6 +30,16 @@ void quantize_rows(const float* x, int64_t rows, int64_t n, Store* codes, float*
 }
 
 template <typename Store>
+void quantize(const float* x, int64_t n, float scale, Store* codes) {
+  for (int64_t i = 0; i < n; ++i) store(codes, i, round_even(x[i] * scale));
+}
+
+template <typename Store>
+void binarize(const float* w, int64_t n, float centre, Store* codes) {
+  for (int64_t i = 0; i < n; ++i) store(codes, i, w[i] > centre ? 1.0f : -1.0f);
+}
+
+template <typename Store>
 void ternarize(const float* w, int64_t n, float inverse_gamma, Store* codes) {
   for (int64_t i = 0; i < n; ++i) {
     // Clamping before rounding gives the same codes and keeps the rounding trick in range.
