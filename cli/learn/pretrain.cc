@@ -14,6 +14,7 @@
 #include "cli/common/signals.h"
 #include "cli/learn/commands.h"
 #include "core/error.h"
+#include "learn/pretrain/presets.h"
 #include "learn/pretrain/trainer.h"
 
 namespace tercet::cli {
@@ -26,8 +27,10 @@ using learn::RunInfo;
 using learn::StepReport;
 
 struct PretrainArguments {
+  std::string preset;
   std::optional<std::filesystem::path> config;
   std::filesystem::path out;
+  bool print_recipe = false;
   bool resume = false;
   bool json = false;
   Json flags = Json::object();  // recipe fields given on the command line
@@ -166,16 +169,38 @@ void check_recipe(const Recipe& recipe, const std::optional<std::filesystem::pat
   }
 }
 
-void run(const PretrainArguments& arguments) {
+// The preset, what the file says on top of it, and what the command line says on top of that.
+Recipe assembled(const PretrainArguments& arguments) {
+  const Json config = arguments.config ? read_json_file(*arguments.config) : Json::object();
+  const std::string origin = arguments.config ? arguments.config->string() : "";
   Recipe recipe;
-  if (arguments.resume && (arguments.config || !arguments.flags.empty())) {
-    fail(ErrorCode::kUsage,
-         "--resume continues with the recipe of the run; leave out --config and recipe options");
+  if (!arguments.preset.empty()) {
+    // Its learning rates are those of the family that is chosen further up.
+    Recipe chosen;
+    learn::apply_json(chosen, config, origin);
+    learn::apply_json(chosen, arguments.flags, "command line");
+    recipe = learn::preset_recipe(arguments.preset, chosen.family);
   }
-  if (arguments.config) {
-    learn::apply_json(recipe, read_json_file(*arguments.config), arguments.config->string());
-  }
+  learn::apply_json(recipe, config, origin);
   learn::apply_json(recipe, arguments.flags, "command line");
+  return recipe;
+}
+
+void run(const PretrainArguments& arguments) {
+  const bool says_recipe =
+      arguments.config || !arguments.preset.empty() || !arguments.flags.empty();
+  if (arguments.resume && says_recipe) {
+    fail(ErrorCode::kUsage,
+         "--resume continues with the recipe of the run; leave out --preset, --config and recipe "
+         "options");
+  }
+  const Recipe recipe = assembled(arguments);
+  if (arguments.print_recipe) {
+    check_recipe(recipe, arguments.config);
+    print_text("{}\n", learn::to_json(learn::resolved(recipe)).dump(2));
+    return;
+  }
+  if (arguments.out.empty()) fail(ErrorCode::kUsage, "give the directory to write: --out DIR");
   if (!arguments.resume && recipe.data.empty()) {
     fail(ErrorCode::kUsage, "give the training data: --data DIR, made by `tercet data build`");
   }
@@ -211,17 +236,24 @@ void run(const PretrainArguments& arguments) {
 
 void add_pretrain(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
-      "pretrain", "Train a model from scratch: BitNet b1.58 or its full-precision twin");
+      "pretrain",
+      "Train a model from scratch: BitNet b1.58, BitNet b1 or their full-precision twin");
   auto arguments = std::make_shared<PretrainArguments>();
+  command->add_option(
+      "--preset", arguments->preset,
+      "Size and recipe: " + learn::preset_names() + "; --config and options win over it");
   command->add_option("--config", arguments->config, "Recipe: a JSON file; options win over it");
-  command->add_option("--out", arguments->out, "Directory for log, checkpoints and model")
-      ->required();
+  command->add_flag("--print-recipe", arguments->print_recipe,
+                    "Print the whole recipe as JSON, ready for --config, and train nothing");
+  command->add_option("--out", arguments->out, "Directory for log, checkpoints and model");
   command->add_flag("--resume", arguments->resume,
                     "Continue the run in --out from its newest checkpoint");
   command->add_flag("--json", arguments->json, "Print JSON lines on stdout and nothing else there");
   add_recipe_options(*command, arguments);
   command->footer(
       "Example:\n  tercet pretrain --data data/ --tokens 10000000 --family b1.58 --out run/\n"
+      "  tercet pretrain --preset 8m --family b1 --print-recipe > recipe.json\n"
+      "  tercet pretrain --config recipe.json --data data/ --out run/\n"
       "  tercet pretrain --out run/ --resume");
   command->callback([arguments] { run(*arguments); });
 }

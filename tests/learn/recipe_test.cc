@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
 
 #include "core/error.h"
+#include "learn/pretrain/presets.h"
 #include "learn/pretrain/schedule.h"
 
 namespace tercet::learn {
@@ -103,6 +105,60 @@ TEST(Recipe, FamiliesAreTheArrangementsOfThePapers) {
   EXPECT_EQ(twin.linear, LinearKind::kDense);
   EXPECT_EQ(twin.norm, NormPlacement::kPre);
   EXPECT_EQ(twin.hidden_act, Activation::kSilu);
+}
+
+TEST(Recipe, B1IsThePapersRecipe) {
+  Recipe r = valid();
+  r.family = "b1";
+  const Recipe ready = resolved(r);
+  const ModelConfig config = model_config(ready, 512, 1, 2);
+  EXPECT_EQ(config.linear, LinearKind::kB1);
+  EXPECT_EQ(config.norm, NormPlacement::kInsidePlain);
+  EXPECT_EQ(ready.schedule, "linear");
+  EXPECT_EQ(ready.adam_beta2, 0.98);
+  EXPECT_EQ(ready.weight_decay, 0.01);
+  EXPECT_EQ(ready.grad_clip, 0);
+}
+
+// The sizes that the papers print, in parameters of their linear maps and embeddings together.
+TEST(Presets, AreSoundAndOfTheSizeThatTheirNamesSay) {
+  const std::pair<const char*, double> millions[] = {
+      {"1m", 1.1},   {"3m", 3},      {"8m", 8},      {"15m", 15},    {"30m", 30},    {"125m", 125},
+      {"350m", 350}, {"700m", 700},  {"760m", 760},  {"1.3b", 1300}, {"2.7b", 2700}, {"2b4t", 2400},
+      {"3b", 3300},  {"3.9b", 3900}, {"6.7b", 6700}, {"13b", 13000}, {"30b", 30000}};
+  std::string names;
+  for (const auto& [name, size] : millions) {
+    names += (names.empty() ? "" : ", ") + std::string(name);
+    for (const char* family : {"b1.58", "b1", "llama"}) {
+      const Recipe ready = resolved(preset_recipe(name, family));
+      EXPECT_EQ(ready.family, family);
+      const int64_t vocabulary = size < 100 ? 4096 : size == 2400 ? 128256 : 32000;
+      const ModelConfig config = model_config(ready, vocabulary, 1, 2);
+      EXPECT_NEAR(static_cast<double>(config.parameter_count()) / 1e6, size, 0.13 * size) << name;
+    }
+  }
+  EXPECT_EQ(preset_names(), names);
+  EXPECT_NE(error_of(ErrorCode::kUsage, [] { preset_recipe("2m", "b1"); }).find("1m, 3m"),
+            std::string::npos);
+}
+
+TEST(Presets, HaveThePapersRates) {
+  const Recipe b158 = resolved(preset_recipe("700m", "b1.58"));
+  EXPECT_EQ(b158.learning_rate, 1.5e-3);
+  EXPECT_EQ(b158.learning_rate_2, 1e-3);
+  EXPECT_EQ(b158.weight_decay_2, 0);
+  EXPECT_EQ(resolved(preset_recipe("700m", "llama")).learning_rate, 2.5e-4);
+  EXPECT_EQ(resolved(preset_recipe("125m", "b1")).learning_rate, 2.4e-3);
+  EXPECT_EQ(resolved(preset_recipe("30b", "b1")).weight_decay, 0.05);
+  EXPECT_EQ(b158.batch_size * b158.sequence_length, 1 << 20);
+}
+
+TEST(Presets, AnotherLengthReplacesTheirs) {
+  Recipe r = preset_recipe("8m", "b1.58");
+  apply_json(r, Json::parse(R"({"tokens": 1000000})"), "command line");
+  const Recipe ready = resolved(r);
+  EXPECT_EQ(ready.steps, 62);
+  EXPECT_EQ(ready.warmup_steps, 3);
 }
 
 TEST(Recipe, TokensBecomeWholeSteps) {

@@ -125,11 +125,12 @@ struct Family {
   const char* schedule;
   double weight_decay;
   double adam_beta2;
+  double grad_clip;
 };
 constexpr std::array kFamilies = {
-    Family{"b1.58", "b1.58", "sub", "relu2", "two-stage", 0.1, 0.95},
-    Family{"b1", "b1", "inside-plain", "silu", "linear", 0.01, 0.98},
-    Family{"llama", "dense", "pre", "silu", "cosine", 0.1, 0.95},
+    Family{"b1.58", "b1.58", "sub", "relu2", "two-stage", 0.1, 0.95, 1.0},
+    Family{"b1", "b1", "inside-plain", "silu", "linear", 0.01, 0.98, 0},
+    Family{"llama", "dense", "pre", "silu", "cosine", 0.1, 0.95, 1.0},
 };
 
 const Family& family_of(const Recipe& r) {
@@ -144,6 +145,7 @@ void resolve_family(Recipe& r) {
   if (r.norm.empty()) r.norm = family.norm;
   if (r.hidden_act.empty()) r.hidden_act = family.hidden_act;
   if (r.adam_beta2 == -1) r.adam_beta2 = family.adam_beta2;
+  if (r.grad_clip == -1) r.grad_clip = family.grad_clip;
   check_choice("linear", r.linear, {"b1.58", "b1", "dense"});
   check_choice("norm", r.norm, {"pre", "sub", "inside", "inside-plain"});
   check_choice("hidden_act", r.hidden_act, {"silu", "relu2"});
@@ -198,6 +200,10 @@ std::span<const RecipeField> recipe_fields() { return kFields; }
 
 void apply_json(Recipe& recipe, const Json& json, const std::string& origin) {
   if (!json.is_object()) fail(ErrorCode::kBadInput, "{}: a JSON object is expected", origin);
+  if (json.contains("tokens") != json.contains("steps")) {
+    recipe.tokens = recipe.steps = 0;
+    recipe.warmup_steps = -1;
+  }
   for (const auto& [key, value] : json.items()) {
     const auto field = std::find_if(kFields.begin(), kFields.end(),
                                     [&](const RecipeField& f) { return key == f.name; });

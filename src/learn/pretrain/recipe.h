@@ -48,7 +48,7 @@ struct Recipe {
   double adam_beta1 = 0.9;
   double adam_beta2 = -1;
   double adam_eps = 1e-8;
-  double grad_clip = 1.0;          // largest gradient norm; 0: no clipping
+  double grad_clip = -1;           // largest gradient norm; 0: no clipping
   std::string precision = "bf16";  // "bf16" | "f32": the type of matrix products
   int64_t seed = 1;
   int64_t threads = 0;         // 0: one per physical core
@@ -74,8 +74,9 @@ struct RecipeField {
 };
 std::span<const RecipeField> recipe_fields();
 
-// Overwrites the fields that `json` names. Throws kBadInput naming `origin` and the field for an
-// unknown name or a value of the wrong type.
+// Overwrites the fields that `json` names. A length in tokens replaces one in steps, or the other
+// way round, and a warm-up that belonged to it. Throws kBadInput naming `origin` and the field for
+// an unknown name or a value of the wrong type.
 void apply_json(Recipe& recipe, const Json& json, const std::string& origin);
 Json to_json(const Recipe& recipe);
 
