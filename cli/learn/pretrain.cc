@@ -24,6 +24,7 @@ using learn::EvalReport;
 using learn::Recipe;
 using learn::RecipeField;
 using learn::RunInfo;
+using learn::SkipReport;
 using learn::StepReport;
 
 struct PretrainArguments {
@@ -89,6 +90,7 @@ class Reporter {
     learn::TrainEvents events;
     events.on_start = [this](const RunInfo& info) { start(info); };
     events.on_step = [this](const StepReport& report) { step(report); };
+    events.on_skip = [this](const SkipReport& report) { skip(report); };
     events.on_eval = [this](const EvalReport& report) { eval(report); };
     events.on_sample = [this](int64_t step, const std::string& text) { sample(step, text); };
     return events;
@@ -133,6 +135,20 @@ class Reporter {
     progress_->update(r.step,
                       fmt::format("loss {:.4f}  {:.0f} tokens/s  {:.0f} GFLOP/s ({:.0f} %)", r.loss,
                                   r.tokens_per_second, r.gflops, 100 * r.gflops / gemm_gflops_));
+  }
+
+  void skip(const SkipReport& r) {
+    if (json_) {
+      return line({{"event", "skip"},
+                   {"step", r.step},
+                   {"loss", finite_or_null(r.loss)},
+                   {"grad_norm", finite_or_null(r.grad_norm)},
+                   {"recent_loss", r.recent_loss}});
+    }
+    progress_->message(
+        fmt::format("step {:>6}  skipped: loss {:.4f}, gradient norm {:.3g}; the mean "
+                    "of recent losses is {:.4f}",
+                    r.step, r.loss, r.grad_norm, r.recent_loss));
   }
 
   void eval(const EvalReport& r) {

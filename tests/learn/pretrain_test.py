@@ -275,6 +275,18 @@ class Pretrain(unittest.TestCase):
                      "--weight-decay", 10, "--family", "llama", "--warmup-steps", 0,
                      "--schedule", "constant")
         self.assert_error(result, 3, "learning_rate")
+        self.assertGreaterEqual(len(self.events(out, "skip")), 1)
+
+    def test_spikes_are_skipped(self):
+        out = self.new()
+        # So narrow a guard that noise is a spike, too.
+        self.must("pretrain", "--config", self.recipe, "--out", out, "--spike-deviations", 1e-9,
+                  "--steps", 60)
+        skipped = self.events(out, "skip")
+        self.assertEqual({e["step"] for e in skipped} | {e["step"] for e in self.events(out, "step")},
+                         set(range(1, 61)))
+        for event in skipped:
+            self.assertGreater(event["loss"], event["recent_loss"])
 
     def test_json_lines(self):
         out = self.new()

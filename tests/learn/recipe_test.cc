@@ -158,6 +158,9 @@ TEST(Presets, AnotherLengthReplacesTheirs) {
   apply_json(r, Json::parse(R"({"tokens": 1000000})"), "command line");
   const Recipe ready = resolved(r);
   EXPECT_EQ(ready.steps, 62);
+  Recipe printed = ready;
+  apply_json(printed, Json::parse(R"({"batch_size": 3})"), "command line");
+  EXPECT_EQ(resolved(printed).micro_batch_size, 3);
   EXPECT_EQ(ready.warmup_steps, 3);
 }
 

@@ -79,6 +79,25 @@ std::string state_checksum(Json json) {
   return fmt::format("{:016x}", hash.value());
 }
 
+Json guard_json(const LossGuard::State& state) {
+  return {
+      {"mean", state.mean},          {"variance", state.variance},     {"previous", state.previous},
+      {"seen", state.seen},          {"bad_in_row", state.bad_in_row}, {"skipped", state.skipped},
+      {"last_good", state.last_good}};
+}
+
+LossGuard::State guard_state(const Json& json) {
+  LossGuard::State state;
+  state.mean = json.at("mean").get<double>();
+  state.variance = json.at("variance").get<double>();
+  state.previous = json.at("previous").get<double>();
+  state.seen = json.at("seen").get<int64_t>();
+  state.bad_in_row = json.at("bad_in_row").get<int64_t>();
+  state.skipped = json.at("skipped").get<int64_t>();
+  state.last_good = json.at("last_good").get<int64_t>();
+  return state;
+}
+
 Json state_json(const TrainingState& state, const fs::path& directory) {
   Json files = Json::object();
   for (const auto& entry : fs::directory_iterator(directory)) {
@@ -92,6 +111,7 @@ Json state_json(const TrainingState& state, const fs::path& directory) {
                 {{"step", state.last_eval.step},
                  {"validation_loss", state.last_eval.validation_loss},
                  {"tokens", state.last_eval.tokens}}},
+               {"guard", guard_json(state.guard)},
                {"data_fingerprint", state.data_fingerprint},
                {"recipe", state.recipe},
                {"checksums", files}};
@@ -154,6 +174,14 @@ std::optional<fs::path> newest_checkpoint(const fs::path& out) {
   return all.back();
 }
 
+std::optional<fs::path> newest_checkpoint(const fs::path& out, int64_t most_steps) {
+  std::optional<fs::path> newest;
+  for (const fs::path& checkpoint : finished_checkpoints(out)) {
+    if (*step_of(checkpoint.filename().string()) <= most_steps) newest = checkpoint;
+  }
+  return newest;
+}
+
 TrainingState read_checkpoint(const fs::path& checkpoint) {
   const fs::path file = checkpoint / kStateFile;
   if (!fs::exists(file)) fail_damaged(file, "is missing");
@@ -170,6 +198,8 @@ TrainingState read_checkpoint(const fs::path& checkpoint) {
     state.last_eval = {json.at("last_eval").at("step").get<int64_t>(),
                        json.at("last_eval").at("validation_loss").get<double>(),
                        json.at("last_eval").at("tokens").get<uint64_t>()};
+    // Not in the checkpoints of versions that had no guard.
+    if (json.contains("guard")) state.guard = guard_state(json.at("guard"));
     state.data_fingerprint = json.at("data_fingerprint").get<std::string>();
     state.recipe = json.at("recipe");
     return state;

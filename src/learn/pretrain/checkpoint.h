@@ -8,6 +8,7 @@
 
 #include "formats/json.h"
 #include "learn/nn/transformer.h"
+#include "learn/pretrain/loss_guard.h"
 #include "learn/pretrain/optimizer.h"
 
 namespace tercet::learn {
@@ -27,6 +28,7 @@ struct TrainingState {
   uint64_t log_bytes = 0;  // length of the log at that time; a resumed run cuts it there
   double seconds = 0;      // of training so far
   LastEvaluation last_eval;
+  LossGuard::State guard;
   std::string data_fingerprint;  // file_checksum of the data set's dataset.json
   Json recipe;                   // the run's resolved recipe
 };
@@ -38,6 +40,10 @@ void save_checkpoint(const std::filesystem::path& out, const TrainingState& stat
 
 // The newest checkpoint's directory, if there is any. Unfinished ones (a killed run's) are ignored.
 std::optional<std::filesystem::path> newest_checkpoint(const std::filesystem::path& out);
+
+// The newest one with at most so many steps.
+std::optional<std::filesystem::path> newest_checkpoint(const std::filesystem::path& out,
+                                                       int64_t most_steps);
 
 // state.json of a checkpoint, after comparing every file with its checksum. Throws kBadInput naming
 // the damaged file and which checkpoint to go back to.

@@ -101,6 +101,8 @@ void Optimizer::step(const StepRates& rates) {
   ++state_->updates;
 }
 
+void Optimizer::skip() { state_->adamw.zero_grad(); }
+
 void Optimizer::save(const std::filesystem::path& file) const {
   std::vector<at::Tensor> owned;
   std::vector<TensorView> views;

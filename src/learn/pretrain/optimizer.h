@@ -22,6 +22,8 @@ class Optimizer {
   double clip(double largest);
   // One update from the gradients, which are cleared.
   void step(const StepRates& rates);
+  // Clears the gradients without an update.
+  void skip();
 
   // Both moments of every parameter and the number of updates, as safetensors.
   void save(const std::filesystem::path& file) const;

@@ -43,6 +43,8 @@ const std::array kFields = {
     RecipeField{"adam_beta2", &Recipe::adam_beta2, "decay of the second moment"},
     RecipeField{"adam_eps", &Recipe::adam_eps, "AdamW's epsilon"},
     RecipeField{"grad_clip", &Recipe::grad_clip, "largest gradient norm, 0 for none"},
+    RecipeField{"spike_deviations", &Recipe::spike_deviations,
+                "skip a step whose loss is so many deviations above the recent ones; 0: never"},
     RecipeField{"precision", &Recipe::precision, "type of matrix products: bf16 or f32"},
     RecipeField{"seed", &Recipe::seed, "of the initial weights and the order of the data"},
     RecipeField{"threads", &Recipe::threads, "CPU threads (default: physical cores)"},
@@ -204,6 +206,7 @@ void apply_json(Recipe& recipe, const Json& json, const std::string& origin) {
     recipe.tokens = recipe.steps = 0;
     recipe.warmup_steps = -1;
   }
+  if (json.contains("batch_size") || json.contains("sequence_length")) recipe.micro_batch_size = 0;
   for (const auto& [key, value] : json.items()) {
     const auto field = std::find_if(kFields.begin(), kFields.end(),
                                     [&](const RecipeField& f) { return key == f.name; });
@@ -235,6 +238,7 @@ Recipe resolved(const Recipe& recipe) {
   check_range("adam_beta2", r.adam_beta2, 0, 0.9999999);
   check_range("adam_eps", r.adam_eps, 1e-30, 1);
   check_range("grad_clip", r.grad_clip, 0, 1e9);
+  check_range("spike_deviations", r.spike_deviations, 0, 1e9);
   check_choice("precision", r.precision, {"bf16", "f32"});
   check_choice("device", r.device, {"cpu", "cuda"});
   check_range("threads", static_cast<double>(r.threads), 0, 1024);

@@ -49,6 +49,7 @@ struct Recipe {
   double adam_beta2 = -1;
   double adam_eps = 1e-8;
   double grad_clip = -1;           // largest gradient norm; 0: no clipping
+  double spike_deviations = 6;     // see LossGuard; 0: spikes are trained on
   std::string precision = "bf16";  // "bf16" | "f32": the type of matrix products
   int64_t seed = 1;
   int64_t threads = 0;         // 0: one per physical core
@@ -75,8 +76,8 @@ struct RecipeField {
 std::span<const RecipeField> recipe_fields();
 
 // Overwrites the fields that `json` names. A length in tokens replaces one in steps, or the other
-// way round, and a warm-up that belonged to it. Throws kBadInput naming `origin` and the field for
-// an unknown name or a value of the wrong type.
+// way round, and a warm-up that belonged to it; another batch or sequence the micro-batch. Throws
+// kBadInput naming `origin` and the field for an unknown name or a value of the wrong type.
 void apply_json(Recipe& recipe, const Json& json, const std::string& origin);
 Json to_json(const Recipe& recipe);
 

@@ -5,6 +5,7 @@
 #include <ATen/Parallel.h>
 #include <c10/util/Exception.h>
 #include <dlfcn.h>
+#include <fmt/format.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <chrono>
@@ -19,6 +20,7 @@
 #include "learn/nn/model_io.h"
 #include "learn/pretrain/checkpoint.h"
 #include "learn/pretrain/evaluate.h"
+#include "learn/pretrain/loss_guard.h"
 #include "learn/pretrain/optimizer.h"
 #include "learn/pretrain/training_log.h"
 #include "tokenizer/tokenizer.h"
@@ -59,7 +61,8 @@ class Run {
         model_(
             model_config(recipe, tokenizer_.vocab_size(), tokenizer_.bos_id(), tokenizer_.eos_id()),
             static_cast<uint64_t>(recipe.seed), parse_device(recipe.device)),
-        optimizer_(model_.parameters(), recipe) {
+        optimizer_(model_.parameters(), recipe),
+        guard_(recipe.spike_deviations) {
     check_data();
     state_.recipe = to_json(recipe);
     state_.data_fingerprint = file_checksum(std::filesystem::path(recipe.data) / kManifestName);
@@ -76,6 +79,7 @@ class Run {
     load_weights(model_, checkpoint);
     optimizer_.load(checkpoint / "optimizer.safetensors");
     state_ = state;
+    guard_.restore(state.guard);
   }
 
   TrainResult train() {
@@ -150,21 +154,44 @@ class Run {
     const Clock::time_point begin = Clock::now();
     const double loss = accumulate();
     const double norm = optimizer_.clip(recipe_.grad_clip);
-    if (!std::isfinite(loss) || !std::isfinite(norm)) fail_diverged(state_.step + 1);
+    const LossGuard::Verdict verdict = guard_.judge(state_.step + 1, loss, norm);
+    state_.guard = guard_.state();
+    if (verdict == LossGuard::Verdict::kGiveUp) fail_diverged();
     const StepRates rates = rates_at(recipe_, state_.step);
-    optimizer_.step(rates);
+    if (verdict == LossGuard::Verdict::kUse) {
+      optimizer_.step(rates);
+    } else {
+      optimizer_.skip();
+    }
     ++state_.step;
     const double seconds = seconds_since(begin);
     state_.seconds += seconds;
-    report_step(loss, norm, rates, seconds);
+    if (verdict == LossGuard::Verdict::kSkip) {
+      report_skip(loss, norm);
+    } else {
+      report_step(loss, norm, rates, seconds);
+    }
     after_step();
   }
 
-  [[noreturn]] void fail_diverged(int64_t step) const {
+  // A checkpoint is known to be good when the loss of the step after it was.
+  [[noreturn]] void fail_diverged() const {
+    const auto good = newest_checkpoint(out_, guard_.state().last_good - 1);
     fail(ErrorCode::kBadInput,
-         "the run in '{}' has diverged: the loss is no longer finite at step {}; start again in "
-         "another --out with a lower learning_rate or more warmup_steps",
-         out_.string(), step);
+         "the run in '{}' has diverged: the loss is no longer finite since step {}; start again in "
+         "another --out with a lower learning_rate or more warmup_steps{}",
+         out_.string(), guard_.state().last_good + 1,
+         good ? fmt::format(" (the last good checkpoint is '{}')", good->string()) : "");
+  }
+
+  void report_skip(double loss, double norm) {
+    const SkipReport report{state_.step, loss, norm, guard_.state().mean};
+    log_->write({{"event", "skip"},
+                 {"step", report.step},
+                 {"loss", loss},
+                 {"grad_norm", norm},
+                 {"recent_loss", report.recent_loss}});
+    if (events_.on_skip) events_.on_skip(report);
   }
 
   void report_step(double loss, double norm, const StepRates& rates, double seconds) {
@@ -198,7 +225,8 @@ class Run {
   void after_step() {
     if (due(state_.step, recipe_.eval_every)) evaluate();
     if (due(state_.step, recipe_.sample_every)) sample();
-    if (due(state_.step, recipe_.checkpoint_every)) checkpoint();
+    // Weights that give bad losses are not worth keeping.
+    if (due(state_.step, recipe_.checkpoint_every) && state_.guard.bad_in_row == 0) checkpoint();
   }
 
   void evaluate() {
@@ -206,7 +234,7 @@ class Run {
     const ValidationLoss loss =
         validation_loss(model_, validation_, recipe_.sequence_length, recipe_.micro_batch_size,
                         recipe_.eval_tokens, compute_, nullptr);
-    if (!std::isfinite(loss.mean_nll)) fail_diverged(state_.step);
+    if (!std::isfinite(loss.mean_nll)) fail_diverged();
     state_.last_eval = {state_.step, loss.mean_nll, loss.tokens};
     log_->write({{"event", "eval"},
                  {"step", state_.step},
@@ -288,6 +316,7 @@ class Run {
   BatchLoader loader_;
   Transformer model_;
   Optimizer optimizer_;
+  LossGuard guard_;
   TrainingState state_;
   TrainingLog* log_ = nullptr;
 };

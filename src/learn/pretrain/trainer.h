@@ -35,6 +35,14 @@ struct StepReport {
   double eta_seconds = 0;
 };
 
+// A step whose gradients were not used.
+struct SkipReport {
+  int64_t step = 0;
+  double loss = 0;
+  double grad_norm = 0;
+  double recent_loss = 0;  // the moving mean that it was compared with
+};
+
 struct EvalReport {
   int64_t step = 0;
   double validation_loss = 0;
@@ -46,6 +54,7 @@ struct EvalReport {
 struct TrainEvents {
   std::function<void(const RunInfo&)> on_start;
   std::function<void(const StepReport&)> on_step;
+  std::function<void(const SkipReport&)> on_skip;
   std::function<void(const EvalReport&)> on_eval;
   std::function<void(int64_t step, const std::string& text)> on_sample;
   std::function<void(const std::filesystem::path&)> on_checkpoint;
@@ -66,8 +75,9 @@ struct TrainResult {
 // it continues from the newest checkpoint there to the same bits as an uninterrupted run; the
 // recipe then comes from the checkpoint and `recipe` is ignored. When *stop becomes true, a
 // checkpoint is written and kInterrupted thrown. Throws kUsage for a recipe that makes no sense or
-// needs more memory than there is, kBadInput for damaged data or a loss that is no longer finite,
-// kIo when the disk is full (the last checkpoint stays).
+// needs more memory than there is, kBadInput for damaged data or losses that are no longer finite
+// (naming the last checkpoint that is known to be good), kIo when the disk is full (the last
+// checkpoint stays).
 TrainResult pretrain(const Recipe& recipe, const std::filesystem::path& out, bool resume,
                      const TrainEvents& events, const std::atomic<bool>* stop);
 
