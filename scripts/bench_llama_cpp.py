@@ -34,7 +34,8 @@ class Timer:
 
     def _run(self, count):
         tokens = [(i * 7919 + 13) % self._vocabulary_size for i in range(count)]
-        batch = llama_cpp.llama_batch_get_one((llama_cpp.llama_token * count)(*tokens), count)
+        array = (llama_cpp.llama_token * count)(*tokens)  # the batch only points to it
+        batch = llama_cpp.llama_batch_get_one(array, count)
         if llama_cpp.llama_decode(self._context, batch) != 0:
             sys.exit("llama.cpp failed to decode")
         llama_cpp.llama_synchronize(self._context)

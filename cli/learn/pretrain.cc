@@ -199,6 +199,12 @@ Recipe assembled(const PretrainArguments& arguments) {
   }
   learn::apply_json(recipe, config, origin);
   learn::apply_json(recipe, arguments.flags, "command line");
+  // A preset's warm-up belongs to its length.
+  const auto says = [&](const char* field) {
+    return config.contains(field) || arguments.flags.contains(field);
+  };
+  const bool other_length = says("tokens") || says("steps");
+  if (!arguments.preset.empty() && other_length && !says("warmup_steps")) recipe.warmup_steps = -1;
   return recipe;
 }
 
@@ -209,6 +215,10 @@ void run(const PretrainArguments& arguments) {
     fail(ErrorCode::kUsage,
          "--resume continues with the recipe of the run; leave out --preset, --config and recipe "
          "options");
+  }
+  if (arguments.resume && arguments.print_recipe) {
+    fail(ErrorCode::kUsage,
+         "--print-recipe is for new runs; that of a run lies in its log.jsonl, in the first line");
   }
   const Recipe recipe = assembled(arguments);
   if (arguments.print_recipe) {

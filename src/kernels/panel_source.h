@@ -27,8 +27,8 @@ struct PanelSource {
   int16_t block_columns = 0;
   int16_t block_bytes = 0;
   int16_t block_units = 1;
-  int16_t byte_step =
-      1;  // columns from one of the four bytes to the next: 1, or the fields of a byte
+  // Columns from one of the four bytes to the next: 1, or the fields of a byte.
+  int16_t byte_step = 1;
   std::array<Unit, kMaxUnits> units{};
   bool is_tq1_0 = false;  // its bytes are turned into those of trit5
 

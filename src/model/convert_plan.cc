@@ -144,14 +144,15 @@ void refuse_rounding(const WeightSource& source, const std::vector<Part>& parts,
 }
 
 // OneBit's vectors and norms have a place in Tercet's GGUF files only, beside codes.
-void refuse_without_vectors(const WeightSource& source, const ConvertPlan& plan) {
+void refuse_without_vectors(const WeightSource& source, const ConvertOptions& options) {
   if (source.config().linear != LinearKind::kOneBit) return;
-  if (!plan.to_hf && is_ternary(plan.linear_type)) return;
+  if (!options.to_hf && (!options.linear_type || is_own(*options.linear_type))) return;
   fail(ErrorCode::kUsage,
        "'{}' is a OneBit model, whose linear maps have vectors and norms of their own; {} cannot "
        "hold them: write a GGUF file with --type sign8, trit5 or trit4",
        source.path().string(),
-       plan.to_hf ? "an HF directory" : fmt::format("--type {}", to_string(plan.linear_type)));
+       options.to_hf ? "an HF directory"
+                     : fmt::format("--type {}", to_string(*options.linear_type)));
 }
 
 // HF directories hold floats, or packed codes in the linear maps of a b1.58 model.
@@ -162,8 +163,9 @@ void choose_hf_types(const WeightSource& source, const ConvertOptions& options,
   plan.packed = options.packed || (!options.linear_type && ternary && is_b158);
   if (plan.packed && ternary && !is_b158) {
     fail(ErrorCode::kUsage,
-         "'{}' takes its inputs as they are, the packed form means int8 inputs; use --type f16",
-         source.path().string());
+         "the packed form is that of BitNet b1.58 models, the linear maps of '{}' are {}; use "
+         "--type f16",
+         source.path().string(), to_string(source.config().linear));
   }
   plan.linear_type = options.linear_type.value_or(StoredType::kF16);
   plan.rest_type = options.rest_type.value_or(plan.linear_type);
@@ -209,6 +211,7 @@ std::vector<int64_t> row_order(const PlannedTensor& tensor) {
 }
 
 ConvertPlan plan_conversion(const WeightSource& source, const ConvertOptions& options) {
+  refuse_without_vectors(source, options);
   const std::vector<Part> parts = survey(source);
   ConvertPlan plan;
   plan.to_hf = options.to_hf;
@@ -220,7 +223,6 @@ ConvertPlan plan_conversion(const WeightSource& source, const ConvertOptions& op
     plan.rest_type = choose_rest_type(options, plan.linear_type);
   }
   refuse_rounding(source, parts, plan);
-  refuse_without_vectors(source, plan);
 
   // Multiplied out, the weights no longer call for int8 activations.
   if (!plan.packed && !is_ternary(plan.linear_type)) {

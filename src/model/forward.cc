@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <utility>
 
 #include "core/error.h"
@@ -344,13 +345,19 @@ void Forward::project(std::initializer_list<Projection> projections, const float
                       int64_t tokens) {
   std::array<LinearJob, kMaxSharedInputs> jobs;
   size_t count = 0;
+  // Maps without an input of their own read the same: once as it is, once rounded.
+  std::array<std::optional<LinearInput>, 2> shared;
   for (const Projection& projection : projections) {
     const LinearWeights& weights = *projection.weights;
-    // Maps without an input of their own read the same: what the first prepared serves all.
-    const LinearInput input =
-        count > 0 && !weights.has_own_input()
-            ? jobs[0].input
-            : prepare(prepared_[weights.has_own_input() ? count : 0], weights, x, tokens);
+    Prepared& slot = prepared_[has_own_inputs() ? count : 0];
+    LinearInput input;
+    if (weights.has_own_input()) {
+      input = prepare(slot, weights, x, tokens);
+    } else {
+      std::optional<LinearInput>& same = shared[weights.int8_activations ? 1 : 0];
+      if (!same) same = prepare(slot, weights, x, tokens);
+      input = *same;
+    }
     jobs[count++] = {&weights, packed_->find(weights), input, projection.out};
   }
   run_linear(std::span(jobs).first(count), tokens, kernels_, pool_, linear_scratch_);

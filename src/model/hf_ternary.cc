@@ -88,17 +88,23 @@ float read_scale(const TensorView& scale, bool reciprocal, const std::string& or
 
 LinearWeights quantize_latent(const TensorView& latent, const TensorSpec& spec, LinearKind kind,
                               const std::string& origin, WeightStorage& storage) {
-  packing::CentredSignSum sum;
-  for_float_rows(latent, spec, [&](int64_t, const std::vector<float>& values) { sum.add(values); });
-  const float scale = sum.scale();
+  const bool binary = kind == LinearKind::kB1;
+  packing::AbsmeanSum magnitudes;
+  packing::MeanSum sum;
+  for_float_rows(latent, spec, [&](int64_t, const std::vector<float>& values) {
+    magnitudes.add(values);
+    if (binary) sum.add(values);
+  });
+  const float scale = magnitudes.scale();
+  const float centre = sum.mean();
   if (!std::isfinite(scale)) fail_not_finite(spec, origin);
   LinearWeights out = make_target(latent, spec, scale, storage);
   std::vector<int8_t> codes(static_cast<size_t>(spec.cols));
   for_float_rows(latent, spec, [&](int64_t first, const std::vector<float>& values) {
     for (size_t at = 0; at < values.size(); at += codes.size()) {
       const auto row = std::span(values).subspan(at, codes.size());
-      if (kind == LinearKind::kB1) {
-        packing::centred_sign_codes(row, sum.centre(), codes);
+      if (binary) {
+        packing::centred_sign_codes(row, centre, codes);
       } else {
         packing::absmean_codes(row, scale, codes);
       }

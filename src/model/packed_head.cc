@@ -321,7 +321,7 @@ void PackedHead::look(std::span<const Unsure> unsure, ThreadPool& pool, Scratch&
   pool.parallel_for(panels, 1, std::ref(body));
 }
 
-// The panels that hold the largest logit for sure, and of those with likely tokens so many that a
+// The panels that may hold the largest logit, and of those with likely tokens so many that a
 // flat distribution does not cost another head.
 float PackedHead::least_reach(int64_t token, Scratch& scratch) const {
   const int64_t panels = upper_.panels();

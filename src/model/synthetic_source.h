@@ -14,10 +14,10 @@ struct SyntheticOptions {
 
 // Random weights in a given shape, made tensor by tensor when they are asked for: ternary linear
 // maps (trit4) whose scales keep activations of the order of one, embedding and head in f16, norms
-// of one. OneBit's maps are
-// binary, with scales of rows and columns between 1/2 and 3/2. The same shape, seed and kind of
-// codes give the same weights on every machine, whatever they are converted to. Its tokenizer knows
-// spaces and single bytes; the rest of the vocabulary are words such as "w300".
+// of one. OneBit's maps are binary, with scales of rows and columns between 1/2 and 3/2. The same
+// shape, seed and kind of codes give the same weights on every machine, whatever they are converted
+// to. Its tokenizer knows spaces and single bytes; the rest of the vocabulary are words such as
+// "w300".
 class SyntheticSource final : public WeightSource {
  public:
   // Rows must be a multiple of 4 long (kInternal otherwise).

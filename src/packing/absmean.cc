@@ -21,14 +21,19 @@ float AbsmeanSum::scale() const {
   return mean < kSmallest ? kSmallest : mean;  // written so that a NaN stays one
 }
 
-void CentredSignSum::add(std::span<const float> weights) {
-  absolute_.add(weights);
+void MeanSum::add(std::span<const float> weights) {
   for (const float weight : weights) sum_ += static_cast<double>(weight);
   count_ += weights.size();
 }
 
-float CentredSignSum::centre() const {
+float MeanSum::mean() const {
   return count_ == 0 ? 0.0f : static_cast<float>(sum_ / static_cast<double>(count_));
+}
+
+float mean_of(std::span<const float> weights) {
+  MeanSum sum;
+  sum.add(weights);
+  return sum.mean();
 }
 
 void centred_sign_codes(std::span<const float> weights, float centre, std::span<int8_t> codes) {

@@ -21,20 +21,19 @@ class AbsmeanSum {
   uint64_t count_ = 0;
 };
 
-// BitNet b1 (methods.md 1.1): alpha = mean(w), beta = mean(|w|), code = w > alpha ? 1 : -1. Parts
-// are added in order, as above.
-class CentredSignSum {
+// The mean that BitNet b1 subtracts (methods.md 1.1), from parts in order as above.
+class MeanSum {
  public:
   void add(std::span<const float> weights);
-  float centre() const;                              // alpha
-  float scale() const { return absolute_.scale(); }  // beta
+  float mean() const;  // 0 of nothing
 
  private:
-  AbsmeanSum absolute_;
   double sum_ = 0.0;
   uint64_t count_ = 0;
 };
+float mean_of(std::span<const float> weights);
 
+// code = w > centre ? 1 : -1.
 void centred_sign_codes(std::span<const float> weights, float centre, std::span<int8_t> codes);
 
 // code = clamp(round_half_even(w * (1 / gamma)), -1, 1), for finite weights; codes: as many.

@@ -26,8 +26,9 @@ ModelConfig read(const Json& json) { return model_config_from_json(json, "config
 TEST(HfConfig, EveryCombinationRoundTripsExactly) {
   int combinations = 0;
   for (const auto act : {Activation::kSilu, Activation::kRelu2}) {
-    for (const auto linear : {LinearKind::kDense, LinearKind::kB158}) {
-      for (const auto norm : {NormPlacement::kPre, NormPlacement::kSub, NormPlacement::kInside}) {
+    for (const auto linear : {LinearKind::kDense, LinearKind::kB158, LinearKind::kB1}) {
+      for (const auto norm : {NormPlacement::kPre, NormPlacement::kSub, NormPlacement::kInside,
+                              NormPlacement::kInsidePlain}) {
         for (const bool tied : {true, false}) {
           for (const int64_t head_dim : {2, 4}) {
             for (const auto& eos : std::vector<std::vector<int32_t>>{{}, {2}, {2, 5, 0}}) {
@@ -50,7 +51,7 @@ TEST(HfConfig, EveryCombinationRoundTripsExactly) {
       }
     }
   }
-  EXPECT_EQ(combinations, 2 * 2 * 3 * 2 * 2 * 3);
+  EXPECT_EQ(combinations, 2 * 3 * 4 * 2 * 2 * 3);
 }
 
 TEST(HfConfig, ModelTypeIsOneThatComputesTheSame) {
@@ -66,10 +67,26 @@ TEST(HfConfig, ModelTypeIsOneThatComputesTheSame) {
   EXPECT_EQ(type_of(LinearKind::kDense, NormPlacement::kSub), "tercet");
   EXPECT_EQ(type_of(LinearKind::kDense, NormPlacement::kInside), "tercet");
   EXPECT_EQ(type_of(LinearKind::kB158, NormPlacement::kPre), "llama");
+  EXPECT_EQ(type_of(LinearKind::kB1, NormPlacement::kPre), "tercet");
+  EXPECT_EQ(type_of(LinearKind::kB158, NormPlacement::kInsidePlain), "tercet");
   EXPECT_EQ(type_of(LinearKind::kB158, NormPlacement::kInside), "llama");
   EXPECT_EQ(type_of(LinearKind::kB158, NormPlacement::kSub), "bitnet");
   // transformers gives a bitnet attention norm hidden_size weights, which is wrong here.
   EXPECT_EQ(type_of(LinearKind::kB158, NormPlacement::kSub, 4), "tercet");
+}
+
+TEST(HfConfig, OneBitDirectoriesAreRefused) {
+  ModelConfig config = small_config();
+  config.linear = LinearKind::kOneBit;
+  const Json json = model_config_to_json(config);
+  try {
+    read(json);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kUnsupported);
+    EXPECT_NE(std::string(error.what()).find("config.json: OneBit models are read from GGUF"),
+              std::string::npos);
+  }
 }
 
 TEST(HfConfig, FloatsAreWrittenAsBrieflyAsTheyAre) {

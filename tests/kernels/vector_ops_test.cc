@@ -68,6 +68,18 @@ TEST(VectorOps, RmsNormIsTheFormula) {
   }
 }
 
+TEST(VectorOps, LayerNormOfEqualsIsZeroAndKeepsFaults) {
+  for (const auto& [fault, expect_nan] : {std::pair{0.7f, false}, std::pair{NAN, true}}) {
+    std::vector<float> x(37, 0.7f);
+    x[5] = fault;
+    on_every_isa([&, bad = expect_nan](const KernelTable& table) {
+      std::vector<float> out(x.size());
+      table.layer_norm(x.data(), 37, 1e-5f, out.data());
+      for (const float value : out) EXPECT_EQ(bad ? std::isnan(value) : value == 0.0f, true);
+    });
+  }
+}
+
 TEST(VectorOps, LayerNormIsTheFormula) {
   for (const int64_t n : kSizes) {
     std::vector<float> x = draw(n, 1);

@@ -277,6 +277,33 @@ class Pretrain(unittest.TestCase):
         self.assert_error(result, 3, "learning_rate")
         self.assertGreaterEqual(len(self.events(out, "skip")), 1)
 
+    def test_recipes_are_printed_edited_and_run_again(self):
+        printed = self.must("pretrain", "--preset", "1m", "--family", "b1", "--print-recipe").stdout
+        recipe = json.loads(printed)
+        self.assertEqual((recipe["linear"], recipe["hidden_size"]), ("b1", 128))
+        file = self.folder / "printed.json"
+        file.write_text(printed)
+        again = self.must("pretrain", "--config", file, "--print-recipe").stdout
+        self.assertEqual(again, printed)
+        twin = json.loads(self.must("pretrain", "--config", file, "--family", "llama",
+                                    "--print-recipe").stdout)
+        self.assertEqual((twin["linear"], twin["schedule"]), ("dense", "cosine"))
+        self.assert_error(run("pretrain", "--preset", "2m", "--print-recipe"), 2, "1m, 3m")
+        self.assert_error(run("pretrain", "--preset", "1m"), 2, "--out")
+        self.assert_error(run("pretrain", "--out", self.new(), "--resume", "--print-recipe"), 2,
+                          "--print-recipe")
+
+    def test_b1_learns_packs_and_runs(self):
+        out = self.new()
+        self.must("pretrain", "--config", self.recipe, "--out", out, "--family", "b1",
+                  "--checkpoint-every", 0)
+        losses = [e["loss"] for e in self.events(out, "step")]
+        self.assertLess(losses[-1], losses[0] - 0.3)
+        packed = out.parent / "b1.gguf"
+        converted = self.must("convert", out, packed, "--rest-type", "f32", "--verify")
+        self.assertIn("sign8", converted.stdout + converted.stderr)
+        self.must("run", packed, "-p", "The ", "-n", 4)
+
     def test_spikes_are_skipped(self):
         out = self.new()
         # So narrow a guard that noise is a spike, too.

@@ -153,15 +153,39 @@ TEST(Presets, HaveThePapersRates) {
   EXPECT_EQ(b158.batch_size * b158.sequence_length, 1 << 20);
 }
 
-TEST(Presets, AnotherLengthReplacesTheirs) {
-  Recipe r = preset_recipe("8m", "b1.58");
-  apply_json(r, Json::parse(R"({"tokens": 1000000})"), "command line");
-  const Recipe ready = resolved(r);
-  EXPECT_EQ(ready.steps, 62);
-  Recipe printed = ready;
-  apply_json(printed, Json::parse(R"({"batch_size": 3})"), "command line");
-  EXPECT_EQ(resolved(printed).micro_batch_size, 3);
-  EXPECT_EQ(ready.warmup_steps, 3);
+Recipe with(Recipe recipe, const char* json) {
+  apply_json(recipe, Json::parse(json), "command line");
+  return resolved(recipe);
+}
+
+TEST(Recipe, AnotherLengthReplacesThatBefore) {
+  EXPECT_EQ(with(preset_recipe("8m", "b1.58"), R"({"tokens": 100000000})").steps, 6104);
+  Recipe r = valid();
+  r.warmup_steps = 50;
+  EXPECT_EQ(with(r, R"({"tokens": 10000000})").warmup_steps, 50);
+}
+
+TEST(Recipe, ChangingAPrintedRecipeChangesWhatFollows) {
+  const Recipe printed = resolved(preset_recipe("700m", "b1.58"));
+  const Recipe other = with(printed, R"({"family": "llama"})");
+  EXPECT_EQ(to_json(other), to_json([] {
+              Recipe r = resolved(preset_recipe("700m", "llama"));
+              r.learning_rate = r.learning_rate_2 = -1;
+              return resolved(r);
+            }()));
+  EXPECT_EQ(other.linear, "dense");
+  EXPECT_LT(with(printed, R"({"learning_rate": 5e-4})").learning_rate_2, 5e-4);
+  EXPECT_EQ(with(printed, R"({"schedule": "cosine"})").weight_decay_2, 0.1);
+  // The same value again changes nothing.
+  EXPECT_EQ(to_json(with(printed, R"({"family": "b1.58"})")), to_json(printed));
+}
+
+TEST(Recipe, TrainingFollowsTheLinearMaps) {
+  const Recipe r = with(valid(), R"({"family": "b1", "linear": "b1.58"})");
+  EXPECT_EQ(r.schedule, "two-stage");
+  EXPECT_EQ(r.adam_beta2, 0.95);
+  EXPECT_EQ(r.grad_clip, 1.0);
+  EXPECT_EQ(with(preset_recipe("700m", "llama"), R"({"linear": "b1.58"})").learning_rate, 1.5e-3);
 }
 
 TEST(Recipe, TokensBecomeWholeSteps) {

@@ -40,6 +40,7 @@ TEST(Trainable, EveryOtherFeatureIsRefusedByName) {
       {"attention_bias", [](ModelConfig& c) { c.output_bias = true; }},
       {"mlp_bias", [](ModelConfig& c) { c.mlp_bias = true; }},
       {"heads of q and k", [](ModelConfig& c) { c.qk_norm = true; }},
+      {"OneBit", [](ModelConfig& c) { c.linear = LinearKind::kOneBit; }},
       {"'pre-inside'", [](ModelConfig& c) { c.norm = NormPlacement::kPreInside; }},
       {"'sandwich'", [](ModelConfig& c) { c.norm = NormPlacement::kSandwich; }},
       {"zero-centred", [](ModelConfig& c) { c.zero_centered_norms = true; }},

@@ -120,34 +120,51 @@ TEST_P(ForwardVariants, SequencesOfABatchAreTheSameAsAlone) {
   }
 }
 
-// With a head in planes, steps that want all their logits and steps that want one share a pass.
-TEST_P(ForwardVariants, APackedHeadServesMixedSteps) {
-  const Model model = Model::load(directory_ / "model");
+// With a head in planes, steps that want all their logits and steps that want one share a pass, and
+// only the latter leave unlikely logits rough.
+TEST(Forward, APackedHeadServesMixedSteps) {
+  ModelConfig config = tiny_config();
+  config.vocab_size = 3001;
+  const TempDir directory;
+  write_hf_model(directory / "model", config, random_weights(config, 7));
+  const Model model = Model::load(directory / "model");
   ThreadPool pool(2);
   const auto packed =
       std::make_shared<const PackedModel>(model, select_kernels(""), pool, HeadPrecision::kInt8);
-  const size_t vocabulary = static_cast<size_t>(config_.vocab_size);
+  const size_t vocabulary = static_cast<size_t>(config.vocab_size);
+  const auto alone = [&](std::span<const int32_t> tokens, LogitsFor which) {
+    Forward forward(packed, pool);
+    KvCache cache(config, 16);
+    const SequenceStep step{tokens, &cache, which};
+    std::vector<float> logits(static_cast<size_t>(Forward::logit_rows({&step, 1})) * vocabulary);
+    forward.run_batch({&step, 1}, logits);
+    return logits;
+  };
   constexpr std::array<LogitsFor, 5> kWhich = {LogitsFor::kLast, LogitsFor::kLast, LogitsFor::kAll,
                                                LogitsFor::kNone, LogitsFor::kLast};
   std::vector<std::vector<int32_t>> tokens;
   std::vector<float> expected;
   for (size_t i = 0; i < kWhich.size(); ++i) {
-    tokens.push_back(random_tokens(config_, 3 + static_cast<int64_t>(i), 40 + i));
-    Forward forward(packed, pool);
-    KvCache cache(config_, 16);
-    const SequenceStep step{tokens[i], &cache, kWhich[i]};
-    std::vector<float> logits(static_cast<size_t>(Forward::logit_rows({&step, 1})) * vocabulary);
-    forward.run_batch({&step, 1}, logits);
+    tokens.push_back(random_tokens(config, 3 + static_cast<int64_t>(i), 40 + i));
+    const std::vector<float> logits = alone(tokens[i], kWhich[i]);
     expected.insert(expected.end(), logits.begin(), logits.end());
   }
   Forward forward(packed, pool);
   std::vector<KvCache> caches;
-  for (size_t i = 0; i < kWhich.size(); ++i) caches.emplace_back(config_, 16);
+  for (size_t i = 0; i < kWhich.size(); ++i) caches.emplace_back(config, 16);
   std::vector<SequenceStep> steps;
   for (size_t i = 0; i < kWhich.size(); ++i) steps.push_back({tokens[i], &caches[i], kWhich[i]});
   std::vector<float> logits(expected.size());
   forward.run_batch(steps, logits);
   EXPECT_EQ(logits, expected);
+
+  const std::vector<float> rough = alone(tokens[0], LogitsFor::kLast);
+  const std::vector<float> all = alone(tokens[0], LogitsFor::kAll);
+  const std::vector<float> exact(all.end() - static_cast<int64_t>(vocabulary), all.end());
+  EXPECT_NE(rough, exact);
+  const auto best = std::max_element(exact.begin(), exact.end()) - exact.begin();
+  EXPECT_EQ(std::max_element(rough.begin(), rough.end()) - rough.begin(), best);
+  EXPECT_EQ(rough[static_cast<size_t>(best)], exact[static_cast<size_t>(best)]);
 }
 
 TEST_P(ForwardVariants, NarrowCachesStayCloseAndDoNotDependOnCuts) {
@@ -187,6 +204,27 @@ TEST_P(ForwardVariants, IsTheSameOnAnyNumberOfThreads) {
   ThreadPool three(3);
   const std::vector<int32_t> tokens = random_tokens(config_, 100, 5);
   EXPECT_EQ(logits_of(model, tokens, three), logits_of(model, tokens, one));
+}
+
+// Dense maps among ternary ones share an input with them, whichever comes first.
+TEST(Forward, DenseMapsAmongTernaryOnes) {
+  for (const char* map : {"self_attn.q_proj", "self_attn.k_proj", "mlp.gate_proj", "mlp.up_proj"}) {
+    ModelConfig config = tiny_b158_config();
+    config.dense_maps = {std::string("model.layers.0.") + map};
+    const FloatWeights weights = random_weights(config, 3);
+    const TempDir directory;
+    write_hf_model(directory / "model", config, weights);
+    const Model model = Model::load(directory / "model");
+    ASSERT_EQ(model.config(), config);
+    ThreadPool pool(2);
+    const std::vector<int32_t> tokens = random_tokens(config, 20, 3);
+    std::vector<double> errors =
+        relative_rms_rows(reference_logits(config, weights, tokens), logits_of(model, tokens, pool),
+                          config.vocab_size);
+    std::sort(errors.begin(), errors.end());
+    EXPECT_LT(errors[errors.size() / 2], 1e-5) << map;
+    EXPECT_LT(errors.back(), 3e-2) << map;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -23,7 +23,7 @@ ModelConfig through_file(const ModelConfig& config, const std::string& architect
   if (change) change(writer);
   const std::vector<uint8_t> zeros(4 * 66);
   writer.declare("token_embd.weight", DType::kF32, {config.vocab_size, 1});
-  const bool ternary = config.linear == LinearKind::kB158;
+  const bool ternary = has_low_bit_maps(config.linear);
   writer.declare("blk.0.attn_q.weight", ternary ? DType::kTq2_0 : DType::kF32, {1, 256});
   if (!config.tie_word_embeddings) writer.declare("output.weight", DType::kF32, {1});
   writer.write_next(std::vector<uint8_t>(static_cast<size_t>(config.vocab_size) * 4));
@@ -34,10 +34,11 @@ ModelConfig through_file(const ModelConfig& config, const std::string& architect
 }
 
 TEST(GgufModelTest, TercetFilesKeepEveryField) {
-  for (const NormPlacement norm :
-       {NormPlacement::kPre, NormPlacement::kSub, NormPlacement::kInside}) {
+  for (const NormPlacement norm : {NormPlacement::kPre, NormPlacement::kSub, NormPlacement::kInside,
+                                   NormPlacement::kInsidePlain}) {
     ModelConfig config = tiny_b158_config();
     config.norm = norm;
+    if (norm == NormPlacement::kInsidePlain) config.linear = LinearKind::kB1;
     config.tie_word_embeddings = norm == NormPlacement::kPre;
     config.rms_norm_eps = 1e-6f;
     config.bos_token_id = -1;
@@ -67,6 +68,14 @@ TEST(GgufModelTest, NamesAnArchitectureOnlyWhereOthersReadItRight) {
   EXPECT_EQ(gguf_architecture(config, StoredType::kTq1_0), "tercet");
   config.norm = NormPlacement::kInside;
   EXPECT_EQ(gguf_architecture(config, StoredType::kTq1_0), "tercet");
+  for (const LinearKind kind : {LinearKind::kB1, LinearKind::kOneBit}) {
+    ModelConfig binary = tiny_b158_config();
+    binary.linear = kind;
+    EXPECT_EQ(gguf_architecture(binary, StoredType::kTq2_0), "tercet");
+    binary.norm = NormPlacement::kPre;
+    binary.hidden_act = Activation::kSilu;
+    EXPECT_EQ(gguf_architecture(binary, StoredType::kTq2_0), "tercet");
+  }
   ModelConfig dense = tiny_config();
   dense.norm = NormPlacement::kSub;
   EXPECT_EQ(gguf_architecture(dense, StoredType::kF16), "tercet");

@@ -136,6 +136,10 @@ class Reference {
   }
 
   Vector linear(const std::string& name, const Vector& x) const {
+    const std::vector<std::string>& dense_maps = config_.dense_maps;
+    if (std::find(dense_maps.begin(), dense_maps.end(), name) != dense_maps.end()) {
+      return dense(name + ".weight", x);
+    }
     if (config_.linear == LinearKind::kOneBit) return onebit(name, x);
     Vector input(x);
     if (config_.norm == NormPlacement::kInside) input = norm(name + ".rms_norm", x);

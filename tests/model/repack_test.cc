@@ -233,7 +233,7 @@ TEST_F(RepackTest, GroupScalesMoveWhereTheyFitAndAreRefusedElsewhere) {
                  [&] {
                    to(source, directory_ / "x.gguf", {"tq2_0", StoredType::kTq2_0});
                  });
-  expect_refused(ErrorCode::kUsage, "takes its inputs as they are", [&] {
+  expect_refused(ErrorCode::kUsage, "the packed form is that of BitNet b1.58 models", [&] {
     to(source, directory_ / "x", {"hf", std::nullopt});
   });
   EXPECT_FALSE(fs::exists(directory_ / "x.gguf"));

@@ -7,6 +7,7 @@
 #include <array>
 
 #include "core/error.h"
+#include "model/convert_plan.h"
 #include "model/linear.h"
 #include "model/memory_source.h"
 #include "model/reference_forward.h"
@@ -138,14 +139,48 @@ TEST(SyntheticSource, OneBitIsTheFormula) {
     if (first.empty()) first = logits;
     EXPECT_EQ(logits, first) << to_string(type);
   }
+  EXPECT_EQ(plan_conversion(source, {}).linear_type, StoredType::kSign8);
+}
+
+TEST(SyntheticSource, OneBitGoesWhereItsVectorsHaveRoom) {
+  SyntheticShape shape = small_shape();
+  shape.config.linear = LinearKind::kOneBit;
+  const SyntheticSource source(shape, {});
+  const auto expect_refused = [&](const ConvertOptions& options) {
+    try {
+      plan_conversion(source, options);
+      FAIL();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kUsage);
+      EXPECT_NE(std::string(error.what()).find("--type sign8, trit5 or trit4"), std::string::npos)
+          << error.what();
+    }
+  };
   for (const StoredType type : {StoredType::kTq2_0, StoredType::kF16, StoredType::kQ1_0}) {
     ConvertOptions options;
     options.linear_type = type;
-    EXPECT_THROW(convert(source, folder / "other.gguf", options, nullptr, nullptr), Error);
+    expect_refused(options);
   }
   ConvertOptions options;
   options.to_hf = true;
-  EXPECT_THROW(convert(source, folder / "directory", options, nullptr, nullptr), Error);
+  expect_refused(options);
+  options.packed = true;
+  expect_refused(options);
+}
+
+TEST(MemorySource, B1IsPackedBySigns) {
+  SyntheticShape shape = small_shape();
+  shape.config.linear = LinearKind::kB1;
+  const SyntheticSource source(shape, {.seed = 1, .binary = true});
+  EXPECT_EQ(plan_conversion(source, {}).linear_type, StoredType::kSign8);
+  ConvertOptions options;
+  options.to_hf = options.packed = true;
+  try {
+    plan_conversion(source, options);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("are b1"), std::string::npos) << error.what();
+  }
 }
 
 TEST(MemorySource, EqualsTheFile) {

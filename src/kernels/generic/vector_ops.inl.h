@@ -61,8 +61,8 @@ void layer_norm(const float* x, int64_t n, float eps, float* out) {
                       count;
   // The squares of f32 are exact in double, so little is lost by subtracting the mean afterwards.
   const double variance = sum_of_squares<V>(x, n) / count - mean * mean;
-  const double inverse =
-      1.0 / __builtin_sqrt((variance > 0 ? variance : 0 * variance) + static_cast<double>(eps));
+  const double bounded = variance < 0 ? 0 : variance;  // NaN stays
+  const double inverse = 1.0 / __builtin_sqrt(bounded + static_cast<double>(eps));
   const float scale = static_cast<float>(inverse);
   const float shift = static_cast<float>(mean);
   map<V>(x, x, n, out, [=](auto value, auto) { return (value - shift) * scale; });

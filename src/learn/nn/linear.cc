@@ -7,6 +7,7 @@
 #include "learn/nn/cpu_dispatch.h"
 #include "learn/nn/reference_ops.h"
 #include "packing/absmean.h"
+#include "packing/ternary.h"
 
 namespace tercet::learn {
 namespace {
@@ -73,13 +74,13 @@ struct CodeRows {
 template <typename Store>
 float write_codes(const at::Tensor& weight, LinearKind kind, Store* codes) {
   const float* values = weight.data_ptr<float>();
-  packing::CentredSignSum sum;
-  sum.add({values, static_cast<size_t>(weight.numel())});
-  const float scale = sum.scale();
-  const float centre = sum.centre();
+  const std::span<const float> all(values, static_cast<size_t>(weight.numel()));
+  const bool binary = kind == LinearKind::kB1;
+  const float scale = packing::absmean_scale(all);
+  const float centre = binary ? packing::mean_of(all) : 0;
   at::parallel_for(0, weight.numel(), 32768, [&](int64_t begin, int64_t end) {
     const TypedLoops<Store>& typed = loops().typed<Store>();
-    if (kind == LinearKind::kB1) {
+    if (binary) {
       typed.binarize(values + begin, end - begin, centre, codes + begin);
     } else {
       typed.ternarize(values + begin, end - begin, 1.0f / scale, codes + begin);
@@ -135,15 +136,15 @@ class LowBitLinearFunction : public torch::autograd::Function<LowBitLinearFuncti
                             at::ScalarType compute, LinearKind kind, InputRange range) {
     const int64_t rows = x.size(0);
     const int64_t in = x.size(1);
-    const CodeRows rows_of_codes = code_rows(weights.vec(), compute, kind);
+    const CodeRows matrix = code_rows(weights.vec(), compute, kind);
     const at::Tensor codes = at::empty({rows, in}, x.options().dtype(compute));
     const at::Tensor row_scale = at::empty({rows}, x.options());
     with_storage(compute, [&]<typename Store>() {
       write_input_codes(x, range, storage<Store>(codes), row_scale.data_ptr<float>());
     });
-    context->save_for_backward({codes, row_scale, rows_of_codes.codes, rows_of_codes.col_scale});
+    context->save_for_backward({codes, row_scale, matrix.codes, matrix.col_scale});
     context->saved_data["rows"] = row_counts(weights.vec());
-    return scaled(at::matmul(codes, rows_of_codes.codes.t()), row_scale, rows_of_codes.col_scale);
+    return scaled(at::matmul(codes, matrix.codes.t()), row_scale, matrix.col_scale);
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {

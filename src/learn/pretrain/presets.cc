@@ -32,9 +32,9 @@ struct Preset {
   Rates rates;
 };
 
-// Tokens of a step: 8 K to 64 K for what one machine trains, about twenty tokens a parameter. The
-// papers': 256 K and 40,000 steps for b1 (sequences of 2048 are our choice, they name none), 1 M
-// and 100 G tokens for b1.58.
+// Up to 30m, for one machine: 8 K to 32 K tokens a step, about twenty tokens a parameter. Sizes of
+// b1: 256 K tokens and 40,000 steps (its paper names no length of sequences; 2048 here). Sizes of
+// b1.58: 1 M tokens a step, 100 G in all. Of 2b4t only the shape and the 4 T tokens are published.
 constexpr std::array kPresets = {
     Preset{"1m", 128, 384, 3, 4, 2, 256, 32, 2500, 125, {}},
     Preset{"3m", 192, 576, 5, 6, 3, 256, 32, 7500, 375, {}},

@@ -8,7 +8,7 @@
 namespace tercet::learn {
 
 // The recipe of a size: shape, batch, length and learning rates, those of the papers where they
-// have such a size (methods.md 1.2, 2.2, 3) and ours below. The family decides between the rates.
+// print them (methods.md 1.2, 2.2, 3), ours otherwise. The family decides between the rates.
 // Feed-forward blocks are gated, so those of b1's sizes are 8/3 times as wide as the hidden state
 // (its paper has 4 times, without a gate). Throws kUsage naming the choices.
 Recipe preset_recipe(const std::string& name, const std::string& family);

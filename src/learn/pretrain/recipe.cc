@@ -14,8 +14,9 @@ namespace {
 const std::array kFields = {
     RecipeField{"family", &Recipe::family,
                 "b1.58 (ternary), b1 (binary) or llama (their full-precision twin)"},
-    RecipeField{"linear", &Recipe::linear, "linear maps: b1.58 or dense (default: by family)"},
-    RecipeField{"norm", &Recipe::norm, "pre, sub (BitNet 2B4T) or inside (default: by family)"},
+    RecipeField{"linear", &Recipe::linear, "linear maps: b1.58, b1 or dense (default: by family)"},
+    RecipeField{"norm", &Recipe::norm,
+                "pre, sub (BitNet 2B4T), inside or inside-plain (b1) (default: by family)"},
     RecipeField{"hidden_act", &Recipe::hidden_act, "silu or relu2 (default: by family)"},
     RecipeField{"hidden_size", &Recipe::hidden_size, "width of the residual stream"},
     RecipeField{"intermediate_size", &Recipe::intermediate_size, "width of the feed-forward"},
@@ -104,7 +105,8 @@ void check_range(const char* field, double value, double low, double high) {
 }
 
 // Peak learning rates by width, from the papers' tables (methods.md 1.2 and 2.2) at the large end
-// and from trials at the small one: b1.58 and llama (models/README.md); b1 starts where b1.58 does.
+// and from trials at the small one: b1.58 and llama (models/README.md); b1 has that of b1.58 there,
+// untried.
 double default_learning_rate(const std::string& linear, int64_t hidden_size) {
   if (linear == "b1") {
     return hidden_size >= 2048   ? 8e-4
@@ -135,33 +137,32 @@ constexpr std::array kFamilies = {
     Family{"llama", "dense", "pre", "silu", "cosine", 0.1, 0.95, 1.0},
 };
 
-const Family& family_of(const Recipe& r) {
-  check_choice("family", r.family, {"b1.58", "b1", "llama"});
+const Family& family_where(const char* const Family::*field, const std::string& value) {
   return *std::find_if(kFamilies.begin(), kFamilies.end(),
-                       [&](const Family& family) { return r.family == family.name; });
+                       [&](const Family& family) { return value == family.*field; });
 }
 
 void resolve_family(Recipe& r) {
-  const Family& family = family_of(r);
+  check_choice("family", r.family, {"b1.58", "b1", "llama"});
+  const Family& family = family_where(&Family::name, r.family);
   if (r.linear.empty()) r.linear = family.linear;
   if (r.norm.empty()) r.norm = family.norm;
   if (r.hidden_act.empty()) r.hidden_act = family.hidden_act;
-  if (r.adam_beta2 == -1) r.adam_beta2 = family.adam_beta2;
-  if (r.grad_clip == -1) r.grad_clip = family.grad_clip;
   check_choice("linear", r.linear, {"b1.58", "b1", "dense"});
   check_choice("norm", r.norm, {"pre", "sub", "inside", "inside-plain"});
   check_choice("hidden_act", r.hidden_act, {"silu", "relu2"});
 }
 
-// Schedules belong to linear maps: a twin with maps exchanged is trained as those are.
+// How a model is trained follows from its linear maps, also where they are not its family's.
 void resolve_schedule(Recipe& r) {
-  const auto family = std::find_if(kFamilies.begin(), kFamilies.end(),
-                                   [&](const Family& f) { return r.linear == f.linear; });
-  if (r.schedule.empty()) r.schedule = family->schedule;
+  const Family& family = family_where(&Family::linear, r.linear);
+  if (r.adam_beta2 == -1) r.adam_beta2 = family.adam_beta2;
+  if (r.grad_clip == -1) r.grad_clip = family.grad_clip;
+  if (r.schedule.empty()) r.schedule = family.schedule;
   check_choice("schedule", r.schedule, {"two-stage", "cosine", "linear", "constant"});
   if (r.learning_rate == -1) r.learning_rate = default_learning_rate(r.linear, r.hidden_size);
   if (r.learning_rate_2 == -1) r.learning_rate_2 = r.learning_rate * (2.0 / 3.0);
-  if (r.weight_decay == -1) r.weight_decay = family->weight_decay;
+  if (r.weight_decay == -1) r.weight_decay = family.weight_decay;
   if (r.weight_decay_2 == -1) r.weight_decay_2 = r.schedule == "two-stage" ? 0.0 : r.weight_decay;
   check_range("learning_rate", r.learning_rate, 1e-9, 10);
   check_range("learning_rate_2", r.learning_rate_2, 0, 10);
@@ -196,17 +197,43 @@ void resolve_amount(Recipe& r) {
   check_range("warmup_steps", static_cast<double>(r.warmup_steps), 0, static_cast<double>(r.steps));
 }
 
+// Whether `json` gives a field another text than it has.
+bool changes(const Json& json, const char* field, const std::string& value) {
+  const auto found = json.find(field);
+  return found != json.end() && found->is_string() && found->get<std::string>() != value;
+}
+
+// Back to "by family" for what followed from a field that `json` changes.
+void forget_derived(Recipe& r, const Json& json) {
+  const Recipe fresh;
+  const bool family = changes(json, "family", r.family);
+  const bool linear = family || changes(json, "linear", r.linear);
+  if (family) {
+    r.linear = fresh.linear;
+    r.norm = fresh.norm;
+    r.hidden_act = fresh.hidden_act;
+  }
+  if (linear) {
+    r.schedule = fresh.schedule;
+    r.learning_rate = fresh.learning_rate;
+    r.weight_decay = fresh.weight_decay;
+    r.adam_beta2 = fresh.adam_beta2;
+    r.grad_clip = fresh.grad_clip;
+  }
+  if (linear || json.contains("learning_rate")) r.learning_rate_2 = fresh.learning_rate_2;
+  if (linear || json.contains("weight_decay") || changes(json, "schedule", r.schedule)) {
+    r.weight_decay_2 = fresh.weight_decay_2;
+  }
+  if (json.contains("tokens") != json.contains("steps")) r.tokens = r.steps = 0;
+}
+
 }  // namespace
 
 std::span<const RecipeField> recipe_fields() { return kFields; }
 
 void apply_json(Recipe& recipe, const Json& json, const std::string& origin) {
   if (!json.is_object()) fail(ErrorCode::kBadInput, "{}: a JSON object is expected", origin);
-  if (json.contains("tokens") != json.contains("steps")) {
-    recipe.tokens = recipe.steps = 0;
-    recipe.warmup_steps = -1;
-  }
-  if (json.contains("batch_size") || json.contains("sequence_length")) recipe.micro_batch_size = 0;
+  forget_derived(recipe, json);
   for (const auto& [key, value] : json.items()) {
     const auto field = std::find_if(kFields.begin(), kFields.end(),
                                     [&](const RecipeField& f) { return key == f.name; });

@@ -75,9 +75,10 @@ struct RecipeField {
 };
 std::span<const RecipeField> recipe_fields();
 
-// Overwrites the fields that `json` names. A length in tokens replaces one in steps, or the other
-// way round, and a warm-up that belonged to it; another batch or sequence the micro-batch. Throws
-// kBadInput naming `origin` and the field for an unknown name or a value of the wrong type.
+// Overwrites the fields that `json` names, and returns those that followed from another family,
+// kind of linear maps, schedule or rate to "by family". A length in tokens replaces one in steps,
+// or the other way round. Throws kBadInput naming `origin` and the field for an unknown name or a
+// value of the wrong type.
 void apply_json(Recipe& recipe, const Json& json, const std::string& origin);
 Json to_json(const Recipe& recipe);
 
