@@ -11,6 +11,7 @@ import pathlib
 import resource
 import shutil
 import signal
+import struct
 import subprocess
 import tempfile
 import time
@@ -276,6 +277,74 @@ class Pretrain(unittest.TestCase):
                      "--schedule", "constant")
         self.assert_error(result, 3, "learning_rate")
         self.assertGreaterEqual(len(self.events(out, "skip")), 1)
+
+    def curves(self, out):
+        """The curves of the event file: tag -> [(step, value)], its checksums compared."""
+        def crc32c(data):
+            crc = 0xFFFFFFFF
+            for byte in data:
+                crc ^= byte
+                for _ in range(8):
+                    crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+            crc ^= 0xFFFFFFFF
+            return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+        def fields(message):
+            at = 0
+            def varint():
+                nonlocal at
+                value = shift = 0
+                while True:
+                    byte = message[at]
+                    at += 1
+                    value |= (byte & 127) << shift
+                    shift += 7
+                    if byte < 128:
+                        return value
+            while at < len(message):
+                key = varint()
+                if key & 7 == 0:
+                    yield key >> 3, varint()
+                    continue
+                size = {1: 8, 5: 4}.get(key & 7) or varint()
+                yield key >> 3, message[at:at + size]
+                at += size
+
+        self.assertEqual(crc32c(b"123456789"),
+                         ((0xE3069283 >> 15 | 0xE3069283 << 17) + 0xA282EAD8) & 0xFFFFFFFF)
+        data = (out / "events.out.tfevents.0.tercet").read_bytes()
+        curves, at = {}, 0
+        while at < len(data):
+            length, check = struct.unpack_from("<QI", data, at)
+            self.assertEqual(check, crc32c(data[at:at + 8]))
+            message = data[at + 12:at + 12 + length]
+            self.assertEqual(struct.unpack_from("<I", data, at + 12 + length)[0], crc32c(message))
+            at += length + 16
+            event = dict(fields(message))
+            if 3 in event:
+                self.assertEqual(event[3], b"brain.Event:2")
+            for _, value in fields(event.get(5, b"")):
+                point = dict(fields(value))
+                curve = curves.setdefault(point[1].decode(), [])
+                curve.append((event[2], struct.unpack("<f", point[2])[0]))
+        return curves
+
+    def test_event_files_hold_the_log(self):
+        out = self.new()
+        process = self.start(out)
+        self.wait_for_checkpoint(out, process)
+        process.kill()
+        process.communicate()
+        if process.returncode != 0:
+            self.must("pretrain", "--out", out, "--resume")
+        curves = self.curves(out)
+        for tag, kind, field in (("loss/train", "step", "loss"),
+                                 ("optimizer/learning_rate", "step", "learning_rate"),
+                                 ("loss/validation", "eval", "validation_loss")):
+            logged = [(e["step"], e[field]) for e in self.events(out, kind)]
+            self.assertEqual([step for step, _ in curves[tag]], [step for step, _ in logged])
+            for (_, value), (_, expected) in zip(curves[tag], logged):
+                self.assertAlmostEqual(value, expected, delta=1e-6 * abs(expected))
 
     def test_recipes_are_printed_edited_and_run_again(self):
         printed = self.must("pretrain", "--preset", "1m", "--family", "b1", "--print-recipe").stdout

@@ -106,6 +106,7 @@ Json state_json(const TrainingState& state, const fs::path& directory) {
   Json json = {{"format", 1},
                {"step", state.step},
                {"log_bytes", state.log_bytes},
+               {"event_bytes", state.event_bytes},
                {"seconds", state.seconds},
                {"last_eval",
                 {{"step", state.last_eval.step},
@@ -194,11 +195,12 @@ TrainingState read_checkpoint(const fs::path& checkpoint) {
     TrainingState state;
     state.step = json.at("step").get<int64_t>();
     state.log_bytes = json.at("log_bytes").get<uint64_t>();
+    state.event_bytes = json.value("event_bytes", uint64_t{0});
     state.seconds = json.at("seconds").get<double>();
     state.last_eval = {json.at("last_eval").at("step").get<int64_t>(),
                        json.at("last_eval").at("validation_loss").get<double>(),
                        json.at("last_eval").at("tokens").get<uint64_t>()};
-    // Not in the checkpoints of versions that had no guard.
+    // Like event_bytes not in the checkpoints of older versions.
     if (json.contains("guard")) state.guard = guard_state(json.at("guard"));
     state.data_fingerprint = json.at("data_fingerprint").get<std::string>();
     state.recipe = json.at("recipe");

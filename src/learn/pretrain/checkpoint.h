@@ -24,9 +24,10 @@ struct LastEvaluation {
 // state.json. A checkpoint appears whole, by renaming its directory, or not at all; state.json
 // holds a checksum of every other file.
 struct TrainingState {
-  int64_t step = 0;        // optimizer steps done
-  uint64_t log_bytes = 0;  // length of the log at that time; a resumed run cuts it there
-  double seconds = 0;      // of training so far
+  int64_t step = 0;          // optimizer steps done
+  uint64_t log_bytes = 0;    // length of the log at that time; a resumed run cuts it there
+  uint64_t event_bytes = 0;  // and of the event file
+  double seconds = 0;        // of training so far
   LastEvaluation last_eval;
   LossGuard::State guard;
   std::string data_fingerprint;  // file_checksum of the data set's dataset.json

@@ -20,6 +20,7 @@
 #include "learn/nn/model_io.h"
 #include "learn/pretrain/checkpoint.h"
 #include "learn/pretrain/evaluate.h"
+#include "learn/pretrain/event_file.h"
 #include "learn/pretrain/loss_guard.h"
 #include "learn/pretrain/optimizer.h"
 #include "learn/pretrain/training_log.h"
@@ -30,6 +31,9 @@ namespace tercet::learn {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+// TensorBoard looks for "tfevents" in names.
+constexpr const char* kEventFile = "events.out.tfevents.0.tercet";
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -85,6 +89,8 @@ class Run {
   TrainResult train() {
     TrainingLog log(out_ / "log.jsonl", state_.log_bytes);
     log_ = &log;
+    EventFile curves(out_ / kEventFile, state_.event_bytes);
+    curves_ = &curves;
     start();
     while (state_.step < recipe_.steps) {
       if (stop_ != nullptr && *stop_) interrupt();
@@ -217,6 +223,10 @@ class Run {
                  {"weight_decay", rates.weight_decay},
                  {"tokens_per_second", report.tokens_per_second},
                  {"gflops", report.gflops}});
+    curves_->add(report.step, {{"loss/train", loss},
+                               {"optimizer/grad_norm", norm},
+                               {"optimizer/learning_rate", rates.learning_rate},
+                               {"speed/tokens_per_second", report.tokens_per_second}});
     if (events_.on_step) events_.on_step(report);
   }
 
@@ -241,6 +251,7 @@ class Run {
                  {"validation_loss", loss.mean_nll},
                  {"perplexity", loss.perplexity()},
                  {"validation_tokens", loss.tokens}});
+    curves_->add(state_.step, {{"loss/validation", loss.mean_nll}});
     if (events_.on_eval) {
       events_.on_eval({state_.step, loss.mean_nll, loss.perplexity(), loss.tokens});
     }
@@ -260,7 +271,9 @@ class Run {
 
   void checkpoint() {
     log_->flush();
+    curves_->flush();
     state_.log_bytes = log_->bytes();
+    state_.event_bytes = curves_->bytes();
     save_checkpoint(out_, state_, model_, optimizer_, recipe_.data, recipe_.keep_checkpoints);
     if (events_.on_checkpoint) events_.on_checkpoint(out_ / "checkpoints");
   }
@@ -319,6 +332,7 @@ class Run {
   LossGuard guard_;
   TrainingState state_;
   TrainingLog* log_ = nullptr;
+  EventFile* curves_ = nullptr;
 };
 
 // libtorch's own setting does not reach an OpenBLAS that has threads of its own.
