@@ -4,7 +4,6 @@
 #include <histedit.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <clocale>
 #include <cstdio>
 #include <cstdlib>
@@ -86,8 +85,7 @@ class EditedLines final : public LineReader {
     std::mbstate_t state{};
     while (true) {
       char byte = 0;
-      const ssize_t count = ::read(STDIN_FILENO, &byte, 1);
-      if (count < 0 && errno == EINTR && !stop_requested()) continue;
+      const ssize_t count = read_until_stopped(STDIN_FILENO, &byte, 1);
       if (count <= 0) return static_cast<int>(count);
       const size_t length = std::mbrtowc(out, &byte, 1, &state);
       if (length == static_cast<size_t>(-2)) continue;

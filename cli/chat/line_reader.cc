@@ -31,14 +31,15 @@ class PlainLines final : public LineReader {
         fail(ErrorCode::kBadInput, "a line of the input is longer than {} bytes", kMaxLineBytes);
       }
       std::array<char, 4096> bytes;
-      const ssize_t count = ::read(STDIN_FILENO, bytes.data(), bytes.size());
+      const ssize_t count = read_until_stopped(STDIN_FILENO, bytes.data(), bytes.size());
       if (count > 0) {
         buffer_.append(bytes.data(), static_cast<size_t>(count));
       } else if (count == 0) {
         if (buffer_.empty()) return {};
         return take(buffer_.size(), buffer_.size());
       } else if (errno == EINTR) {
-        if (take_stop_request()) return {ReadResult::Kind::kInterrupted, ""};
+        take_stop_request();
+        return {ReadResult::Kind::kInterrupted, ""};
       } else {
         const int number = errno;
         fail(ErrorCode::kIo, "cannot read standard input: {}", errno_text(number));

@@ -63,12 +63,11 @@ std::string read_standard_input(size_t max_bytes) {
   std::string text;
   std::array<char, 65536> block;
   while (true) {
-    const ssize_t count = ::read(STDIN_FILENO, block.data(), block.size());
+    const ssize_t count = read_until_stopped(STDIN_FILENO, block.data(), block.size());
     if (count == 0) return text;
     if (count < 0) {
       const int number = errno;
       throw_if_stopped();
-      if (number == EINTR) continue;
       fail(ErrorCode::kIo, "cannot read standard input: {}", errno_text(number));
     }
     text.append(block.data(), static_cast<size_t>(count));

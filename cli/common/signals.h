@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <sys/types.h>
+
 #include <atomic>
+#include <cstddef>
 
 namespace tercet::cli {
 
@@ -19,6 +22,10 @@ void survive_interrupts();
 bool termination_requested();
 // Whether the flag was set; clears it.
 bool take_stop_request();
+
+// read() that a signal always ends, also one that came before it or that another thread handled:
+// -1 with errno EINTR while the flag is set.
+ssize_t read_until_stopped(int descriptor, void* buffer, size_t size);
 
 // Throws kInterrupted when the flag is set.
 void throw_if_stopped();

@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <pthread.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <new>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "cli/common/learning_half.h"
@@ -119,6 +126,33 @@ TEST(Signals, TheFirstOneOnlySetsTheFlag) {
     EXPECT_EQ(error.code(), ErrorCode::kInterrupted);
   }
   EXPECT_EXIT(std::raise(SIGINT), ::testing::KilledBySignal(SIGINT), "");
+}
+
+TEST(Signals, EndAReadThatWasNotYetBegun) {
+  install_signal_handlers();
+  survive_interrupts();
+  std::array<int, 2> empty{};
+  ASSERT_EQ(::pipe(empty.data()), 0);
+  char byte = 0;
+  std::raise(SIGINT);
+  EXPECT_EQ(read_until_stopped(empty[0], &byte, 1), -1);
+  EXPECT_EQ(errno, EINTR);
+  EXPECT_TRUE(take_stop_request());
+  // The request is taken: the next read waits for its byte.
+  ASSERT_EQ(::write(empty[1], "x", 1), 1);
+  EXPECT_EQ(read_until_stopped(empty[0], &byte, 1), 1);
+  EXPECT_EQ(byte, 'x');
+  // Another thread handles the signal while this one waits.
+  std::thread other([] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    ::pthread_kill(::pthread_self(), SIGINT);
+  });
+  EXPECT_EQ(read_until_stopped(empty[0], &byte, 1), -1);
+  other.join();
+  EXPECT_TRUE(take_stop_request());
+  ::close(empty[1]);
+  EXPECT_EQ(read_until_stopped(empty[0], &byte, 1), 0);
+  ::close(empty[0]);
 }
 
 TEST(TerminalText, ControlCharactersAreShownInsteadOfObeyed) {
