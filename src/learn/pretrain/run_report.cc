@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "learn/pretrain/run_report.h"
+
+#include "core/cpu.h"
+
+namespace tercet::learn {
+namespace {
+
+// TensorBoard looks for "tfevents" in names.
+constexpr const char* kEventFile = "events.out.tfevents.0.tercet";
+
+}  // namespace
+
+RunReport::RunReport(const std::filesystem::path& out, uint64_t log_bytes, uint64_t event_bytes,
+                     const TrainEvents& events)
+    : log_(out / "log.jsonl", log_bytes), curves_(out / kEventFile, event_bytes), events_(events) {}
+
+void RunReport::start(const RunInfo& info) {
+  if (log_.bytes() == 0) {
+    log_.write({{"event", "start"},
+                {"recipe", to_json(info.recipe)},
+                {"parameters", info.config.parameter_count()},
+                {"linear_parameters", info.config.linear_parameter_count()},
+                {"threads", info.threads},
+                {"cpu", read_cpu_info().model},
+                {"gemm_gflops", info.gemm_gflops}});
+  }
+  if (events_.on_start) events_.on_start(info);
+}
+
+void RunReport::step(const StepReport& report) {
+  log_.write({{"event", "step"},
+              {"step", report.step},
+              {"tokens", report.tokens},
+              {"loss", report.loss},
+              {"grad_norm", report.grad_norm},
+              {"learning_rate", report.learning_rate},
+              {"weight_decay", report.weight_decay},
+              {"tokens_per_second", report.tokens_per_second},
+              {"gflops", report.gflops}});
+  curves_.add(report.step, {{"loss/train", report.loss},
+                            {"optimizer/grad_norm", report.grad_norm},
+                            {"optimizer/learning_rate", report.learning_rate},
+                            {"speed/tokens_per_second", report.tokens_per_second}});
+  if (events_.on_step) events_.on_step(report);
+}
+
+void RunReport::skip(const SkipReport& report) {
+  log_.write({{"event", "skip"},
+              {"step", report.step},
+              {"loss", report.loss},
+              {"grad_norm", report.grad_norm},
+              {"recent_loss", report.recent_loss}});
+  if (events_.on_skip) events_.on_skip(report);
+}
+
+void RunReport::eval(const EvalReport& report) {
+  log_.write({{"event", "eval"},
+              {"step", report.step},
+              {"validation_loss", report.validation_loss},
+              {"perplexity", report.perplexity},
+              {"validation_tokens", report.tokens}});
+  curves_.add(report.step, {{"loss/validation", report.validation_loss}});
+  if (events_.on_eval) events_.on_eval(report);
+}
+
+void RunReport::sample(int64_t step, const std::string& prompt, const std::string& text) {
+  log_.write({{"event", "sample"}, {"step", step}, {"prompt", prompt}, {"text", text}});
+  if (events_.on_sample) events_.on_sample(step, text);
+}
+
+void RunReport::checkpoint(const std::filesystem::path& directory) {
+  if (events_.on_checkpoint) events_.on_checkpoint(directory);
+}
+
+void RunReport::flush() {
+  log_.flush();
+  curves_.flush();
+}
+
+}  // namespace tercet::learn

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "learn/pretrain/torch_session.h"
+
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <dlfcn.h>
+
+#include "core/cpu.h"
+#include "core/error.h"
+
+namespace tercet::learn {
+namespace {
+
+// libtorch's own setting does not reach an OpenBLAS that has threads of its own.
+void set_openblas_threads(int threads) {
+  using Setter = void (*)(int);
+  void* symbol = ::dlsym(RTLD_DEFAULT, "openblas_set_num_threads");
+  if (symbol != nullptr) reinterpret_cast<Setter>(symbol)(threads);
+}
+
+}  // namespace
+
+at::Device parse_device(const std::string& name) {
+  if (name == "cuda" && !at::hasCUDA()) {
+    fail(ErrorCode::kUnsupported,
+         "device is 'cuda', but this libtorch has none; build against a CUDA libtorch or use cpu");
+  }
+  return at::Device(name);
+}
+
+void settle_threads(Recipe& recipe) {
+  if (recipe.threads == 0) recipe.threads = read_cpu_info().physical_cores;
+  at::set_num_threads(static_cast<int>(recipe.threads));
+  set_openblas_threads(static_cast<int>(recipe.threads));
+}
+
+void rethrow_torch_error(const c10::Error& error) {
+  // What follows the first line is a stack trace.
+  std::string message = error.what_without_backtrace();
+  message = message.substr(0, message.find('\n'));
+  if (message.find("not enough memory") != std::string::npos ||
+      message.find("out of memory") != std::string::npos) {
+    fail(ErrorCode::kUsage,
+         "there is not enough memory for this training; lower micro_batch_size, sequence_length, "
+         "hidden_size or num_hidden_layers");
+  }
+  fail(ErrorCode::kInternal, "libtorch: {}", message);
+}
+
+}  // namespace tercet::learn

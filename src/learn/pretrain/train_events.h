@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+
+#include "learn/pretrain/recipe.h"
+
+namespace tercet::learn {
+
+// What a run knows about itself once it starts.
+struct RunInfo {
+  Recipe recipe;  // resolved
+  ModelConfig config;
+  int64_t first_step = 0;  // above 0 when resumed
+  int64_t tokens_per_step = 0;
+  double epochs = 0;       // of the training split that the whole run makes
+  double gemm_gflops = 0;  // measured on this machine with this precision and thread count
+  int threads = 1;
+};
+
+struct StepReport {
+  int64_t step = 0;  // 1-based: steps done
+  int64_t steps = 0;
+  int64_t tokens = 0;  // trained on so far
+  double loss = 0;     // nats per token, mean of this step
+  double grad_norm = 0;
+  double learning_rate = 0;
+  double weight_decay = 0;
+  double tokens_per_second = 0;
+  double gflops = 0;  // achieved, evaluate.h's count
+  double eta_seconds = 0;
+};
+
+// A step whose gradients were not used.
+struct SkipReport {
+  int64_t step = 0;
+  double loss = 0;
+  double grad_norm = 0;
+  double recent_loss = 0;  // the moving mean that it was compared with
+};
+
+struct EvalReport {
+  int64_t step = 0;
+  double validation_loss = 0;
+  double perplexity = 0;
+  uint64_t tokens = 0;
+};
+
+// How a run tells what happens; all may be empty. Called on the training thread.
+struct TrainEvents {
+  std::function<void(const RunInfo&)> on_start;
+  std::function<void(const StepReport&)> on_step;
+  std::function<void(const SkipReport&)> on_skip;
+  std::function<void(const EvalReport&)> on_eval;
+  std::function<void(int64_t step, const std::string& text)> on_sample;
+  std::function<void(const std::filesystem::path&)> on_checkpoint;
+};
+
+struct TrainResult {
+  int64_t steps = 0;
+  int64_t tokens = 0;
+  double validation_loss = 0;
+  double perplexity = 0;
+  int64_t parameters = 0;
+  double step_ms = 0;  // mean
+  double seconds = 0;  // of training, over all resumed parts
+};
+
+}  // namespace tercet::learn

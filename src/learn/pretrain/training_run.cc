@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "learn/pretrain/training_run.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <chrono>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "core/cpu.h"
+#include "core/error.h"
+#include "core/file.h"
+#include "learn/nn/model_io.h"
+#include "learn/pretrain/evaluate.h"
+#include "learn/pretrain/torch_session.h"
+#include "tokenizer/tokenizer_files.h"
+
+namespace tercet::learn {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+bool due(int64_t step, int64_t every) { return every > 0 && step % every == 0; }
+
+}  // namespace
+
+TrainingRun::TrainingRun(const Recipe& recipe, const std::filesystem::path& out,
+                         const TrainEvents& events, const std::atomic<bool>* stop)
+    : recipe_(recipe),
+      out_(out),
+      events_(events),
+      stop_(stop),
+      compute_(recipe.precision == "bf16" ? at::kBFloat16 : at::kFloat),
+      tokenizer_(Tokenizer::load(recipe.data)),
+      train_(TokenDataset::open(recipe.data, Split::kTrain)),
+      validation_(TokenDataset::open(recipe.data, Split::kValidation)),
+      loader_(train_, recipe.micro_batch_size, recipe.sequence_length,
+              static_cast<uint64_t>(recipe.seed)),
+      model_(
+          model_config(recipe, tokenizer_.vocab_size(), tokenizer_.bos_id(), tokenizer_.eos_id()),
+          static_cast<uint64_t>(recipe.seed), parse_device(recipe.device)),
+      optimizer_(model_.parameters(), recipe),
+      guard_(recipe.spike_deviations) {
+  check_data();
+  state_.recipe = to_json(recipe);
+  state_.data_fingerprint = file_checksum(std::filesystem::path(recipe.data) / kManifestName);
+}
+
+void TrainingRun::restore(const std::filesystem::path& checkpoint, const TrainingState& state) {
+  if (state.data_fingerprint != state_.data_fingerprint) {
+    fail(ErrorCode::kBadInput,
+         "'{}' is another data set than the one that the run in '{}' was trained on; put that back "
+         "or start a new run",
+         recipe_.data, out_.string());
+  }
+  load_weights(model_, checkpoint);
+  optimizer_.load(checkpoint / "optimizer.safetensors");
+  state_ = state;
+  guard_.restore(state.guard);
+}
+
+TrainResult TrainingRun::train() {
+  report_ = std::make_unique<RunReport>(out_, state_.log_bytes, state_.event_bytes, events_);
+  start();
+  while (state_.step < recipe_.steps) {
+    if (stop_ != nullptr && *stop_) interrupt();
+    step();
+  }
+  // First the weights, then what is said about them: nothing may lose a finished training.
+  checkpoint();
+  if (state_.last_eval.step != state_.step) evaluate();
+  return finish();
+}
+
+// Everything that could stop the run at its first evaluation or in its middle, found before it.
+void TrainingRun::check_data() const {
+  if (train_.vocab_size() != tokenizer_.vocab_size()) {
+    fail(ErrorCode::kBadInput,
+         "'{}' was built with a vocabulary of {}, but its tokenizer has {}; build it again",
+         recipe_.data, train_.vocab_size(), tokenizer_.vocab_size());
+  }
+  check_validation_split(validation_, recipe_.sequence_length, recipe_.eval_tokens);
+  train_.verify();
+  validation_.verify();
+}
+
+void TrainingRun::start() {
+  RunInfo info;
+  info.recipe = recipe_;
+  info.config = model_.config();
+  info.first_step = state_.step;
+  info.tokens_per_step = tokens_per_step();
+  info.epochs = loader_.epochs(static_cast<uint64_t>(recipe_.steps * micro_batches()));
+  info.gemm_gflops = measured_gemm_gflops(compute_, model_.device());
+  info.threads = at::get_num_threads();
+  report_->start(info);
+}
+
+// Forward and backward over the step's sequences; returns their mean loss.
+double TrainingRun::accumulate() {
+  const at::Tensor windows =
+      at::empty({recipe_.micro_batch_size, recipe_.sequence_length + 1}, at::kLong);
+  double loss = 0.0;
+  for (int64_t i = 0; i < micro_batches(); ++i) {
+    const int64_t index = state_.step * micro_batches() + i;
+    loader_.load(static_cast<uint64_t>(index), windows.data_ptr<int64_t>());
+    const at::Tensor share =
+        model_.loss(windows.to(model_.device()), compute_) / static_cast<double>(micro_batches());
+    torch::autograd::backward({share}, {});
+    loss += share.item<double>();
+  }
+  return loss;
+}
+
+void TrainingRun::step() {
+  const Clock::time_point begin = Clock::now();
+  const double loss = accumulate();
+  const double norm = optimizer_.clip(recipe_.grad_clip);
+  const LossGuard::Verdict verdict = guard_.judge(state_.step + 1, loss, norm);
+  state_.guard = guard_.state();
+  if (verdict == LossGuard::Verdict::kGiveUp) fail_diverged();
+  const StepRates rates = rates_at(recipe_, state_.step);
+  if (verdict == LossGuard::Verdict::kUse) {
+    optimizer_.step(rates);
+  } else {
+    optimizer_.skip();
+  }
+  ++state_.step;
+  const double seconds = seconds_since(begin);
+  state_.seconds += seconds;
+  if (verdict == LossGuard::Verdict::kSkip) {
+    report_->skip({state_.step, loss, norm, guard_.state().mean});
+  } else {
+    report_step(loss, norm, rates, seconds);
+  }
+  after_step();
+}
+
+// A checkpoint is known to be good when the loss of the step after it was.
+void TrainingRun::fail_diverged() const {
+  const auto good = newest_checkpoint(out_, guard_.state().last_good - 1);
+  fail(ErrorCode::kBadInput,
+       "the run in '{}' has diverged: the loss is no longer finite since step {}; start again in "
+       "another --out with a lower learning_rate or more warmup_steps{}",
+       out_.string(), guard_.state().last_good + 1,
+       good ? fmt::format(" (the last good checkpoint is '{}')", good->string()) : "");
+}
+
+void TrainingRun::report_step(double loss, double norm, const StepRates& rates, double seconds) {
+  StepReport report;
+  report.step = state_.step;
+  report.steps = recipe_.steps;
+  report.tokens = state_.step * tokens_per_step();
+  report.loss = loss;
+  report.grad_norm = norm;
+  report.learning_rate = rates.learning_rate;
+  report.weight_decay = rates.weight_decay;
+  report.tokens_per_second = static_cast<double>(tokens_per_step()) / seconds;
+  report.gflops =
+      report.tokens_per_second * flops_per_token(model_.config(), recipe_.sequence_length) / 1e9;
+  const double mean = state_.seconds / static_cast<double>(state_.step);
+  report.eta_seconds = mean * static_cast<double>(recipe_.steps - state_.step);
+  report_->step(report);
+}
+
+void TrainingRun::after_step() {
+  if (due(state_.step, recipe_.eval_every)) evaluate();
+  if (due(state_.step, recipe_.sample_every)) sample();
+  // Weights that give bad losses are not worth keeping.
+  if (due(state_.step, recipe_.checkpoint_every) && state_.guard.bad_in_row == 0) checkpoint();
+}
+
+void TrainingRun::evaluate() {
+  // Ctrl-C waits for the evaluation: a log without it would differ from an uninterrupted run's.
+  const ValidationLoss loss =
+      validation_loss(model_, validation_, recipe_.sequence_length, recipe_.micro_batch_size,
+                      recipe_.eval_tokens, compute_, nullptr);
+  if (!std::isfinite(loss.mean_nll)) fail_diverged();
+  state_.last_eval = {state_.step, loss.mean_nll, loss.tokens};
+  report_->eval({state_.step, loss.mean_nll, loss.perplexity(), loss.tokens});
+}
+
+void TrainingRun::sample() {
+  std::vector<int32_t> ids = tokenizer_.encode_prompt(recipe_.prompt);
+  const uint64_t seed = static_cast<uint64_t>(recipe_.seed + state_.step);
+  const std::vector<int32_t> more =
+      sample_tokens(model_, ids, recipe_.sample_tokens, tokenizer_.eos_id(), seed, compute_);
+  ids.insert(ids.end(), more.begin(), more.end());
+  const std::string text = tokenizer_.decode(ids);
+  report_->sample(state_.step, recipe_.prompt, text);
+}
+
+void TrainingRun::checkpoint() {
+  report_->flush();
+  state_.log_bytes = report_->log_bytes();
+  state_.event_bytes = report_->event_bytes();
+  save_checkpoint(out_, state_, model_, optimizer_, recipe_.data, recipe_.keep_checkpoints);
+  report_->checkpoint(out_ / "checkpoints");
+}
+
+void TrainingRun::interrupt() {
+  checkpoint();
+  fail(ErrorCode::kInterrupted, "interrupted after step {} of {}; continue with --resume",
+       state_.step, recipe_.steps);
+}
+
+TrainResult TrainingRun::finish() {
+  save_model(model_, out_);
+  copy_tokenizer_files(recipe_.data, out_);
+  TrainResult result;
+  result.steps = state_.step;
+  result.tokens = state_.step * tokens_per_step();
+  result.validation_loss = state_.last_eval.validation_loss;
+  result.perplexity = std::exp(result.validation_loss);
+  result.parameters = model_.config().parameter_count();
+  result.seconds = state_.seconds;
+  result.step_ms = 1e3 * state_.seconds / static_cast<double>(state_.step);
+  write_summary(result);
+  return result;
+}
+
+void TrainingRun::write_summary(const TrainResult& result) const {
+  const CpuInfo cpu = read_cpu_info();
+  const Json json = {{"family", recipe_.family},
+                     {"parameters", result.parameters},
+                     {"tokens", result.tokens},
+                     {"steps", result.steps},
+                     {"validation_loss", result.validation_loss},
+                     {"validation_tokens", state_.last_eval.tokens},
+                     {"perplexity", result.perplexity},
+                     {"step_ms", result.step_ms},
+                     {"seconds", result.seconds},
+                     {"peak_rss_bytes", peak_rss_bytes()},
+                     {"threads", at::get_num_threads()},
+                     {"cpu", cpu.model},
+                     {"memory_bytes", cpu.memory_bytes},
+                     {"recipe", state_.recipe}};
+  write_text_file(out_ / "training.json", json.dump(2) + "\n");
+}
+
+}  // namespace tercet::learn

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+
+#include "learn/data/batch_loader.h"
+#include "learn/data/dataset.h"
+#include "learn/nn/transformer.h"
+#include "learn/pretrain/checkpoint.h"
+#include "learn/pretrain/loss_guard.h"
+#include "learn/pretrain/optimizer.h"
+#include "learn/pretrain/recipe.h"
+#include "learn/pretrain/run_report.h"
+#include "learn/pretrain/train_events.h"
+#include "tokenizer/tokenizer.h"
+
+namespace tercet::learn {
+
+// A run in progress: the loop and everything that its steps need.
+class TrainingRun {
+ public:
+  // `recipe` is resolved, its data absolute, its threads settled; `events` and `stop` (may be null)
+  // must outlive the run. Reads all of the data. Throws as pretrain() does.
+  TrainingRun(const Recipe& recipe, const std::filesystem::path& out, const TrainEvents& events,
+              const std::atomic<bool>* stop);
+
+  // Goes on from a checkpoint of this run, whose state.json is `state`.
+  void restore(const std::filesystem::path& checkpoint, const TrainingState& state);
+
+  TrainResult train();
+
+ private:
+  void check_data() const;
+  int64_t tokens_per_step() const { return recipe_.batch_size * recipe_.sequence_length; }
+  int64_t micro_batches() const { return recipe_.batch_size / recipe_.micro_batch_size; }
+
+  void start();
+  double accumulate();
+  void step();
+  void report_step(double loss, double norm, const StepRates& rates, double seconds);
+  void after_step();
+  void evaluate();
+  void sample();
+  void checkpoint();
+  [[noreturn]] void fail_diverged() const;
+  [[noreturn]] void interrupt();
+  TrainResult finish();
+  void write_summary(const TrainResult& result) const;
+
+  Recipe recipe_;
+  std::filesystem::path out_;
+  const TrainEvents& events_;
+  const std::atomic<bool>* stop_;
+  at::ScalarType compute_;
+  Tokenizer tokenizer_;
+  TokenDataset train_;
+  TokenDataset validation_;
+  BatchLoader loader_;
+  Transformer model_;
+  Optimizer optimizer_;
+  LossGuard guard_;
+  TrainingState state_;
+  std::unique_ptr<RunReport> report_;  // from the first step on: it cuts the files
+};
+
+}  // namespace tercet::learn
