@@ -9,25 +9,43 @@
 
 namespace tercet::packing {
 
-void AbsmeanSum::add(std::span<const float> weights) {
-  for (const float weight : weights) sum_ += std::fabs(static_cast<double>(weight));
-  count_ += weights.size();
+template <typename Term>
+void LaneSum::add_terms(std::span<const float> values, Term term) {
+  size_t i = 0;
+  const auto add_one = [&] { lanes_[count_++ % kLanes] += term(static_cast<double>(values[i++])); };
+  while (i < values.size() && count_ % kLanes != 0) add_one();
+  // A copy, which the compiler can keep in registers.
+  std::array<double, kLanes> lanes = lanes_;
+  const size_t whole = (values.size() - i) / kLanes * kLanes;
+  for (const size_t end = i + whole; i < end; i += kLanes) {
+    for (size_t lane = 0; lane < kLanes; ++lane) {
+      lanes[lane] += term(static_cast<double>(values[i + lane]));
+    }
+  }
+  lanes_ = lanes;
+  count_ += whole;
+  while (i < values.size()) add_one();
+}
+
+void LaneSum::add(std::span<const float> values) {
+  add_terms(values, [](double value) { return value; });
+}
+
+void LaneSum::add_magnitudes(std::span<const float> values) {
+  add_terms(values, [](double value) { return std::fabs(value); });
+}
+
+double LaneSum::mean() const {
+  if (count_ == 0) return 0.0;
+  double sum = 0.0;
+  for (const double lane : lanes_) sum += lane;
+  return sum / static_cast<double>(count_);
 }
 
 float AbsmeanSum::scale() const {
   constexpr float kSmallest = 1e-5f;
-  if (count_ == 0) return kSmallest;
-  const float mean = static_cast<float>(sum_ / static_cast<double>(count_));
+  const float mean = static_cast<float>(sum_.mean());
   return mean < kSmallest ? kSmallest : mean;  // written so that a NaN stays one
-}
-
-void MeanSum::add(std::span<const float> weights) {
-  for (const float weight : weights) sum_ += static_cast<double>(weight);
-  count_ += weights.size();
-}
-
-float MeanSum::mean() const {
-  return count_ == 0 ? 0.0f : static_cast<float>(sum_ / static_cast<double>(count_));
 }
 
 float mean_of(std::span<const float> weights) {

@@ -22,8 +22,8 @@ struct TernaryMatrix {
   std::vector<float> scales;  // 1, rows, or rows * ceil(cols / group_size)
 };
 
-// mean(|w|) over all elements, summed in double one after the other so that every caller gets the
-// same f32, and not below 1e-5: the gamma of BitNet b1.58 (methods.md 2.1). NaN or infinite when a
+// mean(|w|) over all elements, summed in double in a fixed order so that every caller gets the same
+// f32, and not below 1e-5: the gamma of BitNet b1.58 (methods.md 2.1). NaN or infinite when a
 // weight is; 1e-5 when there are none.
 float absmean_scale(std::span<const float> weights);
 

@@ -4,10 +4,9 @@
 
 #include <algorithm>
 
+#include "learn/nn/code_matrix.h"
 #include "learn/nn/cpu_dispatch.h"
 #include "learn/nn/reference_ops.h"
-#include "packing/absmean.h"
-#include "packing/ternary.h"
 
 namespace tercet::learn {
 namespace {
@@ -64,129 +63,109 @@ class DenseLinearFunction : public torch::autograd::Function<DenseLinearFunction
   }
 };
 
-// Codes of several weights, one below the other, and the scale of every output.
-struct CodeRows {
-  at::Tensor codes;      // [sum out_i, in], compute type
-  at::Tensor col_scale;  // [sum out_i] f32
+// int8 codes of x and the scale of each row, which are all the same with kAllTokens.
+struct InputCodes {
+  at::Tensor codes;      // [rows, in]
+  at::Tensor row_scale;  // [rows]
 };
 
-// Writes a weight's codes and returns its scale.
-template <typename Store>
-float write_codes(const at::Tensor& weight, LinearKind kind, Store* codes) {
-  const float* values = weight.data_ptr<float>();
-  const std::span<const float> all(values, static_cast<size_t>(weight.numel()));
-  const bool binary = kind == LinearKind::kB1;
-  const float scale = packing::absmean_scale(all);
-  const float centre = binary ? packing::mean_of(all) : 0;
-  at::parallel_for(0, weight.numel(), 32768, [&](int64_t begin, int64_t end) {
-    const TypedLoops<Store>& typed = loops().typed<Store>();
-    if (binary) {
-      typed.binarize(values + begin, end - begin, centre, codes + begin);
-    } else {
-      typed.ternarize(values + begin, end - begin, 1.0f / scale, codes + begin);
-    }
-  });
-  return scale;
-}
-
-CodeRows code_rows(const std::vector<at::Tensor>& weights, at::ScalarType compute,
-                   LinearKind kind) {
-  int64_t total = 0;
-  for (const at::Tensor& weight : weights) total += weight.size(0);
-  const int64_t in = weights.front().size(1);
-  const auto options = weights.front().options();
-  CodeRows out{at::empty({total, in}, options.dtype(compute)),
-               at::empty({total}, options.dtype(at::kFloat))};
-  int64_t row = 0;
-  for (const at::Tensor& weight : weights) {
-    const float scale = with_storage(compute, [&]<typename Store>() {
-      return write_codes(weight, kind, storage<Store>(out.codes) + row * in);
+InputCodes quantize_input(const at::Tensor& x, InputRange range) {
+  const int64_t rows = x.size(0);
+  const int64_t in = x.size(1);
+  InputCodes out{at::empty({rows, in}, x.options().dtype(at::kChar)),
+                 at::empty({rows}, x.options())};
+  const float* values = x.data_ptr<float>();
+  int8_t* codes = out.codes.data_ptr<int8_t>();
+  float* scales = out.row_scale.data_ptr<float>();
+  if (range == InputRange::kPerToken) {
+    for_rows(rows, in, [&](int64_t begin, int64_t end) {
+      loops().quantize_rows(values + begin * in, end - begin, in, codes + begin * in,
+                            scales + begin);
     });
-    out.col_scale.narrow(0, row, weight.size(0)).fill_(scale);
-    row += weight.size(0);
+    return out;
   }
+  const float scale = 127.0f / std::max(x.abs().max().item<float>(), 1e-5f);
+  std::fill(scales, scales + rows, scale);
+  for_rows(rows, in, [&](int64_t begin, int64_t end) {
+    loops().quantize(values + begin * in, (end - begin) * in, scale, codes + begin * in);
+  });
   return out;
 }
 
-// codes [rows, in] of x and the scale of each row, which are all the same with kAllTokens.
-template <typename Store>
-void write_input_codes(const at::Tensor& x, InputRange range, Store* codes, float* row_scale) {
-  const int64_t in = x.size(1);
-  const float* values = x.data_ptr<float>();
-  if (range == InputRange::kPerToken) {
-    for_rows(x.size(0), in, [&](int64_t begin, int64_t end) {
-      loops().typed<Store>().quantize_rows(values + begin * in, end - begin, in, codes + begin * in,
-                                           row_scale + begin);
+// x [rows, n] in f32, each row times its factor.
+at::Tensor scaled_rows(const at::Tensor& x, const at::Tensor& factor) {
+  const int64_t n = x.size(1);
+  const at::Tensor y = at::empty(x.sizes(), x.options().dtype(at::kFloat));
+  with_storage(x.scalar_type(), [&]<typename Store>() {
+    for_rows(x.size(0), n, [&](int64_t begin, int64_t end) {
+      loops().typed<Store>().scale_rows(storage<Store>(x) + begin * n,
+                                        factor.data_ptr<float>() + begin, end - begin, n,
+                                        y.data_ptr<float>() + begin * n);
     });
-    return;
-  }
-  const float absmax = std::max(x.abs().max().item<float>(), 1e-5f);
-  const float scale = 127.0f / absmax;
-  std::fill(row_scale, row_scale + x.size(0), scale);
-  for_rows(x.size(0), in, [&](int64_t begin, int64_t end) {
-    loops().typed<Store>().quantize(values + begin * in, (end - begin) * in, scale,
-                                    codes + begin * in);
   });
+  return y;
 }
 
+// With codes q, W and their scales s (a row of x) and g (a row of W), y = sum q W g / s. Both
+// gradients come from z = dy g / s, since the other operand of each product is then made of small
+// integers, which bf16 holds exactly: dx = s (z W), dW = (z^T q) / g.
 class LowBitLinearFunction : public torch::autograd::Function<LowBitLinearFunction> {
  public:
-  // A TensorList, so that autograd sees each weight.
+  // `weights` is a TensorList, so that autograd sees each; `matrix` holds their codes.
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, at::TensorList weights,
-                            at::ScalarType compute, LinearKind kind, InputRange range) {
-    const int64_t rows = x.size(0);
-    const int64_t in = x.size(1);
-    const CodeRows matrix = code_rows(weights.vec(), compute, kind);
-    const at::Tensor codes = at::empty({rows, in}, x.options().dtype(compute));
-    const at::Tensor row_scale = at::empty({rows}, x.options());
-    with_storage(compute, [&]<typename Store>() {
-      write_input_codes(x, range, storage<Store>(codes), row_scale.data_ptr<float>());
-    });
-    context->save_for_backward({codes, row_scale, matrix.codes, matrix.col_scale});
+                            const c10::intrusive_ptr<CodeMatrix>& matrix, InputRange range) {
+    const InputCodes input = quantize_input(x, range);
+    const at::Tensor y = at::empty({x.size(0), matrix->rows()}, x.options());
+    matrix->multiply(input.codes, input.row_scale, y);
+    context->save_for_backward({input.codes, input.row_scale});
+    context->saved_data["matrix"] = c10::IValue::make_capsule(matrix);
     context->saved_data["rows"] = row_counts(weights.vec());
-    return scaled(at::matmul(codes, matrix.codes.t()), row_scale, matrix.col_scale);
+    return y;
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const variable_list saved = context->get_saved_variables();
-    const at::Tensor& codes = saved[0];
-    const at::Tensor dy = gradients[0].contiguous();
-    const int64_t rows = dy.size(0);
-    const int64_t n = dy.size(1);
-    const at::Tensor by_col = at::empty({rows, n}, codes.options());
-    const at::Tensor by_row = at::empty({rows, n}, codes.options());
-    with_storage(codes.scalar_type(), [&]<typename Store>() {
-      for_rows(rows, n, [&](int64_t begin, int64_t end) {
-        loops().typed<Store>().scale_gradient(
-            dy.data_ptr<float>() + begin * n, saved[1].data_ptr<float>() + begin,
-            saved[3].data_ptr<float>(), end - begin, n, storage<Store>(by_col) + begin * n,
-            storage<Store>(by_row) + begin * n);
-      });
-    });
-    variable_list out{widened(at::matmul(by_col, saved[2]))};
-    const at::Tensor dweights = widened(at::matmul(by_row.t(), codes));
+    const auto capsule = context->saved_data["matrix"].toCapsule();
+    const auto& matrix = static_cast<const CodeMatrix&>(*capsule);
+    const at::Tensor& numbers = matrix.numbers();
+    const at::Tensor z =
+        scaled_gradient(gradients[0].contiguous(), saved[1], matrix.scales(), numbers);
+    variable_list out{scaled_rows(at::matmul(z, numbers), saved[1])};
+    const at::Tensor dweights =
+        scaled_rows(at::matmul(z.t(), numbers_of(saved[0], numbers.scalar_type())),
+                    matrix.scales().reciprocal());
     for (at::Tensor& part : split_rows(dweights, context->saved_data["rows"].toIntVector())) {
       out.push_back(std::move(part));
     }
-    out.resize(out.size() + 3);
+    out.resize(out.size() + 2);
     return out;
   }
 
  private:
-  static at::Tensor scaled(const at::Tensor& acc, const at::Tensor& row_scale,
-                           const at::Tensor& col_scale) {
-    const int64_t n = acc.size(1);
-    const at::Tensor y = at::empty(acc.sizes(), acc.options().dtype(at::kFloat));
-    with_storage(acc.scalar_type(), [&]<typename Store>() {
-      for_rows(acc.size(0), n, [&](int64_t begin, int64_t end) {
-        loops().typed<Store>().scale_output(
-            storage<Store>(acc) + begin * n, row_scale.data_ptr<float>() + begin,
-            col_scale.data_ptr<float>(), end - begin, n, y.data_ptr<float>() + begin * n);
+  static at::Tensor scaled_gradient(const at::Tensor& dy, const at::Tensor& row_scale,
+                                    const at::Tensor& col_scale, const at::Tensor& like) {
+    const int64_t n = dy.size(1);
+    const at::Tensor z = at::empty(dy.sizes(), like.options());
+    with_storage(z.scalar_type(), [&]<typename Store>() {
+      for_rows(dy.size(0), n, [&](int64_t begin, int64_t end) {
+        loops().typed<Store>().scale_gradient(
+            dy.data_ptr<float>() + begin * n, row_scale.data_ptr<float>() + begin,
+            col_scale.data_ptr<float>(), end - begin, n, storage<Store>(z) + begin * n);
       });
     });
-    return y;
+    return z;
   }
 };
+
+at::Tensor low_bit_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
+                          at::ScalarType compute, LinearKind kind, InputRange range,
+                          CodeCache* cache) {
+  CodeCache once;
+  const bool with_backward = at::GradMode::is_enabled();
+  const auto matrix =
+      (cache == nullptr ? once : *cache).of(weights, kind, compute, with_backward);
+  return LowBitLinearFunction::apply(x.contiguous(), at::TensorList(weights), matrix, range);
+}
 
 }  // namespace
 
@@ -198,17 +177,15 @@ at::Tensor dense_linear(const at::Tensor& x, const std::vector<at::Tensor>& weig
 }
 
 at::Tensor ternary_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
-                          at::ScalarType compute) {
+                          at::ScalarType compute, CodeCache* cache) {
   if (!x.is_cpu()) return reference::ternary_linear(x, weights, compute);
-  return LowBitLinearFunction::apply(x.contiguous(), at::TensorList(weights), compute,
-                                     LinearKind::kB158, InputRange::kPerToken);
+  return low_bit_linear(x, weights, compute, LinearKind::kB158, InputRange::kPerToken, cache);
 }
 
 at::Tensor binary_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
-                         at::ScalarType compute, InputRange range) {
+                         at::ScalarType compute, InputRange range, CodeCache* cache) {
   if (!x.is_cpu()) return reference::binary_linear(x, weights, compute, range);
-  return LowBitLinearFunction::apply(x.contiguous(), at::TensorList(weights), compute,
-                                     LinearKind::kB1, range);
+  return low_bit_linear(x, weights, compute, LinearKind::kB1, range, cache);
 }
 
 }  // namespace tercet::learn

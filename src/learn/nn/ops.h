@@ -25,18 +25,21 @@ at::Tensor plain_norm(const at::Tensor& x);
 at::Tensor dense_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
                         at::ScalarType compute);
 
+class CodeCache;
+
 // BitNet b1.58 (methods.md 2.1): the same product with ternary weights, clamp(round(w / gamma), -1,
 // 1) * gamma with gamma = mean |w| per weight, and x rounded to int8 by its absmax per token.
-// Gradients go straight through both roundings. The product runs on the integer codes, which f32
-// and bf16 hold exactly: in f32 it equals the runtime's int32 product while in < 2^17.
+// Gradients go straight through both roundings. On the CPU the product is the runtime's own, exact
+// in int32 whatever `compute` is, which is then the type of the backward products. With a cache the
+// codes of the weights are kept for the next call.
 at::Tensor ternary_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
-                          at::ScalarType compute);
+                          at::ScalarType compute, CodeCache* cache = nullptr);
 
 // BitNet b1 (methods.md 1.1): the same with binary weights, sign(w - mean w) * mean |w|, where
 // sign(0) = -1. While it trains, x is rounded with one scale for all tokens.
 enum class InputRange { kPerToken, kAllTokens };
 at::Tensor binary_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
-                         at::ScalarType compute, InputRange range);
+                         at::ScalarType compute, InputRange range, CodeCache* cache = nullptr);
 
 // Angles of rotary embedding: cos and sin, each [length, head_dim / 2] f32, computed in f64.
 struct RotaryTable {

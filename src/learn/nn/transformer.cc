@@ -101,11 +101,11 @@ at::Tensor Transformer::linear(const at::Tensor& x, const std::vector<at::Tensor
                                at::ScalarType compute) const {
   switch (config_.linear) {
     case LinearKind::kB158:
-      return ternary_linear(x, weights, compute);
+      return ternary_linear(x, weights, compute, &codes_);
     case LinearKind::kB1:
       return binary_linear(
           x, weights, compute,
-          at::GradMode::is_enabled() ? InputRange::kAllTokens : InputRange::kPerToken);
+          at::GradMode::is_enabled() ? InputRange::kAllTokens : InputRange::kPerToken, &codes_);
     case LinearKind::kDense:
     case LinearKind::kOneBit:  // refused by check_trainable()
       break;

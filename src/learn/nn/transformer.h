@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "formats/model_config.h"
+#include "learn/nn/code_matrix.h"
 #include "learn/nn/ops.h"
 
 namespace tercet::learn {
@@ -71,6 +72,8 @@ class Transformer {
   std::map<std::string, size_t> index_;
   std::vector<Layer> layers_;
   RotaryTable rotary_;
+  // Follows from the weights; not more than that is hidden behind const.
+  mutable CodeCache codes_;
 };
 
 }  // namespace tercet::learn

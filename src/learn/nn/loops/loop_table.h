@@ -15,26 +15,16 @@ struct TypedLoops {
   void (*convert)(const float* x, int64_t n, Store* y);
   void (*widen)(const Store* x, int64_t n, float* y);
 
-  // Per-token absmax int8 codes (BitNet b1.58): codes [rows, n] hold integers in [-127, 127];
-  // scale[r] = 127 / absmax, so that x ~ codes / scale.
-  void (*quantize_rows)(const float* x, int64_t rows, int64_t n, Store* codes, float* scale);
-  // The same with a scale given: codes[i] = round_half_even(x[i] * scale).
-  void (*quantize)(const float* x, int64_t n, float scale, Store* codes);
+  // y[i] = codes[i].
+  void (*numbers)(const int8_t* codes, int64_t n, Store* y);
 
-  // codes[i] = w[i] > centre ? 1 : -1.
-  void (*binarize)(const float* w, int64_t n, float centre, Store* codes);
+  // y[r, c] = x[r, c] * factor[r]; x and y are [rows, n].
+  void (*scale_rows)(const Store* x, const float* factor, int64_t rows, int64_t n, float* y);
 
-  // codes[i] = clamp(round_half_even(w[i] * inverse_gamma), -1, 1).
-  void (*ternarize)(const float* w, int64_t n, float inverse_gamma, Store* codes);
-
-  // y[r, c] = acc[r, c] * (col_scale[c] / row_scale[r]); acc and y are [rows, n].
-  void (*scale_output)(const Store* acc, const float* row_scale, const float* col_scale,
-                       int64_t rows, int64_t n, float* y);
-
-  // The two gradients that the products of a ternary layer take:
-  // by_col[r, c] = dy[r, c] * col_scale[c], by_row[r, c] = dy[r, c] / row_scale[r].
+  // What both backward products of a low-bit layer take:
+  // y[r, c] = dy[r, c] * (col_scale[c] / row_scale[r]).
   void (*scale_gradient)(const float* dy, const float* row_scale, const float* col_scale,
-                         int64_t rows, int64_t n, Store* by_col, Store* by_row);
+                         int64_t rows, int64_t n, Store* y);
 
   // Splits projections [rows, (heads + 2 kv) * dim] of one sequence into rotated queries
   // [heads, rows, dim], rotated keys [kv, rows, dim] and values [kv, rows, dim].
@@ -67,6 +57,17 @@ struct LoopTable {
   const char* name;
   TypedLoops<float> f32;
   TypedLoops<uint16_t> bf16;
+
+  // Per-token absmax int8 codes (BitNet b1.58): codes [rows, n] in [-127, 127]; scale[r] = 127 /
+  // absmax, so that x ~ codes / scale. A row that is not finite gets a scale of 0 or NaN, so that
+  // what is divided by it shows it.
+  void (*quantize_rows)(const float* x, int64_t rows, int64_t n, int8_t* codes, float* scale);
+  // The same with a scale given: codes[i] = round_half_even(x[i] * scale).
+  void (*quantize)(const float* x, int64_t n, float scale, int8_t* codes);
+  // codes[i] = w[i] > centre ? 1 : -1.
+  void (*binarize)(const float* w, int64_t n, float centre, int8_t* codes);
+  // codes[i] = clamp(round_half_even(w[i] * inverse_gamma), -1, 1).
+  void (*ternarize)(const float* w, int64_t n, float inverse_gamma, int8_t* codes);
 
   // y = x / rms(x) * w; inverse[r] = 1 / sqrt(mean(x^2) + eps). x, y: [rows, n].
   void (*rms_norm)(const float* x, const float* w, float eps, int64_t rows, int64_t n, float* y,
