@@ -6,9 +6,11 @@
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <cmath>
 #include <functional>
 #include <vector>
 
+#include "learn/nn/code_matrix.h"
 #include "learn/nn/reference_ops.h"
 
 namespace tercet::learn {
@@ -68,6 +70,50 @@ TEST(Ops, Glu) {
                   {random({23, 2 * n}, 4.0)}, 2e-6);
     }
   }
+}
+
+TEST(Ops, GluNorm) {
+  for (const Activation act : {Activation::kSilu, Activation::kRelu2}) {
+    for (const int64_t n : {1, 19, 172}) {
+      const Inputs inputs{random({83, 2 * n}, 4.0), random({n})};
+      const Op fused = [act](const Inputs& in) { return glu_norm(in[0], act, in[1], 1e-5); };
+      expect_same(fused,
+                  [act](const Inputs& in) {
+                    return reference::rms_norm(reference::glu(in[0], act), in[1], 1e-5);
+                  },
+                  inputs, 2e-6);
+      EXPECT_TRUE(fused(inputs).equal(rms_norm(glu(inputs[0], act), inputs[1], 1e-5)));
+    }
+  }
+}
+
+TEST(Ops, CachedCodesFollowTheWeights) {
+  CodeCache cache;
+  const at::Tensor x = random({7, 33});
+  const at::Tensor weight = random({20, 33});
+  for (int step = 0; step < 3; ++step) {
+    const auto codes = cache.of({weight}, LinearKind::kB158, at::kFloat, true);
+    EXPECT_EQ(codes, cache.of({weight}, LinearKind::kB158, at::kFloat, false));
+    EXPECT_TRUE(ternary_linear(x, {weight}, at::kFloat, &cache)
+                    .equal(ternary_linear(x, {weight}, at::kFloat)));
+    weight.add_(random({20, 33}));
+  }
+}
+
+TEST(Ops, LowBitLinearShowsWhatIsNotFinite) {
+  const at::Tensor weight = random({5, 40});
+  for (const double fault : {std::nan(""), HUGE_VAL}) {
+    at::Tensor x = random({3, 40});
+    x[1][17] = fault;
+    for (const InputRange range : {InputRange::kPerToken, InputRange::kAllTokens}) {
+      const at::Tensor y = binary_linear(x, {weight}, at::kBFloat16, range);
+      EXPECT_FALSE(y[1].isfinite().any().item<bool>());
+    }
+    EXPECT_TRUE(ternary_linear(x, {weight}, at::kFloat)[0].isfinite().all().item<bool>());
+  }
+  at::Tensor bad = weight.clone();
+  bad[2][3] = std::nan("");
+  EXPECT_FALSE(ternary_linear(random({3, 40}), {bad}, at::kFloat).isfinite().any().item<bool>());
 }
 
 TEST(Ops, DenseLinear) {

@@ -4,6 +4,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "learn/nn/loops/loop_table.h"
@@ -28,6 +29,19 @@ template <typename Body>
 void for_rows(int64_t rows, int64_t row_elements, const Body& body) {
   const int64_t grain = std::max<int64_t>(1, 16384 / std::max<int64_t>(1, row_elements));
   at::parallel_for(0, rows, grain, body);
+}
+
+// Rows in kShares fixed parts, for sums over rows that must not depend on the number of threads:
+// body(share, begin, end), in parallel.
+inline constexpr int64_t kShares = 16;
+template <typename Body>
+void for_shares(int64_t rows, const Body& body) {
+  const int64_t per_share = (rows + kShares - 1) / kShares;
+  at::parallel_for(0, kShares, 1, [&](int64_t first, int64_t last) {
+    for (int64_t share = first; share < last; ++share) {
+      body(share, std::min(rows, share * per_share), std::min(rows, (share + 1) * per_share));
+    }
+  });
 }
 
 }  // namespace tercet::learn

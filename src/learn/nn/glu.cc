@@ -2,6 +2,9 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
+#include <vector>
+
 #include "learn/nn/cpu_dispatch.h"
 #include "learn/nn/reference_ops.h"
 
@@ -41,11 +44,82 @@ class GluFunction : public torch::autograd::Function<GluFunction> {
   }
 };
 
+// Rows that stay in the first level caches from one loop to the next.
+constexpr int64_t kBlockElements = 8192;
+
+// The gated values between the two operations are never stored: a block of rows at a time is made,
+// used, and made again in the backward pass.
+class GluNormFunction : public torch::autograd::Function<GluNormFunction> {
+ public:
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& gate_up,
+                            const at::Tensor& weight, bool silu, double eps) {
+    const int64_t rows = gate_up.size(0);
+    const int64_t n = gate_up.size(1) / 2;
+    const at::Tensor y = at::empty({rows, n}, gate_up.options());
+    const at::Tensor inverse = at::empty({rows}, gate_up.options());
+    const auto glu = silu ? loops().glu_silu : loops().glu_relu2;
+    for_rows(rows, n, [&](int64_t first, int64_t last) {
+      for_blocks(first, last, n, [&](int64_t begin, int64_t count) {
+        float* block = y.data_ptr<float>() + begin * n;
+        glu(gate_up.data_ptr<float>() + begin * 2 * n, count, n, block);
+        loops().rms_norm(block, weight.data_ptr<float>(), static_cast<float>(eps), count, n, block,
+                         inverse.data_ptr<float>() + begin);
+      });
+    });
+    context->save_for_backward({gate_up, weight, inverse});
+    context->saved_data["silu"] = silu;
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const variable_list saved = context->get_saved_variables();
+    const at::Tensor dy = gradients[0].contiguous();
+    const bool silu = context->saved_data["silu"].toBool();
+    const int64_t n = dy.size(1);
+    const at::Tensor dgate_up = at::empty_like(saved[0]);
+    const at::Tensor shares = at::zeros({kShares, n}, dy.options());
+    for_shares(dy.size(0), [&](int64_t share, int64_t first, int64_t last) {
+      std::vector<float> gated(static_cast<size_t>(block_rows(n) * n));
+      std::vector<float> dgated(gated.size());
+      for_blocks(first, last, n, [&](int64_t begin, int64_t count) {
+        const float* input = saved[0].data_ptr<float>() + begin * 2 * n;
+        (silu ? loops().glu_silu : loops().glu_relu2)(input, count, n, gated.data());
+        loops().rms_norm_backward(gated.data(), saved[1].data_ptr<float>(),
+                                  saved[2].data_ptr<float>() + begin,
+                                  dy.data_ptr<float>() + begin * n, count, n, dgated.data(),
+                                  shares.data_ptr<float>() + share * n);
+        (silu ? loops().glu_silu_backward : loops().glu_relu2_backward)(
+            input, dgated.data(), count, n, dgate_up.data_ptr<float>() + begin * 2 * n);
+      });
+    });
+    return {dgate_up, shares.sum(0), at::Tensor(), at::Tensor()};
+  }
+
+ private:
+  static int64_t block_rows(int64_t n) { return std::max<int64_t>(1, kBlockElements / n); }
+
+  // body(begin, count) over blocks of rows [first, last).
+  template <typename Body>
+  static void for_blocks(int64_t first, int64_t last, int64_t n, const Body& body) {
+    for (int64_t begin = first; begin < last; begin += block_rows(n)) {
+      body(begin, std::min(block_rows(n), last - begin));
+    }
+  }
+};
+
 }  // namespace
 
 at::Tensor glu(const at::Tensor& gate_up, Activation activation) {
   if (!gate_up.is_cpu()) return reference::glu(gate_up, activation);
   return GluFunction::apply(gate_up.contiguous(), activation == Activation::kSilu);
+}
+
+at::Tensor glu_norm(const at::Tensor& gate_up, Activation activation, const at::Tensor& weight,
+                    double eps) {
+  if (!gate_up.is_cpu()) {
+    return reference::rms_norm(reference::glu(gate_up, activation), weight, eps);
+  }
+  return GluNormFunction::apply(gate_up.contiguous(), weight, activation == Activation::kSilu, eps);
 }
 
 }  // namespace tercet::learn

@@ -64,6 +64,10 @@ at::Tensor attention(const at::Tensor& projections, const RotaryTable& rotary,
 // act(gate) * up. gate_up: [tokens, 2 n], gate first. Result [tokens, n].
 at::Tensor glu(const at::Tensor& gate_up, Activation activation);
 
+// rms_norm(glu(gate_up), weight, eps), to the same bits, without keeping the values in between.
+at::Tensor glu_norm(const at::Tensor& gate_up, Activation activation, const at::Tensor& weight,
+                    double eps);
+
 // Mean cross entropy (nats) of hidden W^T against targets [tokens] (int64; below 0 = not counted;
 // at least one must count). hidden: [tokens, d], weight: [vocab, d]. The logits exist only a block
 // of rows at a time; gradients are computed in the forward pass.

@@ -11,10 +11,6 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// The weight gradient is summed in this many fixed shares, so that it does not depend on the number
-// of threads.
-constexpr int64_t kShares = 16;
-
 class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
@@ -41,16 +37,12 @@ class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
     const int64_t n = x.size(1);
     const at::Tensor dx = at::empty_like(x);
     const at::Tensor shares = at::zeros({kShares, n}, x.options());
-    const int64_t per_share = (rows + kShares - 1) / kShares;
-    at::parallel_for(0, kShares, 1, [&](int64_t first, int64_t last) {
-      for (int64_t share = first; share < last; ++share) {
-        const int64_t begin = std::min(rows, share * per_share);
-        const int64_t end = std::min(rows, begin + per_share);
-        loops().rms_norm_backward(
-            x.data_ptr<float>() + begin * n, weight.data_ptr<float>(),
-            saved[2].data_ptr<float>() + begin, dy.data_ptr<float>() + begin * n, end - begin, n,
-            dx.data_ptr<float>() + begin * n, shares.data_ptr<float>() + share * n);
-      }
+    for_shares(rows, [&](int64_t share, int64_t begin, int64_t end) {
+      loops().rms_norm_backward(x.data_ptr<float>() + begin * n, weight.data_ptr<float>(),
+                                saved[2].data_ptr<float>() + begin,
+                                dy.data_ptr<float>() + begin * n, end - begin, n,
+                                dx.data_ptr<float>() + begin * n,
+                                shares.data_ptr<float>() + share * n);
     });
     return {dx, shares.sum(0), at::Tensor()};
   }

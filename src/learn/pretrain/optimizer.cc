@@ -2,37 +2,17 @@
 #include "learn/pretrain/optimizer.h"
 
 #include <ATen/ATen.h>
-#include <torch/optim/adamw.h>
-#include <torch/version.h>
 
 #include <cmath>
 #include <cstring>
 
 #include "core/error.h"
 #include "formats/safetensors.h"
+#include "learn/nn/cpu_dispatch.h"
 #include "learn/nn/model_io.h"
 
 namespace tercet::learn {
 namespace {
-
-using torch::optim::AdamW;
-using torch::optim::AdamWOptions;
-using torch::optim::AdamWParamState;
-
-// libtorch changed the type of this key between releases.
-auto state_key(const at::Tensor& parameter) {
-#if TORCH_VERSION_MAJOR >= 2
-  return static_cast<void*>(parameter.unsafeGetTensorImpl());
-#else
-  return c10::guts::to_string(parameter.unsafeGetTensorImpl());
-#endif
-}
-
-std::vector<torch::optim::OptimizerParamGroup> groups(const std::vector<Parameter>& parameters) {
-  std::vector<at::Tensor> decaying, other;
-  for (const Parameter& p : parameters) (p.decays ? decaying : other).push_back(p.value);
-  return {torch::optim::OptimizerParamGroup(decaying), torch::optim::OptimizerParamGroup(other)};
-}
 
 at::Tensor moment(const SafetensorsFile& file, const std::string& name, const at::Tensor& like) {
   const TensorView& view = file.tensor(name);
@@ -57,51 +37,80 @@ int64_t update_count(const SafetensorsFile& file) {
   return count;
 }
 
+// Elements that one thread takes at a time.
+constexpr int64_t kGrain = 32768;
+
+void update_on_cpu(const at::Tensor& value, const at::Tensor& exp_avg, const at::Tensor& exp_avg_sq,
+                   const AdamwFactors& factors) {
+  const at::Tensor gradient = value.grad().contiguous();
+  at::parallel_for(0, value.numel(), kGrain, [&](int64_t begin, int64_t end) {
+    loops().adamw(factors, gradient.data_ptr<float>() + begin, end - begin,
+                  value.data_ptr<float>() + begin, exp_avg.data_ptr<float>() + begin,
+                  exp_avg_sq.data_ptr<float>() + begin);
+  });
+  // What was written behind libtorch's back still counts as a change.
+  value.unsafeGetTensorImpl()->bump_version();
+}
+
+void update_by_tensors(const at::Tensor& value, const at::Tensor& exp_avg,
+                       const at::Tensor& exp_avg_sq, const AdamwFactors& f) {
+  const at::NoGradGuard no_grad;
+  const at::Tensor gradient = value.grad() * f.gradient_scale;
+  exp_avg.mul_(f.beta1).add_(gradient, 1.0 - f.beta1);
+  exp_avg_sq.mul_(f.beta2).addcmul_(gradient, gradient, 1.0 - f.beta2);
+  const at::Tensor root = exp_avg_sq.sqrt().mul_(f.root_scale).add_(f.eps);
+  value.mul_(f.keep).addcdiv_(exp_avg, root, -f.step_size);
+}
+
 }  // namespace
 
-struct Optimizer::State {
-  const std::vector<Parameter>* parameters;
-  AdamW adamw;
-  int64_t updates = 0;
-};
-
 Optimizer::Optimizer(const std::vector<Parameter>& parameters, const Recipe& recipe)
-    : state_(std::make_unique<State>(State{
-          &parameters, AdamW(groups(parameters), AdamWOptions(recipe.learning_rate)
-                                                     .betas({recipe.adam_beta1, recipe.adam_beta2})
-                                                     .eps(recipe.adam_eps)
-                                                     .weight_decay(recipe.weight_decay))})) {}
-
-Optimizer::~Optimizer() = default;
+    : beta1_(recipe.adam_beta1), beta2_(recipe.adam_beta2), eps_(recipe.adam_eps) {
+  for (const Parameter& p : parameters) {
+    slots_.push_back({p, at::zeros_like(p.value), at::zeros_like(p.value)});
+  }
+}
 
 double Optimizer::clip(double largest) {
   double squares = 0.0;
-  for (const Parameter& p : *state_->parameters) {
-    if (p.value.grad().defined()) {
-      squares += at::dot(p.value.grad().flatten(), p.value.grad().flatten()).item<double>();
+  for (const Slot& slot : slots_) {
+    const at::Tensor& gradient = slot.parameter.value.grad();
+    if (gradient.defined()) {
+      squares += at::dot(gradient.flatten(), gradient.flatten()).item<double>();
     }
   }
   const double norm = std::sqrt(squares);
-  if (largest > 0 && norm > largest) {
-    for (const Parameter& p : *state_->parameters) {
-      if (p.value.grad().defined()) p.value.mutable_grad().mul_(largest / norm);
-    }
-  }
+  gradient_scale_ = largest > 0 && norm > largest ? largest / norm : 1.0;
   return norm;
 }
 
 void Optimizer::step(const StepRates& rates) {
-  auto& param_groups = state_->adamw.param_groups();
-  for (size_t i = 0; i < param_groups.size(); ++i) {
-    auto& options = static_cast<AdamWOptions&>(param_groups[i].options());
-    options.lr(rates.learning_rate).weight_decay(i == 0 ? rates.weight_decay : 0.0);
+  ++updates_;
+  const double n = static_cast<double>(updates_);
+  AdamwFactors factors;
+  factors.gradient_scale = static_cast<float>(gradient_scale_);
+  factors.beta1 = static_cast<float>(beta1_);
+  factors.beta2 = static_cast<float>(beta2_);
+  factors.eps = static_cast<float>(eps_);
+  factors.step_size = static_cast<float>(rates.learning_rate / (1.0 - std::pow(beta1_, n)));
+  factors.root_scale = static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(beta2_, n)));
+  for (const Slot& slot : slots_) {
+    const at::Tensor& value = slot.parameter.value;
+    if (!value.grad().defined()) continue;
+    const double decay = slot.parameter.decays ? rates.weight_decay : 0.0;
+    factors.keep = static_cast<float>(1.0 - rates.learning_rate * decay);
+    const auto update = value.is_cpu() ? update_on_cpu : update_by_tensors;
+    update(value, slot.exp_avg, slot.exp_avg_sq, factors);
   }
-  state_->adamw.step();
-  state_->adamw.zero_grad();
-  ++state_->updates;
+  clear_gradients();
 }
 
-void Optimizer::skip() { state_->adamw.zero_grad(); }
+void Optimizer::skip() { clear_gradients(); }
+
+void Optimizer::clear_gradients() {
+  for (Slot& slot : slots_) slot.parameter.value.mutable_grad().reset();
+  gradient_scale_ = 1.0;
+}
 
 void Optimizer::save(const std::filesystem::path& file) const {
   std::vector<at::Tensor> owned;
@@ -110,28 +119,22 @@ void Optimizer::save(const std::filesystem::path& file) const {
     owned.push_back(tensor.detach().to(at::kCPU).contiguous());
     views.push_back(tensor_view(name, owned.back()));
   };
-  add("updates", at::full({1}, state_->updates, at::kLong));
-  auto& states = state_->adamw.state();
-  for (const Parameter& p : *state_->parameters) {
-    const auto found = states.find(state_key(p.value));
-    if (found == states.end()) continue;  // before the first update
-    const auto& moments = static_cast<const AdamWParamState&>(*found->second);
-    add("exp_avg." + p.name, moments.exp_avg());
-    add("exp_avg_sq." + p.name, moments.exp_avg_sq());
+  add("updates", at::full({1}, updates_, at::kLong));
+  for (const Slot& slot : slots_) {
+    add("exp_avg." + slot.parameter.name, slot.exp_avg);
+    add("exp_avg_sq." + slot.parameter.name, slot.exp_avg_sq);
   }
   write_safetensors(file, views, {});
 }
 
 void Optimizer::load(const std::filesystem::path& file) {
   const SafetensorsFile source(file);
-  state_->updates = update_count(source);
-  for (const Parameter& p : *state_->parameters) {
-    if (state_->updates == 0) break;
-    auto moments = std::make_unique<AdamWParamState>();
-    moments->step(state_->updates);
-    moments->exp_avg(moment(source, "exp_avg." + p.name, p.value));
-    moments->exp_avg_sq(moment(source, "exp_avg_sq." + p.name, p.value));
-    state_->adamw.state()[state_key(p.value)] = std::move(moments);
+  updates_ = update_count(source);
+  if (updates_ == 0) return;
+  for (Slot& slot : slots_) {
+    const at::Tensor& value = slot.parameter.value;
+    slot.exp_avg = moment(source, "exp_avg." + slot.parameter.name, value);
+    slot.exp_avg_sq = moment(source, "exp_avg_sq." + slot.parameter.name, value);
   }
 }
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
 #include <filesystem>
-#include <memory>
 #include <vector>
 
 #include "learn/nn/transformer.h"
@@ -10,15 +12,14 @@
 
 namespace tercet::learn {
 
-// libtorch's AdamW over a model's parameters: matrices decay, norm gains do not. The parameters
-// must outlive it.
+// AdamW (Loshchilov and Hutter 2019) over a model's parameters: matrices decay, norm gains do not.
+// One pass over memory on the CPU.
 class Optimizer {
  public:
   Optimizer(const std::vector<Parameter>& parameters, const Recipe& recipe);
-  ~Optimizer();
 
-  // Scales the gradients so that their joint norm is at most `largest` (0: leaves them) and returns
-  // the norm before.
+  // The joint norm of the gradients. The next step() uses them scaled so that it is at most
+  // `largest` (0: as they are).
   double clip(double largest);
   // One update from the gradients, which are cleared.
   void step(const StepRates& rates);
@@ -31,8 +32,21 @@ class Optimizer {
   void load(const std::filesystem::path& file);
 
  private:
-  struct State;
-  std::unique_ptr<State> state_;
+  // A parameter and the moving means of its gradient and of the gradient's square.
+  struct Slot {
+    Parameter parameter;
+    at::Tensor exp_avg;
+    at::Tensor exp_avg_sq;
+  };
+
+  void clear_gradients();
+
+  std::vector<Slot> slots_;
+  double beta1_;
+  double beta2_;
+  double eps_;
+  double gradient_scale_ = 1.0;
+  int64_t updates_ = 0;
 };
 
 }  // namespace tercet::learn

@@ -53,6 +53,17 @@ struct TypedLoops {
                           float gradient_scale);
 };
 
+// The numbers of one update of AdamW.
+struct AdamwFactors {
+  float gradient_scale = 1;
+  float beta1 = 0;
+  float beta2 = 0;
+  float eps = 0;
+  float keep = 1;        // 1 - learning rate * weight decay
+  float step_size = 0;   // learning rate / (1 - beta1^n)
+  float root_scale = 1;  // 1 / sqrt(1 - beta2^n)
+};
+
 struct LoopTable {
   const char* name;
   TypedLoops<float> f32;
@@ -68,6 +79,10 @@ struct LoopTable {
   void (*binarize)(const float* w, int64_t n, float centre, int8_t* codes);
   // codes[i] = clamp(round_half_even(w[i] * inverse_gamma), -1, 1).
   void (*ternarize)(const float* w, int64_t n, float inverse_gamma, int8_t* codes);
+
+  // One update of n weights and both their moments.
+  void (*adamw)(const AdamwFactors& factors, const float* gradient, int64_t n, float* weight,
+                float* exp_avg, float* exp_avg_sq);
 
   // y = x / rms(x) * w; inverse[r] = 1 / sqrt(mean(x^2) + eps). x, y: [rows, n].
   void (*rms_norm)(const float* x, const float* w, float eps, int64_t rows, int64_t n, float* y,

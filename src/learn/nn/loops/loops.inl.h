@@ -3,6 +3,7 @@
 // no code compiled for a newer CPU can be picked by the linker for the baseline.
 #pragma once
 
+#include "learn/nn/loops/adamw.inl.h"
 #include "learn/nn/loops/attention.inl.h"
 #include "learn/nn/loops/cross_entropy.inl.h"
 #include "learn/nn/loops/glu.inl.h"
@@ -37,6 +38,7 @@ constexpr LoopTable make_loop_table(const char* name) {
           .quantize = quantize,
           .binarize = binarize,
           .ternarize = ternarize,
+          .adamw = adamw,
           .rms_norm = rms_norm,
           .rms_norm_backward = rms_norm_backward,
           .glu_silu = glu<Silu>,
