@@ -3,6 +3,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "learn/nn/tensor_memory.h"
 #include "learn/pretrain/checkpoint.h"
 #include "learn/pretrain/torch_session.h"
 #include "learn/pretrain/training_run.h"
@@ -49,6 +50,7 @@ TrainResult resume_run(const std::filesystem::path& out, const TrainEvents& even
 
 TrainResult pretrain(const Recipe& recipe, const std::filesystem::path& out, bool resume,
                      const TrainEvents& events, const std::atomic<bool>* stop) {
+  keep_tensor_memory();
   try {
     return resume ? resume_run(out, events, stop) : start_run(recipe, out, events, stop);
   } catch (const c10::Error& error) {
