@@ -133,6 +133,9 @@ at::Tensor Transformer::block(const Layer& layer, at::Tensor x, const AttentionS
   x = x + project(mixed, {layer.o}, {layer.o_norm}, compute);
   const at::Tensor gate_up = project(norm(x, layer.post_attention_norm), {layer.gate, layer.up},
                                      {layer.gate_norm, layer.up_norm}, compute);
+  if (config_.norm == NormPlacement::kInsidePlain) {
+    return x + linear(glu_norm(gate_up, config_.hidden_act, {}, 0), {layer.down}, compute);
+  }
   const at::Tensor gated =
       layer.ffn_sub_norm.defined()
           ? glu_norm(gate_up, config_.hidden_act, layer.ffn_sub_norm, config_.rms_norm_eps)

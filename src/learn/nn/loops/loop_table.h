@@ -91,6 +91,12 @@ struct LoopTable {
   void (*rms_norm_backward)(const float* x, const float* w, const float* inverse, const float* dy,
                             int64_t rows, int64_t n, float* dx, float* dw);
 
+  // y = (x - mean) * inverse with the mean of each row and inverse[r] = 1 / sqrt(variance + eps).
+  void (*plain_norm)(const float* x, float eps, int64_t rows, int64_t n, float* y, float* mean,
+                     float* inverse);
+  void (*plain_norm_backward)(const float* x, const float* mean, const float* inverse,
+                              const float* dy, int64_t rows, int64_t n, float* dx);
+
   // y[r] = act(gate) * up for gate_up [rows, 2 n] (gate first), y [rows, n].
   void (*glu_silu)(const float* gate_up, int64_t rows, int64_t n, float* y);
   void (*glu_relu2)(const float* gate_up, int64_t rows, int64_t n, float* y);

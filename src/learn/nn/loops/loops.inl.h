@@ -8,8 +8,8 @@
 #include "learn/nn/loops/cross_entropy.inl.h"
 #include "learn/nn/loops/glu.inl.h"
 #include "learn/nn/loops/loop_table.h"
+#include "learn/nn/loops/norm.inl.h"
 #include "learn/nn/loops/quantize.inl.h"
-#include "learn/nn/loops/rms_norm.inl.h"
 
 namespace tercet::learn {
 namespace {
@@ -41,6 +41,8 @@ constexpr LoopTable make_loop_table(const char* name) {
           .adamw = adamw,
           .rms_norm = rms_norm,
           .rms_norm_backward = rms_norm_backward,
+          .plain_norm = plain_norm,
+          .plain_norm_backward = plain_norm_backward,
           .glu_silu = glu<Silu>,
           .glu_relu2 = glu<Relu2>,
           .glu_silu_backward = glu_backward<Silu>,
