@@ -198,14 +198,19 @@ TEST(Ops, TernaryLinearOfZerosIsZero) {
 }
 
 TEST(Ops, Attention) {
-  const RotaryTable rotary = rotary_table(40, 16, 10000.0, at::kCPU);
+  const RotaryTable rotary = rotary_table(600, 16, 10000.0, at::kCPU);
   for (const Case& c : kCases) {
     for (const int64_t kv_heads : {1, 2, 4}) {
-      const AttentionShape shape{3, 33, 4, kv_heads, 16};
-      expect_same(
-          [&](const Inputs& in) { return attention(in[0], rotary, shape, c.compute); },
-          [&](const Inputs& in) { return reference::attention(in[0], rotary, shape, c.compute); },
-          {random({3 * 33, (4 + 2 * kv_heads) * 16})}, c.tolerance);
+      // Within a block of queries, at the end of one, and over several.
+      for (const int64_t length : {33, 128, 129, 300, 600}) {
+        const AttentionShape shape{2, length, 4, kv_heads, 16};
+        expect_same(
+            [&](const Inputs& in) { return attention(in[0], rotary, shape, c.compute); },
+            [&](const Inputs& in) {
+              return reference::attention(in[0], rotary, shape, c.compute);
+            },
+            {random({2 * length, (4 + 2 * kv_heads) * 16})}, c.tolerance);
+      }
     }
   }
 }

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "learn/nn/causal_attention.h"
 #include "learn/nn/cpu_dispatch.h"
 #include "learn/nn/reference_ops.h"
 
@@ -13,26 +14,10 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// Queries, keys and values of all sequences: q [batch, heads, length, dim], k and v [batch,
-// kv_heads, length, dim].
-struct Heads {
-  at::Tensor q, k, v;
-};
-
-Heads empty_heads(const AttentionShape& s, const at::TensorOptions& options) {
+AttentionHeads empty_heads(const AttentionShape& s, const at::TensorOptions& options) {
   return {at::empty({s.batch, s.heads, s.length, s.head_dim}, options),
           at::empty({s.batch, s.kv_heads, s.length, s.head_dim}, options),
           at::empty({s.batch, s.kv_heads, s.length, s.head_dim}, options)};
-}
-
-// Heads that share keys lie one behind the other, so that grouped-query attention is a plain batch
-// of products: [batch * kv_heads, (heads / kv_heads) * length, dim].
-at::Tensor grouped(const at::Tensor& heads, const AttentionShape& s) {
-  return heads.view({s.batch * s.kv_heads, s.heads / s.kv_heads * s.length, -1});
-}
-
-at::Tensor shared(const at::Tensor& heads, const AttentionShape& s) {
-  return heads.view({s.batch * s.kv_heads, s.length, s.head_dim});
 }
 
 class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
@@ -40,24 +25,23 @@ class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& projections,
                             const RotaryTable& rotary, const AttentionShape& s,
                             at::ScalarType compute) {
-    const Heads heads = empty_heads(s, projections.options().dtype(compute));
+    const AttentionHeads heads = empty_heads(s, projections.options().dtype(compute));
     const at::Tensor y =
         at::empty({s.batch * s.length, s.heads * s.head_dim}, projections.options());
-    at::Tensor p;
+    variable_list saved{rotary.cosine, rotary.sine, heads.q, heads.k, heads.v};
     with_storage(compute, [&]<typename Store>() {
       split<Store>(projections, rotary, s, heads);
-      p = at::bmm(grouped(heads.q, s), shared(heads.k, s).transpose(1, 2));
-      softmax<Store>(p, s);
-      const at::Tensor mixed = at::bmm(p, shared(heads.v, s));
+      const CausalAttention result = causal_attention(heads, score_scale(s));
+      saved.insert(saved.end(), result.probabilities.begin(), result.probabilities.end());
       at::parallel_for(0, s.batch, 1, [&](int64_t begin, int64_t end) {
         const int64_t stride = s.heads * s.length * s.head_dim;
         for (int64_t b = begin; b < end; ++b) {
-          loops().typed<Store>().merge_heads(storage<Store>(mixed) + b * stride, s.length, s.heads,
-                                             s.head_dim, y.data_ptr<float>() + b * stride);
+          loops().typed<Store>().merge_heads(storage<Store>(result.mixed) + b * stride, s.length,
+                                             s.heads, s.head_dim, y.data_ptr<float>() + b * stride);
         }
       });
     });
-    context->save_for_backward({heads.q, heads.k, heads.v, p, rotary.cosine, rotary.sine});
+    context->save_for_backward(saved);
     context->saved_data["shape"] =
         std::vector<int64_t>{s.batch, s.length, s.heads, s.kv_heads, s.head_dim};
     return y;
@@ -68,11 +52,12 @@ class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
     const std::vector<int64_t> sizes = context->saved_data["shape"].toIntVector();
     const AttentionShape s{sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]};
     const at::Tensor dy = gradients[0].contiguous();
-    const at::Tensor& p = saved[3];
+    const AttentionHeads heads{saved[2], saved[3], saved[4]};
+    const std::vector<at::Tensor> probabilities(saved.begin() + 5, saved.end());
     const at::Tensor dprojections =
         at::empty({s.batch * s.length, (s.heads + 2 * s.kv_heads) * s.head_dim}, dy.options());
-    with_storage(p.scalar_type(), [&]<typename Store>() {
-      const at::Tensor dmixed = at::empty_like(saved[0]);
+    with_storage(heads.q.scalar_type(), [&]<typename Store>() {
+      const at::Tensor dmixed = at::empty_like(heads.q);
       at::parallel_for(0, s.batch, 1, [&](int64_t begin, int64_t end) {
         const int64_t stride = s.heads * s.length * s.head_dim;
         for (int64_t b = begin; b < end; ++b) {
@@ -80,12 +65,9 @@ class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
                                              s.head_dim, storage<Store>(dmixed) + b * stride);
         }
       });
-      const at::Tensor dv = at::bmm(p.transpose(1, 2), grouped(dmixed, s));
-      const at::Tensor dscores = at::bmm(grouped(dmixed, s), shared(saved[2], s).transpose(1, 2));
-      softmax_backward<Store>(p, dscores, s);
-      const at::Tensor dq = at::bmm(dscores, shared(saved[1], s));
-      const at::Tensor dk = at::bmm(dscores.transpose(1, 2), grouped(saved[0], s));
-      merge<Store>(dq, dk, dv, {saved[4], saved[5]}, s, dprojections);
+      const AttentionHeads dheads =
+          causal_attention_backward(dmixed, heads, probabilities, score_scale(s));
+      merge<Store>(dheads, {saved[0], saved[1]}, s, dprojections);
     });
     return {dprojections, at::Tensor(), at::Tensor(), at::Tensor()};
   }
@@ -97,7 +79,7 @@ class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
 
   template <typename Store>
   static void split(const at::Tensor& projections, const RotaryTable& rotary,
-                    const AttentionShape& s, const Heads& heads) {
+                    const AttentionShape& s, const AttentionHeads& heads) {
     const int64_t q_stride = s.heads * s.length * s.head_dim;
     const int64_t kv_stride = s.kv_heads * s.length * s.head_dim;
     at::parallel_for(0, s.batch, 1, [&](int64_t begin, int64_t end) {
@@ -112,39 +94,18 @@ class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
   }
 
   template <typename Store>
-  static void merge(const at::Tensor& dq, const at::Tensor& dk, const at::Tensor& dv,
-                    const RotaryTable& rotary, const AttentionShape& s,
-                    const at::Tensor& dprojections) {
+  static void merge(const AttentionHeads& gradients, const RotaryTable& rotary,
+                    const AttentionShape& s, const at::Tensor& dprojections) {
     const int64_t q_stride = s.heads * s.length * s.head_dim;
     const int64_t kv_stride = s.kv_heads * s.length * s.head_dim;
     at::parallel_for(0, s.batch, 1, [&](int64_t begin, int64_t end) {
       for (int64_t b = begin; b < end; ++b) {
         loops().typed<Store>().merge_rotate(
-            storage<Store>(dq) + b * q_stride, storage<Store>(dk) + b * kv_stride,
-            storage<Store>(dv) + b * kv_stride, rotary.cosine.data_ptr<float>(),
+            storage<Store>(gradients.q) + b * q_stride, storage<Store>(gradients.k) + b * kv_stride,
+            storage<Store>(gradients.v) + b * kv_stride, rotary.cosine.data_ptr<float>(),
             rotary.sine.data_ptr<float>(), s.length, s.heads, s.kv_heads, s.head_dim,
             dprojections.data_ptr<float>() + b * (q_stride + 2 * kv_stride));
       }
-    });
-  }
-
-  template <typename Store>
-  static void softmax(const at::Tensor& scores, const AttentionShape& s) {
-    const int64_t square = s.length * s.length;
-    at::parallel_for(0, s.batch * s.heads, 1, [&](int64_t begin, int64_t end) {
-      loops().typed<Store>().causal_softmax(storage<Store>(scores) + begin * square, end - begin,
-                                            s.length, score_scale(s));
-    });
-  }
-
-  template <typename Store>
-  static void softmax_backward(const at::Tensor& p, const at::Tensor& dscores,
-                               const AttentionShape& s) {
-    const int64_t square = s.length * s.length;
-    at::parallel_for(0, s.batch * s.heads, 1, [&](int64_t begin, int64_t end) {
-      loops().typed<Store>().causal_softmax_backward(storage<Store>(p) + begin * square,
-                                                     storage<Store>(dscores) + begin * square,
-                                                     end - begin, s.length, score_scale(s));
     });
   }
 };

@@ -78,45 +78,69 @@ void split_heads(const float* y, int64_t rows, int64_t heads, int64_t dim, Store
   }
 }
 
+// Elements that are widened at a time: loops over f32 alone are those that the compiler makes the
+// widest vectors of.
+constexpr int64_t kPiece = 512;
+
 template <typename Store>
-void causal_softmax(Store* scores, int64_t count, int64_t rows, float scale) {
-  for (int64_t index = 0; index < count * rows; ++index) {
-    Store* row = scores + index * rows;
-    const int64_t visible = index % rows + 1;
-    const float top = max_over(visible, -3e38f, [row](int64_t i) { return load(row, i); });
-    float lanes[kLanes] = {};
+float largest(const Store* x, int64_t n) {
+  alignas(64) float piece[kPiece];
+  float top = -3e38f;
+  for (int64_t begin = 0; begin < n; begin += kPiece) {
+    const int64_t count = n - begin < kPiece ? n - begin : kPiece;
+    widen(x + begin, count, piece);
+    top = max_over(count, top, [&piece](int64_t i) { return piece[i]; });
+  }
+  return top;
+}
+
+// x = e^((x - top) scale) in place; returns the sum.
+template <typename Store>
+float exponentials(Store* x, int64_t n, float top, float scale) {
+  alignas(64) float piece[kPiece];
+  float lanes[kLanes] = {};
+  for (int64_t begin = 0; begin < n; begin += kPiece) {
+    const int64_t count = n - begin < kPiece ? n - begin : kPiece;
+    widen(x + begin, count, piece);
+    for (int64_t i = 0; i < count; ++i) piece[i] = exponential((piece[i] - top) * scale);
+    convert(piece, count, x + begin);
     int64_t i = 0;
-    for (; i + kLanes <= visible; i += kLanes) {
-      for (int lane = 0; lane < kLanes; ++lane) {
-        const float e = exponential((load(row, i + lane) - top) * scale);
-        store(row, i + lane, e);
-        lanes[lane] += e;
-      }
+    for (; i + kLanes <= count; i += kLanes) {
+      for (int lane = 0; lane < kLanes; ++lane) lanes[lane] += piece[i + lane];
     }
-    for (int lane = 0; i < visible; ++i, ++lane) {
-      const float e = exponential((load(row, i) - top) * scale);
-      store(row, i, e);
-      lanes[lane] += e;
-    }
-    const float inverse = 1.0f / sum_lanes(lanes);
-    for (i = 0; i < visible; ++i) store(row, i, load(row, i) * inverse);
-    for (i = visible; i < rows; ++i) store(row, i, 0.0f);
+    for (int lane = 0; i < count; ++i, ++lane) lanes[lane] += piece[i];
+  }
+  return sum_lanes(lanes);
+}
+
+template <typename Store>
+void causal_softmax(Store* scores, int64_t count, int64_t rows, int64_t first, float scale) {
+  const int64_t columns = first + rows;
+  for (int64_t index = 0; index < count * rows; ++index) {
+    Store* row = scores + index * columns;
+    const int64_t visible = first + index % rows + 1;
+    const float top = largest(row, visible);
+    const float inverse = 1.0f / exponentials(row, visible, top, scale);
+    for (int64_t i = 0; i < visible; ++i) store(row, i, load(row, i) * inverse);
+    for (int64_t i = visible; i < columns; ++i) store(row, i, 0.0f);
   }
 }
 
 template <typename Store>
-void causal_softmax_backward(const Store* p, Store* dp, int64_t count, int64_t rows, float scale) {
+void causal_softmax_backward(const Store* p, Store* dp, int64_t count, int64_t rows, int64_t first,
+                             float scale) {
+  const int64_t columns = first + rows;
   for (int64_t index = 0; index < count * rows; ++index) {
-    const Store* prob = p + index * rows;
-    Store* grad = dp + index * rows;
-    const int64_t visible = index % rows + 1;
+    const Store* prob = p + index * columns;
+    Store* grad = dp + index * columns;
+    const int64_t visible = first + index % rows + 1;
     const float dot = sum_over(visible, [=](int64_t i) {
       return load(prob, i) * load(static_cast<const Store*>(grad), i);
     });
     for (int64_t i = 0; i < visible; ++i) {
       store(grad, i, scale * load(prob, i) * (load(grad, i) - dot));
     }
-    for (int64_t i = visible; i < rows; ++i) store(grad, i, 0.0f);
+    for (int64_t i = visible; i < columns; ++i) store(grad, i, 0.0f);
   }
 }
 

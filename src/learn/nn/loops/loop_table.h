@@ -40,12 +40,12 @@ struct TypedLoops {
   void (*merge_heads)(const Store* x, int64_t rows, int64_t heads, int64_t dim, float* y);
   void (*split_heads)(const float* y, int64_t rows, int64_t heads, int64_t dim, Store* x);
 
-  // Causal softmax in place over rows of `scores` [count, rows, rows]: row t sees columns 0..t, the
-  // rest becomes 0. The scores are multiplied by `scale` first.
-  void (*causal_softmax)(Store* scores, int64_t count, int64_t rows, float scale);
+  // Causal softmax in place over `count` matrices of scores [rows, first + rows]: row t sees columns
+  // 0..first + t, the rest becomes 0. The scores are multiplied by `scale` first.
+  void (*causal_softmax)(Store* scores, int64_t count, int64_t rows, int64_t first, float scale);
   // dscores = scale * p * (dp - sum(dp * p)), in place in dp; shapes as above.
   void (*causal_softmax_backward)(const Store* p, Store* dp, int64_t count, int64_t rows,
-                                  float scale);
+                                  int64_t first, float scale);
 
   // Cross entropy over rows of logits [rows, vocab]. Returns the summed loss and replaces logits by
   // (softmax - one_hot(target)) * gradient_scale. Targets below 0 give loss 0 and gradient 0.
