@@ -13,11 +13,11 @@
 #include "cli/common/output.h"
 #include "cli/common/progress.h"
 #include "cli/common/signals.h"
-#include "cli/common/version.h"
 #include "cli/model_argument.h"
 #include "core/cpu.h"
 #include "core/error.h"
 #include "model/verify.h"
+#include "version/version.h"
 
 namespace tercet::cli {
 namespace {

@@ -12,12 +12,12 @@
 #include "cli/common/learning_half.h"
 #include "cli/common/numbers.h"
 #include "cli/common/output.h"
-#include "cli/common/version.h"
 #include "cli/file_report.h"
 #include "core/cpu.h"
 #include "core/error.h"
 #include "kernels/kernel_table.h"
 #include "machine/memory_read.h"
+#include "version/version.h"
 
 namespace tercet::cli {
 namespace {

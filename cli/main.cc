@@ -5,11 +5,11 @@
 #include "cli/commands.h"
 #include "cli/common/learning_half.h"
 #include "cli/common/program.h"
-#include "cli/common/version.h"
+#include "version/version.h"
 
 int main(int argc, char** argv) {
   CLI::App app("Trains, packs and runs language models with ternary (1.58-bit) weights.", "tercet");
-  app.set_version_flag("--version", "tercet " + tercet::cli::version());
+  app.set_version_flag("--version", "tercet " + tercet::version());
   app.require_subcommand(1);
   app.footer(
       "Example:\n  tercet run models/novel-b158.gguf -p \"It was a dark night\" -n 64\n\n"

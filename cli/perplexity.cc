@@ -16,7 +16,6 @@
 #include "cli/common/output.h"
 #include "cli/common/progress.h"
 #include "cli/common/signals.h"
-#include "cli/common/version.h"
 #include "cli/head_argument.h"
 #include "cli/memory_check.h"
 #include "cli/model_argument.h"
@@ -24,6 +23,7 @@
 #include "core/file.h"
 #include "eval/runtime_scorer.h"
 #include "eval/token_bytes.h"
+#include "version/version.h"
 
 namespace tercet::cli {
 namespace {

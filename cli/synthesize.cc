@@ -10,8 +10,8 @@
 #include "cli/common/output.h"
 #include "cli/common/progress.h"
 #include "cli/common/signals.h"
-#include "cli/common/version.h"
 #include "cli/synthetic_options.h"
+#include "version/version.h"
 
 namespace tercet::cli {
 namespace {

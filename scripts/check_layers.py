@@ -16,6 +16,7 @@ import tempfile
 # docs/architecture.md and, as link dependencies, in the modules' CMakeLists.txt.
 ALLOWED = {
     "core": [],
+    "version": [],
     "machine": ["core"],
     "packing": ["core"],
     "kernels": ["core", "packing"],
@@ -28,17 +29,18 @@ ALLOWED = {
     "learn/data": ["core", "formats", "tokenizer"],
     "learn/nn": ["core", "packing", "kernels", "formats", "tokenizer"],
     "learn/dist": ["core"],
-    "learn/pretrain": ["core", "packing", "kernels", "formats", "tokenizer",
+    "learn/pretrain": ["core", "version", "packing", "kernels", "formats", "tokenizer",
                        "learn/data", "learn/nn", "learn/dist"],
     "learn/distill": ["core", "packing", "kernels", "formats", "tokenizer",
                       "learn/data", "learn/nn", "learn/dist", "learn/pretrain"],
     "learn/ptq": ["core", "packing", "kernels", "formats", "tokenizer",
                   "learn/data", "learn/nn"],
-    "cli/common": ["core", "formats"],
-    "cli": ["core", "machine", "packing", "kernels", "formats", "tokenizer", "model", "runtime", "eval",
-            "serve", "learn/data", "cli/common"],
-    "cli/learn": ["core", "packing", "kernels", "formats", "tokenizer", "learn/data", "learn/nn",
-                  "learn/dist", "learn/pretrain", "learn/distill", "learn/ptq", "cli/common"],
+    "cli/common": ["core", "version", "formats"],
+    "cli": ["core", "version", "machine", "packing", "kernels", "formats", "tokenizer", "model", "runtime",
+            "eval", "serve", "learn/data", "cli/common"],
+    "cli/learn": ["core", "version", "packing", "kernels", "formats", "tokenizer", "learn/data",
+                  "learn/nn", "learn/dist", "learn/pretrain", "learn/distill", "learn/ptq",
+                  "cli/common"],
 }
 
 # Modules that may include libtorch's headers.

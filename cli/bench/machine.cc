@@ -8,10 +8,10 @@
 #include "cli/common/output.h"
 #include "cli/common/side_by_side.h"
 #include "cli/common/signals.h"
-#include "cli/common/version.h"
 #include "core/cpu.h"
 #include "machine/dot_peak.h"
 #include "machine/memory_read.h"
+#include "version/version.h"
 
 namespace tercet::cli {
 namespace {

@@ -8,8 +8,8 @@
 
 #include "cli/common/numbers.h"
 #include "cli/common/side_by_side.h"
-#include "cli/common/version.h"
 #include "core/cpu.h"
+#include "version/version.h"
 
 namespace tercet::cli {
 namespace {

@@ -104,6 +104,7 @@ class Reporter {
 
   void start(const RunInfo& info) {
     gemm_gflops_ = info.gemm_gflops;
+    if (info.resumed && info.checkpoint_version != info.code_version) warn_of_version(info);
     if (json_) {
       return line({{"event", "start"},
                    {"first_step", info.first_step},
@@ -125,9 +126,16 @@ class Reporter {
                     info.recipe.steps, info.tokens_per_step,
                     format_count(static_cast<uint64_t>(info.recipe.steps * info.tokens_per_step)),
                     info.epochs, info.recipe.precision, info.threads, info.gemm_gflops));
-    if (info.first_step > 0) {
-      progress_->message(fmt::format("resumed after step {}", info.first_step));
-    }
+    if (info.resumed) progress_->message(fmt::format("resumed after step {}", info.first_step));
+  }
+
+  // Other code may round or order otherwise: the promise of identical bits is off.
+  static void warn_of_version(const RunInfo& info) {
+    write_error_output(fmt::format(
+        "tercet: warning: the checkpoint was written by tercet {}, this is tercet {}: the run goes "
+        "on, but not certainly to the same bits\n",
+        info.checkpoint_version.empty() ? "of an older version" : info.checkpoint_version,
+        info.code_version));
   }
 
   void step(const StepReport& r) {

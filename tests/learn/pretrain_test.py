@@ -8,6 +8,7 @@ Environment: TERCET, the path of the program.
 import json
 import os
 import pathlib
+import re
 import resource
 import shutil
 import signal
@@ -243,6 +244,32 @@ class Pretrain(unittest.TestCase):
             (data / "dataset.json").write_text(manifest)
         # From another directory, to the same bits.
         self.must("pretrain", "--out", out, "--resume")
+        self.assert_same_as_reference(out)
+
+    def change_state(self, checkpoint, change):
+        """Edits state.json and makes its checksum anew: FNV-1a of the compact text without it."""
+        file = checkpoint / "state.json"
+        state = json.loads(file.read_text(), parse_float=lambda text: f"@{text}@")
+        del state["state_checksum"]
+        change(state)
+
+        def text(value, **options):
+            return re.sub('"@([^@"]*)@"', r"\1", json.dumps(value, ensure_ascii=False, **options))
+
+        value = 0xCBF29CE484222325
+        for byte in text(state, separators=(",", ":"), sort_keys=True).encode():
+            value = (value ^ byte) * 0x100000001B3 % 2**64
+        file.write_text(text({**state, "state_checksum": f"{value:016x}"}))
+
+    def test_other_code_is_warned_of(self):
+        out = self.unfinished()
+        newest = sorted(out.glob("checkpoints/step-????????"))[-1]
+        self.change_state(newest, lambda state: state.update(code_version="0.0.9+abc"))
+        result = self.must("pretrain", "--out", out, "--resume")
+        warnings = [line for line in result.stderr.splitlines() if "warning" in line]
+        self.assertEqual(len(warnings), 1, result.stderr)
+        self.assertIn("0.0.9+abc", warnings[0])
+        self.assertIn(self.must("--version").stdout.split()[1], warnings[0])
         self.assert_same_as_reference(out)
 
     def test_a_lost_log_does_not_stop_a_run(self):

@@ -113,6 +113,7 @@ Json state_json(const TrainingState& state, const fs::path& directory) {
                  {"validation_loss", state.last_eval.validation_loss},
                  {"tokens", state.last_eval.tokens}}},
                {"guard", guard_json(state.guard)},
+               {"code_version", state.code_version},
                {"data_fingerprint", state.data_fingerprint},
                {"recipe", state.recipe},
                {"checksums", files}};
@@ -202,6 +203,7 @@ TrainingState read_checkpoint(const fs::path& checkpoint) {
                        json.at("last_eval").at("tokens").get<uint64_t>()};
     // Like event_bytes not in the checkpoints of older versions.
     if (json.contains("guard")) state.guard = guard_state(json.at("guard"));
+    state.code_version = json.value("code_version", "");
     state.data_fingerprint = json.at("data_fingerprint").get<std::string>();
     state.recipe = json.at("recipe");
     return state;

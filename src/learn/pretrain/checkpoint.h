@@ -30,6 +30,7 @@ struct TrainingState {
   double seconds = 0;        // of training so far
   LastEvaluation last_eval;
   LossGuard::State guard;
+  std::string code_version;      // of the program that wrote it; empty: older than this field
   std::string data_fingerprint;  // file_checksum of the data set's dataset.json
   Json recipe;                   // the run's resolved recipe
 };

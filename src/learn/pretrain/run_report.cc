@@ -18,11 +18,21 @@ RunReport::RunReport(const std::filesystem::path& out, uint64_t log_bytes, uint6
 void RunReport::start(const RunInfo& info) {
   if (log_.bytes() == 0) {
     log_.write({{"event", "start"},
+                {"code_version", info.code_version},
+                {"data_fingerprint", info.data_fingerprint},
                 {"recipe", to_json(info.recipe)},
                 {"parameters", info.config.parameter_count()},
                 {"linear_parameters", info.config.linear_parameter_count()},
                 {"threads", info.threads},
                 {"cpu", read_cpu_info().model},
+                {"gemm_gflops", info.gemm_gflops}});
+  }
+  if (info.resumed) {
+    log_.write({{"event", "resume"},
+                {"step", info.first_step},
+                {"code_version", info.code_version},
+                {"checkpoint_version", info.checkpoint_version},
+                {"threads", info.threads},
                 {"gemm_gflops", info.gemm_gflops}});
   }
   if (events_.on_start) events_.on_start(info);

@@ -14,7 +14,11 @@ namespace tercet::learn {
 struct RunInfo {
   Recipe recipe;  // resolved
   ModelConfig config;
-  int64_t first_step = 0;  // above 0 when resumed
+  std::string data_fingerprint;  // TrainingState's
+  std::string code_version;      // of this program (version.h)
+  bool resumed = false;
+  std::string checkpoint_version;  // when resumed: of the program that wrote the checkpoint
+  int64_t first_step = 0;          // steps done before
   int64_t tokens_per_step = 0;
   double epochs = 0;       // of the training split that the whole run makes
   double gemm_gflops = 0;  // measured on this machine with this precision and thread count

@@ -18,6 +18,7 @@
 #include "learn/pretrain/evaluate.h"
 #include "learn/pretrain/torch_session.h"
 #include "tokenizer/tokenizer_files.h"
+#include "version/version.h"
 
 namespace tercet::learn {
 namespace {
@@ -50,6 +51,7 @@ TrainingRun::TrainingRun(const Recipe& recipe, const std::filesystem::path& out,
       optimizer_(model_.parameters(), recipe),
       guard_(recipe.spike_deviations) {
   check_data();
+  state_.code_version = version();
   state_.recipe = to_json(recipe);
   state_.data_fingerprint = file_checksum(std::filesystem::path(recipe.data) / kManifestName);
 }
@@ -64,6 +66,8 @@ void TrainingRun::restore(const std::filesystem::path& checkpoint, const Trainin
   load_weights(model_, checkpoint);
   optimizer_.load(checkpoint / "optimizer.safetensors");
   state_ = state;
+  state_.code_version = version();
+  checkpoint_version_ = state.code_version;
   guard_.restore(state.guard);
 }
 
@@ -96,6 +100,10 @@ void TrainingRun::start() {
   RunInfo info;
   info.recipe = recipe_;
   info.config = model_.config();
+  info.data_fingerprint = state_.data_fingerprint;
+  info.code_version = version();
+  info.resumed = checkpoint_version_.has_value();
+  info.checkpoint_version = checkpoint_version_.value_or("");
   info.first_step = state_.step;
   info.tokens_per_step = tokens_per_step();
   info.epochs = loader_.epochs(static_cast<uint64_t>(recipe_.steps * micro_batches()));
@@ -229,7 +237,8 @@ TrainResult TrainingRun::finish() {
 
 void TrainingRun::write_summary(const TrainResult& result) const {
   const CpuInfo cpu = read_cpu_info();
-  const Json json = {{"family", recipe_.family},
+  const Json json = {{"code_version", state_.code_version},
+                     {"family", recipe_.family},
                      {"parameters", result.parameters},
                      {"tokens", result.tokens},
                      {"steps", result.steps},
@@ -242,6 +251,7 @@ void TrainingRun::write_summary(const TrainResult& result) const {
                      {"threads", at::get_num_threads()},
                      {"cpu", cpu.model},
                      {"memory_bytes", cpu.memory_bytes},
+                     {"data_fingerprint", state_.data_fingerprint},
                      {"recipe", state_.recipe}};
   write_text_file(out_ / "training.json", json.dump(2) + "\n");
 }

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
+#include <string>
 
 #include "learn/data/batch_loader.h"
 #include "learn/data/dataset.h"
@@ -63,7 +65,8 @@ class TrainingRun {
   Optimizer optimizer_;
   LossGuard guard_;
   TrainingState state_;
-  std::unique_ptr<RunReport> report_;  // from the first step on: it cuts the files
+  std::optional<std::string> checkpoint_version_;  // of the program that wrote what was restored
+  std::unique_ptr<RunReport> report_;              // from the first step on: it cuts the files
 };
 
 }  // namespace tercet::learn

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/common/version.h"
+#include "version/version.h"
 
 #include <string_view>
 
 #include "tercet_revision.h"
 
-namespace tercet::cli {
+namespace tercet {
 
 std::string version() {
   constexpr std::string_view kRevision = TERCET_REVISION;
@@ -26,4 +26,4 @@ std::string build_description() {
   return text;
 }
 
-}  // namespace tercet::cli
+}  // namespace tercet
