@@ -165,10 +165,12 @@ class Reporter {
                    {"step", r.step},
                    {"validation_loss", finite_or_null(r.validation_loss)},
                    {"perplexity", finite_or_null(r.perplexity)},
-                   {"validation_tokens", r.tokens}});
+                   {"validation_tokens", r.tokens},
+                   {"best", r.best}});
     }
-    progress_->message(fmt::format("step {:>6}  validation loss {:.4f}  perplexity {:.2f}", r.step,
-                                   r.validation_loss, r.perplexity));
+    progress_->message(fmt::format("step {:>6}  validation loss {:.4f}  perplexity {:.2f}{}",
+                                   r.step, r.validation_loss, r.perplexity,
+                                   r.best ? "  (best)" : ""));
   }
 
   void sample(int64_t step, const std::string& text) {

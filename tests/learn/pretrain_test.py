@@ -111,6 +111,12 @@ class Pretrain(unittest.TestCase):
         result = run("run", model, "-p", "In house 3 the dog", "-n", 8, "--temp", 0, "--json")
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertIn("text", json.loads(result.stdout))
+        best = model.with_stem("best")
+        self.must("convert", self.reference / "checkpoints/best", best, "--type", "trit5",
+                  "--rest-type", "f32", "--verify")
+        # The loss fell to the end, so that the best one is the last one; only its name is another.
+        tensors = len(model.read_bytes()) // 2
+        self.assertEqual(best.read_bytes()[-tensors:], model.read_bytes()[-tensors:])
 
     def test_the_same_recipe_gives_the_same_bits(self):
         out = self.new()

@@ -3,15 +3,13 @@
 
 #include <fmt/format.h>
 
-#include <map>
-#include <string_view>
 #include <system_error>
-#include <vector>
 
 #include "core/error.h"
 #include "core/file.h"
 #include "learn/data/hash.h"
 #include "learn/nn/model_io.h"
+#include "learn/pretrain/checkpoint_directory.h"
 #include "tokenizer/tokenizer_files.h"
 
 namespace tercet::learn {
@@ -19,56 +17,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kPrefix = "step-";
 constexpr const char* kUnfinished = ".unfinished";
 constexpr const char* kStateFile = "state.json";
 constexpr const char* kOptimizerFile = "optimizer.safetensors";
-
-fs::path checkpoint_path(const fs::path& out, int64_t step) {
-  return out / "checkpoints" / fmt::format("{}{:08}", kPrefix, step);
-}
-
-// The step in a name that checkpoint_path() makes; nothing for any other name: directories that the
-// user renamed or put there are not ours to resume from or to remove.
-std::optional<int64_t> step_of(const std::string& name) {
-  if (!name.starts_with(kPrefix)) return std::nullopt;
-  const std::string digits = name.substr(std::string_view(kPrefix).size());
-  const bool plain = digits.size() >= 8 && digits.size() <= 12 &&
-                     digits.find_first_not_of("0123456789") == std::string::npos;
-  if (!plain) return std::nullopt;
-  return std::stoll(digits);
-}
-
-// Finished checkpoints, oldest first.
-std::vector<fs::path> finished_checkpoints(const fs::path& out) {
-  std::map<int64_t, fs::path> found;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(out / "checkpoints", error)) {
-    const auto step = step_of(entry.path().filename().string());
-    if (step && entry.is_directory(error)) found[*step] = entry.path();
-  }
-  std::vector<fs::path> ordered;
-  for (const auto& [step, path] : found) ordered.push_back(path);
-  return ordered;
-}
-
-void remove_directory(const fs::path& directory) {
-  std::error_code error;
-  fs::remove_all(directory, error);
-  if (error) {
-    fail(ErrorCode::kIo, "cannot remove '{}': {}", directory.string(), error.message());
-  }
-}
-
-void rename_directory(const fs::path& from, const fs::path& to) {
-  std::error_code error;
-  fs::rename(from, to, error);
-  if (error) {
-    fail(ErrorCode::kIo, "cannot rename '{}' to '{}': {}", from.string(), to.string(),
-         error.message());
-  }
-  sync_directory(to.parent_path());
-}
 
 // Checksum of state.json's own content, without the field that holds it.
 std::string state_checksum(Json json) {
@@ -98,6 +49,17 @@ LossGuard::State guard_state(const Json& json) {
   return state;
 }
 
+Json evaluation_json(const Evaluation& evaluation) {
+  return {{"step", evaluation.step},
+          {"validation_loss", evaluation.validation_loss},
+          {"tokens", evaluation.tokens}};
+}
+
+Evaluation evaluation(const Json& json) {
+  return {json.at("step").get<int64_t>(), json.at("validation_loss").get<double>(),
+          json.at("tokens").get<uint64_t>()};
+}
+
 Json state_json(const TrainingState& state, const fs::path& directory) {
   Json files = Json::object();
   for (const auto& entry : fs::directory_iterator(directory)) {
@@ -108,10 +70,8 @@ Json state_json(const TrainingState& state, const fs::path& directory) {
                {"log_bytes", state.log_bytes},
                {"event_bytes", state.event_bytes},
                {"seconds", state.seconds},
-               {"last_eval",
-                {{"step", state.last_eval.step},
-                 {"validation_loss", state.last_eval.validation_loss},
-                 {"tokens", state.last_eval.tokens}}},
+               {"last_eval", evaluation_json(state.last_eval)},
+               {"best_eval", evaluation_json(state.best_eval)},
                {"guard", guard_json(state.guard)},
                {"code_version", state.code_version},
                {"data_fingerprint", state.data_fingerprint},
@@ -165,23 +125,8 @@ void save_checkpoint(const fs::path& out, const TrainingState& state, const Tran
     fs::remove_all(unfinished, ignored);
     throw;
   }
-  rename_directory(unfinished, target);
-  std::vector<fs::path> all = finished_checkpoints(out);
-  for (size_t i = 0; i + static_cast<size_t>(keep) < all.size(); ++i) remove_directory(all[i]);
-}
-
-std::optional<fs::path> newest_checkpoint(const fs::path& out) {
-  const std::vector<fs::path> all = finished_checkpoints(out);
-  if (all.empty()) return std::nullopt;
-  return all.back();
-}
-
-std::optional<fs::path> newest_checkpoint(const fs::path& out, int64_t most_steps) {
-  std::optional<fs::path> newest;
-  for (const fs::path& checkpoint : finished_checkpoints(out)) {
-    if (*step_of(checkpoint.filename().string()) <= most_steps) newest = checkpoint;
-  }
-  return newest;
+  rename_durably(unfinished, target);
+  retain_checkpoints(out, keep, state.best_eval.step);
 }
 
 TrainingState read_checkpoint(const fs::path& checkpoint) {
@@ -198,10 +143,9 @@ TrainingState read_checkpoint(const fs::path& checkpoint) {
     state.log_bytes = json.at("log_bytes").get<uint64_t>();
     state.event_bytes = json.value("event_bytes", uint64_t{0});
     state.seconds = json.at("seconds").get<double>();
-    state.last_eval = {json.at("last_eval").at("step").get<int64_t>(),
-                       json.at("last_eval").at("validation_loss").get<double>(),
-                       json.at("last_eval").at("tokens").get<uint64_t>()};
+    state.last_eval = evaluation(json.at("last_eval"));
     // Like event_bytes not in the checkpoints of older versions.
+    if (json.contains("best_eval")) state.best_eval = evaluation(json.at("best_eval"));
     if (json.contains("guard")) state.guard = guard_state(json.at("guard"));
     state.code_version = json.value("code_version", "");
     state.data_fingerprint = json.at("data_fingerprint").get<std::string>();

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <optional>
 #include <string>
 
 #include "formats/json.h"
@@ -13,8 +12,8 @@
 
 namespace tercet::learn {
 
-// The newest validation loss; step is -1 before the first.
-struct LastEvaluation {
+// A validation loss; step is -1 for none.
+struct Evaluation {
   int64_t step = -1;
   double validation_loss = 0;  // nats per token
   uint64_t tokens = 0;
@@ -28,24 +27,19 @@ struct TrainingState {
   uint64_t log_bytes = 0;    // length of the log at that time; a resumed run cuts it there
   uint64_t event_bytes = 0;  // and of the event file
   double seconds = 0;        // of training so far
-  LastEvaluation last_eval;
+  Evaluation last_eval;
+  Evaluation best_eval;  // of the lowest loss whose weights are kept as a checkpoint
   LossGuard::State guard;
   std::string code_version;      // of the program that wrote it; empty: older than this field
   std::string data_fingerprint;  // file_checksum of the data set's dataset.json
   Json recipe;                   // the run's resolved recipe
 };
 
-// Writes a checkpoint and removes all but the newest `keep`.
+// Writes a checkpoint and removes all but the newest `keep` and that of state.best_eval, which
+// becomes `best`.
 void save_checkpoint(const std::filesystem::path& out, const TrainingState& state,
                      const Transformer& model, const Optimizer& optimizer,
                      const std::filesystem::path& tokenizer_directory, int64_t keep);
-
-// The newest checkpoint's directory, if there is any. Unfinished ones (a killed run's) are ignored.
-std::optional<std::filesystem::path> newest_checkpoint(const std::filesystem::path& out);
-
-// The newest one with at most so many steps.
-std::optional<std::filesystem::path> newest_checkpoint(const std::filesystem::path& out,
-                                                       int64_t most_steps);
 
 // state.json of a checkpoint, after comparing every file with its checksum. Throws kBadInput naming
 // the damaged file and which checkpoint to go back to.

@@ -56,7 +56,8 @@ const std::array kFields = {
     RecipeField{"sample_tokens", &Recipe::sample_tokens, "length of a sample"},
     RecipeField{"prompt", &Recipe::prompt, "what samples continue"},
     RecipeField{"checkpoint_every", &Recipe::checkpoint_every, "steps between checkpoints"},
-    RecipeField{"keep_checkpoints", &Recipe::keep_checkpoints, "newest checkpoints to keep"},
+    RecipeField{"keep_checkpoints", &Recipe::keep_checkpoints,
+                "newest checkpoints to keep, besides the best one"},
 };
 
 void set_member(Recipe& recipe, int64_t Recipe::*member, const Json& value, const std::string& at) {

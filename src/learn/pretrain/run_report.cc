@@ -69,7 +69,8 @@ void RunReport::eval(const EvalReport& report) {
               {"step", report.step},
               {"validation_loss", report.validation_loss},
               {"perplexity", report.perplexity},
-              {"validation_tokens", report.tokens}});
+              {"validation_tokens", report.tokens},
+              {"best", report.best}});
   curves_.add(report.step, {{"loss/validation", report.validation_loss}});
   if (events_.on_eval) events_.on_eval(report);
 }

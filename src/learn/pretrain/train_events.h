@@ -51,6 +51,7 @@ struct EvalReport {
   double validation_loss = 0;
   double perplexity = 0;
   uint64_t tokens = 0;
+  bool best = false;  // so far; these weights become checkpoints/best
 };
 
 // How a run tells what happens; all may be empty. Called on the training thread.

@@ -5,6 +5,7 @@
 #include "core/file.h"
 #include "learn/nn/tensor_memory.h"
 #include "learn/pretrain/checkpoint.h"
+#include "learn/pretrain/checkpoint_directory.h"
 #include "learn/pretrain/torch_session.h"
 #include "learn/pretrain/training_run.h"
 

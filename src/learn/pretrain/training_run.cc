@@ -15,6 +15,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "learn/nn/model_io.h"
+#include "learn/pretrain/checkpoint_directory.h"
 #include "learn/pretrain/evaluate.h"
 #include "learn/pretrain/torch_session.h"
 #include "tokenizer/tokenizer_files.h"
@@ -69,6 +70,9 @@ void TrainingRun::restore(const std::filesystem::path& checkpoint, const Trainin
   state_.code_version = version();
   checkpoint_version_ = state.code_version;
   guard_.restore(state.guard);
+  // The best one may be gone; and the link to it is one behind when the run was killed just then.
+  if (!std::filesystem::exists(checkpoint_path(out_, state_.best_eval.step))) state_.best_eval = {};
+  retain_checkpoints(out_, recipe_.keep_checkpoints, state_.best_eval.step);
 }
 
 TrainResult TrainingRun::train() {
@@ -80,7 +84,10 @@ TrainResult TrainingRun::train() {
   }
   // First the weights, then what is said about them: nothing may lose a finished training.
   checkpoint();
-  if (state_.last_eval.step != state_.step) evaluate();
+  if (state_.last_eval.step != state_.step) {
+    evaluate();
+    retain_checkpoints(out_, recipe_.keep_checkpoints, state_.best_eval.step);
+  }
   return finish();
 }
 
@@ -183,7 +190,9 @@ void TrainingRun::after_step() {
   if (due(state_.step, recipe_.eval_every)) evaluate();
   if (due(state_.step, recipe_.sample_every)) sample();
   // Weights that give bad losses are not worth keeping.
-  if (due(state_.step, recipe_.checkpoint_every) && state_.guard.bad_in_row == 0) checkpoint();
+  const bool good = state_.guard.bad_in_row == 0;
+  const bool best = state_.best_eval.step == state_.step;
+  if (best || (good && due(state_.step, recipe_.checkpoint_every))) checkpoint();
 }
 
 void TrainingRun::evaluate() {
@@ -193,7 +202,11 @@ void TrainingRun::evaluate() {
                       recipe_.eval_tokens, compute_, nullptr);
   if (!std::isfinite(loss.mean_nll)) fail_diverged();
   state_.last_eval = {state_.step, loss.mean_nll, loss.tokens};
-  report_->eval({state_.step, loss.mean_nll, loss.perplexity(), loss.tokens});
+  // Without checkpoints on the way there is nothing to keep the best one among.
+  const bool best = recipe_.checkpoint_every > 0 &&
+                    (state_.best_eval.step < 0 || loss.mean_nll < state_.best_eval.validation_loss);
+  if (best) state_.best_eval = state_.last_eval;
+  report_->eval({state_.step, loss.mean_nll, loss.perplexity(), loss.tokens, best});
 }
 
 void TrainingRun::sample() {
