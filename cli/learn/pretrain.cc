@@ -45,9 +45,33 @@ std::string option_name(const char* field) {
 
 // What --help shows as a field's default; nothing where the family or another field decides.
 std::string default_text(const std::string& value) { return value; }
-std::string default_text(bool value) { return value ? "true" : "false"; }
 std::string default_text(int64_t value) { return value > 0 ? std::to_string(value) : ""; }
 std::string default_text(double value) { return value >= 0 ? fmt::format("{}", value) : ""; }
+
+template <typename Value>
+CLI::Option* add_option(CLI::App& command, const std::string& name,
+                        const std::function<void(const Value&)>& keep, const std::string& help,
+                        const Value& shown) {
+  CLI::Option* option = command.add_option_function<Value>(name, keep, help);
+  const std::string text = default_text(shown);
+  return text.empty() ? option : option->default_str(text);
+}
+
+// --recompute alone is --recompute true. (A default_str would be what it alone means.)
+CLI::Option* add_option(CLI::App& command, const std::string& name,
+                        const std::function<void(const bool&)>& keep, const std::string& help,
+                        const bool& shown) {
+  const std::function<void(const std::string&)> parse = [keep, name](const std::string& text) {
+    bool value = true;
+    if (!text.empty() && !CLI::detail::lexical_cast(text, value)) {
+      throw CLI::ConversionError(text, name);
+    }
+    keep(value);
+  };
+  return command.add_option_function<std::string>(name, parse, help)
+      ->expected(0, 1)
+      ->type_name(shown ? "BOOLEAN=true" : "BOOLEAN=false");
+}
 
 // Adds one option per recipe field; what the user gives lands in `flags` under the field's name.
 void add_recipe_options(CLI::App& command, const std::shared_ptr<PretrainArguments>& arguments) {
@@ -59,11 +83,8 @@ void add_recipe_options(CLI::App& command, const std::shared_ptr<PretrainArgumen
           const std::function<void(const Value&)> keep = [arguments, field](const Value& value) {
             arguments->flags[field.name] = value;
           };
-          CLI::Option* option =
-              command.add_option_function<Value>(option_name(field.name), keep, field.help);
-          option->group("Recipe (also fields of the --config file)");
-          const std::string shown = default_text(defaults.*member);
-          if (!shown.empty()) option->default_str(shown);
+          add_option(command, option_name(field.name), keep, field.help, defaults.*member)
+              ->group("Recipe (also fields of the --config file)");
         },
         field.member);
   }

@@ -390,6 +390,12 @@ class Pretrain(unittest.TestCase):
         twin = json.loads(self.must("pretrain", "--config", file, "--family", "llama",
                                     "--print-recipe").stdout)
         self.assertEqual((twin["linear"], twin["schedule"]), ("dense", "cosine"))
+        for options, on in ((("--recompute",), True), (("--recompute", "--seed", 7), True),
+                            (("--recompute", "false"), False), ((), False)):
+            recipe = json.loads(self.must("pretrain", "--config", file, *options,
+                                          "--print-recipe").stdout)
+            self.assertIs(recipe["recompute"], on)
+        self.assert_error(run("pretrain", "--recompute", "maybe"), 2, "--recompute")
         self.assert_error(run("pretrain", "--preset", "2m", "--print-recipe"), 2, "1m, 3m")
         self.assert_error(run("pretrain", "--preset", "1m"), 2, "--out")
         self.assert_error(run("pretrain", "--out", self.new(), "--resume", "--print-recipe"), 2,

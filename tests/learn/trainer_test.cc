@@ -43,5 +43,15 @@ TEST_F(Training, ResumingIsRecordedAndOtherCodeIsTold) {
   EXPECT_EQ(events("run", "start").size(), 1u);
 }
 
+TEST_F(Training, RecomputingBlocksTrainsTheSameModel) {
+  Recipe r = recipe();
+  r.family = "b1";
+  train(r, "kept");
+  r.recompute = true;
+  train(r, "recomputed");
+  EXPECT_EQ(weights("recomputed"), weights("kept"));
+  EXPECT_EQ(events("recomputed", "eval"), events("kept", "eval"));
+}
+
 }  // namespace
 }  // namespace tercet::learn

@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "core/rng.h"
+#include "learn/nn/recompute.h"
 #include "learn/nn/trainable.h"
 
 namespace tercet::learn {
@@ -88,6 +89,9 @@ void Transformer::bind_layers() {
     layer.gate_norm = optional(mlp + "gate_proj.rms_norm.weight");
     layer.up_norm = optional(mlp + "up_proj.rms_norm.weight");
     layer.down_norm = optional(mlp + "down_proj.rms_norm.weight");
+    for (const Parameter& p : parameters_) {
+      if (p.name.starts_with(base)) layer.all.push_back(p.value);
+    }
     layers_.push_back(std::move(layer));
   }
 }
@@ -143,6 +147,14 @@ at::Tensor Transformer::block(const Layer& layer, at::Tensor x, const AttentionS
   return x + project(gated, {layer.down}, {layer.down_norm}, compute);
 }
 
+at::Tensor Transformer::recomputed_block(const Layer& layer, const at::Tensor& x,
+                                         const AttentionShape& shape,
+                                         at::ScalarType compute) const {
+  return recomputed([this, &layer, shape, compute](
+                        const at::Tensor& input) { return block(layer, input, shape, compute); },
+                    x, layer.all);
+}
+
 at::Tensor Transformer::hidden(const at::Tensor& tokens, at::ScalarType compute) const {
   const AttentionShape shape{tokens.size(0), tokens.size(1), config_.num_attention_heads,
                              config_.num_key_value_heads, config_.head_dim};
@@ -151,7 +163,10 @@ at::Tensor Transformer::hidden(const at::Tensor& tokens, at::ScalarType compute)
          config_.max_position_embeddings);
   }
   at::Tensor x = at::embedding(parameter("model.embed_tokens.weight"), tokens.reshape({-1}));
-  for (const Layer& layer : layers_) x = block(layer, x, shape, compute);
+  const bool recompute = recompute_ && at::GradMode::is_enabled();
+  for (const Layer& layer : layers_) {
+    x = recompute ? recomputed_block(layer, x, shape, compute) : block(layer, x, shape, compute);
+  }
   return norm(x, parameter("model.norm.weight"));
 }
 

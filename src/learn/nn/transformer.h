@@ -36,6 +36,10 @@ class Transformer {
   std::vector<Parameter>& parameters() { return parameters_; }
   const std::vector<Parameter>& parameters() const { return parameters_; }
 
+  // Whether the backward pass computes each block again from its input instead of keeping what it
+  // needs of it (recompute.h).
+  void set_recompute(bool on) { recompute_ = on; }
+
   // Final hidden states after the last norm: [batch * length, hidden_size] f32.
   // tokens: [batch, length] int64; length at most max_position_embeddings.
   at::Tensor hidden(const at::Tensor& tokens, at::ScalarType compute) const;
@@ -54,6 +58,7 @@ class Transformer {
     at::Tensor q, k, v, o, gate, up, down;
     at::Tensor input_norm, attention_sub_norm, post_attention_norm, ffn_sub_norm;
     at::Tensor q_norm, k_norm, v_norm, o_norm, gate_norm, up_norm, down_norm;
+    std::vector<at::Tensor> all;
   };
 
   void bind_layers();
@@ -65,6 +70,8 @@ class Transformer {
                      const std::vector<at::Tensor>& norms, at::ScalarType compute) const;
   at::Tensor block(const Layer& layer, at::Tensor x, const AttentionShape& shape,
                    at::ScalarType compute) const;
+  at::Tensor recomputed_block(const Layer& layer, const at::Tensor& x, const AttentionShape& shape,
+                              at::ScalarType compute) const;
 
   ModelConfig config_;
   at::Device device_;
@@ -72,6 +79,7 @@ class Transformer {
   std::map<std::string, size_t> index_;
   std::vector<Layer> layers_;
   RotaryTable rotary_;
+  bool recompute_ = false;
   // Follows from the weights; not more than that is hidden behind const.
   mutable CodeCache codes_;
 };

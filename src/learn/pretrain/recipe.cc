@@ -47,6 +47,9 @@ const std::array kFields = {
     RecipeField{"spike_deviations", &Recipe::spike_deviations,
                 "skip a step whose loss is so many deviations above the recent ones; 0: never"},
     RecipeField{"precision", &Recipe::precision, "type of matrix products: bf16 or f32"},
+    RecipeField{
+        "recompute", &Recipe::recompute,
+        "keep only the blocks' inputs and run them again backwards: less memory, same bits"},
     RecipeField{"seed", &Recipe::seed, "of the initial weights and the order of the data"},
     RecipeField{"threads", &Recipe::threads, "CPU threads (default: physical cores)"},
     RecipeField{"device", &Recipe::device, "cpu or cuda"},

@@ -51,6 +51,7 @@ struct Recipe {
   double grad_clip = -1;           // largest gradient norm; 0: no clipping
   double spike_deviations = 6;     // see LossGuard; 0: spikes are trained on
   std::string precision = "bf16";  // "bf16" | "f32": the type of matrix products
+  bool recompute = false;          // blocks run again in the backward pass: less memory
   int64_t seed = 1;
   int64_t threads = 0;         // 0: one per physical core
   std::string device = "cpu";  // "cpu" | "cuda"

@@ -52,6 +52,7 @@ TrainingRun::TrainingRun(const Recipe& recipe, const std::filesystem::path& out,
       optimizer_(model_.parameters(), recipe),
       guard_(recipe.spike_deviations) {
   check_data();
+  model_.set_recompute(recipe.recompute);
   state_.code_version = version();
   state_.recipe = to_json(recipe);
   state_.data_fingerprint = file_checksum(std::filesystem::path(recipe.data) / kManifestName);
