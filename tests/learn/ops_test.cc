@@ -7,52 +7,20 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <cmath>
-#include <functional>
-#include <vector>
 
 #include "learn/nn/code_matrix.h"
 #include "learn/nn/reference_ops.h"
+#include "learn/op_support.h"
 
 namespace tercet::learn {
 namespace {
 
-using Inputs = std::vector<at::Tensor>;
-using Op = std::function<at::Tensor(const Inputs&)>;
-
-at::Tensor random(at::IntArrayRef shape, double deviation = 1.0) {
-  return at::randn(shape) * deviation;
-}
-
-double relative_error(const at::Tensor& a, const at::Tensor& b) {
-  return ((a - b).norm() / (b.norm() + 1e-20)).item<double>();
-}
-
-// Outputs and all input gradients of `fused` and `plain` agree within `tolerance` relative RMS.
-void expect_same(const Op& fused, const Op& plain, const Inputs& inputs, double tolerance) {
-  Inputs left, right;
-  for (const at::Tensor& input : inputs) {
-    left.push_back(input.clone().set_requires_grad(true));
-    right.push_back(input.clone().set_requires_grad(true));
-  }
-  const at::Tensor y = fused(left);
-  const at::Tensor expected = plain(right);
-  ASSERT_EQ(y.sizes(), expected.sizes());
-  EXPECT_LT(relative_error(y, expected), tolerance);
-  const at::Tensor weights = at::randn(y.sizes());
-  torch::autograd::backward({(y * weights).sum()}, {});
-  torch::autograd::backward({(expected * weights).sum()}, {});
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    ASSERT_TRUE(left[i].grad().defined()) << "input " << i;
-    EXPECT_LT(relative_error(left[i].grad(), right[i].grad()), tolerance) << "input " << i;
-  }
-}
-
-// f32, and bf16 where both sides round to 8 bits at different places.
-struct Case {
-  at::ScalarType compute;
-  double tolerance;
-};
-const Case kCases[] = {{at::kFloat, 2e-6}, {at::kBFloat16, 2e-2}};
+using test::Case;
+using test::expect_same;
+using test::Inputs;
+using test::kCases;
+using test::Op;
+using test::random;
 
 TEST(Ops, RmsNorm) {
   for (const int64_t n : {5, 64, 172}) {
@@ -77,11 +45,12 @@ TEST(Ops, GluNorm) {
     for (const int64_t n : {19, 64, 172}) {
       const Inputs inputs{random({83, 2 * n}, 4.0), random({n})};
       const Op fused = [act](const Inputs& in) { return glu_norm(in[0], act, in[1], 1e-5); };
-      expect_same(fused,
-                  [act](const Inputs& in) {
-                    return reference::rms_norm(reference::glu(in[0], act), in[1], 1e-5);
-                  },
-                  inputs, 2e-6);
+      expect_same(
+          fused,
+          [act](const Inputs& in) {
+            return reference::rms_norm(reference::glu(in[0], act), in[1], 1e-5);
+          },
+          inputs, 2e-6);
       EXPECT_TRUE(fused(inputs).equal(rms_norm(glu(inputs[0], act), inputs[1], 1e-5)));
       const Op plain = [act](const Inputs& in) { return glu_norm(in[0], act, {}, 0); };
       expect_same(plain,

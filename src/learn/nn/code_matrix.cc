@@ -14,8 +14,8 @@
 namespace tercet::learn {
 namespace {
 
-// Bytes of panels that meet one tile of tokens after the other: they should stay in the second level
-// cache meanwhile.
+// Bytes of panels that meet one tile of tokens after the other: they should stay in the second
+// level cache meanwhile.
 constexpr int64_t kCachedBytes = int64_t{1} << 18;
 // Tiles that a thread arranges before it multiplies them.
 constexpr int64_t kTilesAtOnce = 16;
@@ -34,7 +34,8 @@ at::TensorOptions cpu() {
   return at::TensorOptions().dtype(c10::CppTypeToScalarType<Value>::value);
 }
 
-// The codes of a weight, and the scale that they share.
+}  // namespace
+
 float quantize_weight(const at::Tensor& weight, LinearKind kind, int8_t* codes) {
   const float* values = weight.data_ptr<float>();
   const std::span<const float> all(values, static_cast<size_t>(weight.numel()));
@@ -50,8 +51,6 @@ float quantize_weight(const at::Tensor& weight, LinearKind kind, int8_t* codes) 
   });
   return scale;
 }
-
-}  // namespace
 
 CodeMatrix::CodeMatrix(const std::vector<at::Tensor>& weights, LinearKind kind,
                        at::ScalarType backward, bool with_backward)

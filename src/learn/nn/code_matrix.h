@@ -53,6 +53,10 @@ class CodeMatrix : public torch::CustomClassHolder {
   at::Tensor numbers_;
 };
 
+// The codes of a contiguous weight on the CPU, as many as it has elements, and the scale that they
+// share.
+float quantize_weight(const at::Tensor& weight, LinearKind kind, int8_t* codes);
+
 // int8 codes as numbers of another type.
 at::Tensor numbers_of(const at::Tensor& codes, at::ScalarType type);
 

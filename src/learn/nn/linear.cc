@@ -2,10 +2,10 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include <algorithm>
-
 #include "learn/nn/code_matrix.h"
 #include "learn/nn/cpu_dispatch.h"
+#include "learn/nn/input_codes.h"
+#include "learn/nn/low_bit_form.h"
 #include "learn/nn/reference_ops.h"
 
 namespace tercet::learn {
@@ -62,35 +62,6 @@ class DenseLinearFunction : public torch::autograd::Function<DenseLinearFunction
     return {widened(at::matmul(dy, saved[1])), widened(at::matmul(dy.t(), saved[0])), at::Tensor()};
   }
 };
-
-// int8 codes of x and the scale of each row, which are all the same with kAllTokens.
-struct InputCodes {
-  at::Tensor codes;      // [rows, in]
-  at::Tensor row_scale;  // [rows]
-};
-
-InputCodes quantize_input(const at::Tensor& x, InputRange range) {
-  const int64_t rows = x.size(0);
-  const int64_t in = x.size(1);
-  InputCodes out{at::empty({rows, in}, x.options().dtype(at::kChar)),
-                 at::empty({rows}, x.options())};
-  const float* values = x.data_ptr<float>();
-  int8_t* codes = out.codes.data_ptr<int8_t>();
-  float* scales = out.row_scale.data_ptr<float>();
-  if (range == InputRange::kPerToken) {
-    for_rows(rows, in, [&](int64_t begin, int64_t end) {
-      loops().quantize_rows(values + begin * in, end - begin, in, codes + begin * in,
-                            scales + begin);
-    });
-    return out;
-  }
-  const float scale = 127.0f / std::max(x.abs().max().item<float>(), 1e-5f);
-  std::fill(scales, scales + rows, scale);
-  for_rows(rows, in, [&](int64_t begin, int64_t end) {
-    loops().quantize(values + begin * in, (end - begin) * in, scale, codes + begin * in);
-  });
-  return out;
-}
 
 // x [rows, n] in f32, each row times its factor.
 at::Tensor scaled_rows(const at::Tensor& x, const at::Tensor& factor) {
@@ -157,16 +128,6 @@ class LowBitLinearFunction : public torch::autograd::Function<LowBitLinearFuncti
   }
 };
 
-at::Tensor low_bit_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
-                          at::ScalarType compute, LinearKind kind, InputRange range,
-                          CodeCache* cache) {
-  CodeCache once;
-  const bool with_backward = at::GradMode::is_enabled();
-  const auto matrix =
-      (cache == nullptr ? once : *cache).of(weights, kind, compute, with_backward);
-  return LowBitLinearFunction::apply(x.contiguous(), at::TensorList(weights), matrix, range);
-}
-
 }  // namespace
 
 at::Tensor dense_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
@@ -176,16 +137,25 @@ at::Tensor dense_linear(const at::Tensor& x, const std::vector<at::Tensor>& weig
       x.contiguous(), weights.size() == 1 ? weights[0] : at::cat(weights, 0), compute);
 }
 
+at::Tensor integer_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
+                          at::ScalarType compute, LinearKind kind, InputRange range,
+                          CodeCache* cache) {
+  CodeCache once;
+  const bool with_backward = at::GradMode::is_enabled();
+  const auto matrix = (cache == nullptr ? once : *cache).of(weights, kind, compute, with_backward);
+  return LowBitLinearFunction::apply(x.contiguous(), at::TensorList(weights), matrix, range);
+}
+
 at::Tensor ternary_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
                           at::ScalarType compute, CodeCache* cache) {
   if (!x.is_cpu()) return reference::ternary_linear(x, weights, compute);
-  return low_bit_linear(x, weights, compute, LinearKind::kB158, InputRange::kPerToken, cache);
+  return integer_linear(x, weights, compute, LinearKind::kB158, InputRange::kPerToken, cache);
 }
 
 at::Tensor binary_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
                          at::ScalarType compute, InputRange range, CodeCache* cache) {
   if (!x.is_cpu()) return reference::binary_linear(x, weights, compute, range);
-  return low_bit_linear(x, weights, compute, LinearKind::kB1, range, cache);
+  return integer_linear(x, weights, compute, LinearKind::kB1, range, cache);
 }
 
 }  // namespace tercet::learn

@@ -35,9 +35,15 @@ class CodeCache;
 at::Tensor ternary_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
                           at::ScalarType compute, CodeCache* cache = nullptr);
 
+// With what scale inputs are rounded.
+enum class InputRange {
+  kPerToken,   // the absmax of each token, to int8
+  kAllTokens,  // the absmax of all tokens of the call, to int8
+  kFourBits,   // mean |x| / sqrt(7) of each token, to [-8, 7] (BitNet a4.8, methods.md 4)
+};
+
 // BitNet b1 (methods.md 1.1): the same with binary weights, sign(w - mean w) * mean |w|, where
 // sign(0) = -1. While it trains, x is rounded with one scale for all tokens.
-enum class InputRange { kPerToken, kAllTokens };
 at::Tensor binary_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
                          at::ScalarType compute, InputRange range, CodeCache* cache = nullptr);
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "learn/nn/low_bit_form.h"
 #include "learn/nn/ops.h"
 
-// The functions of ops.h written as plain tensor algebra with libtorch's own gradients: the path
-// for devices other than the CPU, and what the fused loops are tested against.
+// The functions of ops.h and low_bit_form.h written as plain tensor algebra with libtorch's own
+// gradients: the path for devices other than the CPU, and what the fused loops are tested against.
 namespace tercet::learn::reference {
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);
@@ -14,6 +15,10 @@ at::Tensor ternary_linear(const at::Tensor& x, const std::vector<at::Tensor>& we
                           at::ScalarType compute);
 at::Tensor binary_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
                          at::ScalarType compute, InputRange range);
+at::Tensor low_bit_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
+                          at::ScalarType compute, const LowBitForm& form);
+at::Tensor fading_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
+                         at::ScalarType compute, const LowBitForm& form, double share);
 at::Tensor plain_norm(const at::Tensor& x);
 at::Tensor attention(const at::Tensor& projections, const RotaryTable& rotary,
                      const AttentionShape& shape, at::ScalarType compute);

@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "core/rng.h"
+#include "learn/nn/low_bit_form.h"
 #include "learn/nn/recompute.h"
 #include "learn/nn/trainable.h"
 
@@ -102,60 +103,56 @@ at::Tensor Transformer::norm(const at::Tensor& x, const at::Tensor& weight) cons
 }
 
 at::Tensor Transformer::linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
-                               at::ScalarType compute) const {
-  switch (config_.linear) {
-    case LinearKind::kB158:
-      return ternary_linear(x, weights, compute, &codes_);
-    case LinearKind::kB1:
-      return binary_linear(
-          x, weights, compute,
-          at::GradMode::is_enabled() ? InputRange::kAllTokens : InputRange::kPerToken, &codes_);
-    case LinearKind::kDense:
-    case LinearKind::kOneBit:  // refused by check_trainable()
-      break;
+                               const ForwardMode& mode) const {
+  if (!has_low_bit_maps(config_.linear)) return dense_linear(x, weights, mode.compute);
+  LowBitForm form;
+  form.kind = config_.linear;
+  if (config_.linear == LinearKind::kB1 && at::GradMode::is_enabled()) {
+    form.range = InputRange::kAllTokens;
   }
-  return dense_linear(x, weights, compute);
+  return fading_linear(x, weights, mode.compute, form, mode.quantized, &codes_);
 }
 
 at::Tensor Transformer::project(const at::Tensor& x, const std::vector<at::Tensor>& weights,
                                 const std::vector<at::Tensor>& norms,
-                                at::ScalarType compute) const {
-  if (config_.norm == NormPlacement::kInsidePlain) return linear(plain_norm(x), weights, compute);
-  if (config_.norm != NormPlacement::kInside) return linear(x, weights, compute);
+                                const ForwardMode& mode) const {
+  if (config_.norm == NormPlacement::kInsidePlain) return linear(plain_norm(x), weights, mode);
+  if (config_.norm != NormPlacement::kInside) return linear(x, weights, mode);
   std::vector<at::Tensor> parts;
   for (size_t i = 0; i < weights.size(); ++i) {
-    parts.push_back(linear(norm(x, norms[i]), {weights[i]}, compute));
+    parts.push_back(linear(norm(x, norms[i]), {weights[i]}, mode));
   }
   return parts.size() == 1 ? parts[0] : at::cat(parts, 1);
 }
 
 at::Tensor Transformer::block(const Layer& layer, at::Tensor x, const AttentionShape& shape,
-                              at::ScalarType compute) const {
+                              const ForwardMode& mode) const {
   const at::Tensor qkv = project(norm(x, layer.input_norm), {layer.q, layer.k, layer.v},
-                                 {layer.q_norm, layer.k_norm, layer.v_norm}, compute);
-  const at::Tensor mixed = norm(attention(qkv, rotary_, shape, compute), layer.attention_sub_norm);
-  x = x + project(mixed, {layer.o}, {layer.o_norm}, compute);
+                                 {layer.q_norm, layer.k_norm, layer.v_norm}, mode);
+  const at::Tensor mixed =
+      norm(attention(qkv, rotary_, shape, mode.compute), layer.attention_sub_norm);
+  x = x + project(mixed, {layer.o}, {layer.o_norm}, mode);
   const at::Tensor gate_up = project(norm(x, layer.post_attention_norm), {layer.gate, layer.up},
-                                     {layer.gate_norm, layer.up_norm}, compute);
+                                     {layer.gate_norm, layer.up_norm}, mode);
   if (config_.norm == NormPlacement::kInsidePlain) {
-    return x + linear(glu_norm(gate_up, config_.hidden_act, {}, 0), {layer.down}, compute);
+    return x + linear(glu_norm(gate_up, config_.hidden_act, {}, 0), {layer.down}, mode);
   }
   const at::Tensor gated =
       layer.ffn_sub_norm.defined()
           ? glu_norm(gate_up, config_.hidden_act, layer.ffn_sub_norm, config_.rms_norm_eps)
           : glu(gate_up, config_.hidden_act);
-  return x + project(gated, {layer.down}, {layer.down_norm}, compute);
+  return x + project(gated, {layer.down}, {layer.down_norm}, mode);
 }
 
 at::Tensor Transformer::recomputed_block(const Layer& layer, const at::Tensor& x,
                                          const AttentionShape& shape,
-                                         at::ScalarType compute) const {
-  return recomputed([this, &layer, shape, compute](
-                        const at::Tensor& input) { return block(layer, input, shape, compute); },
+                                         const ForwardMode& mode) const {
+  return recomputed([this, &layer, shape,
+                     mode](const at::Tensor& input) { return block(layer, input, shape, mode); },
                     x, layer.all);
 }
 
-at::Tensor Transformer::hidden(const at::Tensor& tokens, at::ScalarType compute) const {
+at::Tensor Transformer::hidden(const at::Tensor& tokens, const ForwardMode& mode) const {
   const AttentionShape shape{tokens.size(0), tokens.size(1), config_.num_attention_heads,
                              config_.num_key_value_heads, config_.head_dim};
   if (shape.length > config_.max_position_embeddings) {
@@ -165,23 +162,23 @@ at::Tensor Transformer::hidden(const at::Tensor& tokens, at::ScalarType compute)
   at::Tensor x = at::embedding(parameter("model.embed_tokens.weight"), tokens.reshape({-1}));
   const bool recompute = recompute_ && at::GradMode::is_enabled();
   for (const Layer& layer : layers_) {
-    x = recompute ? recomputed_block(layer, x, shape, compute) : block(layer, x, shape, compute);
+    x = recompute ? recomputed_block(layer, x, shape, mode) : block(layer, x, shape, mode);
   }
   return norm(x, parameter("model.norm.weight"));
 }
 
-at::Tensor Transformer::logits(const at::Tensor& tokens, at::ScalarType compute) const {
+at::Tensor Transformer::logits(const at::Tensor& tokens, const ForwardMode& mode) const {
   const std::string head =
       config_.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight";
-  return dense_linear(hidden(tokens, compute), {parameter(head)}, compute);
+  return dense_linear(hidden(tokens, mode), {parameter(head)}, mode.compute);
 }
 
-at::Tensor Transformer::loss(const at::Tensor& windows, at::ScalarType compute) const {
+at::Tensor Transformer::loss(const at::Tensor& windows, const ForwardMode& mode) const {
   const int64_t length = windows.size(1) - 1;
   const std::string head =
       config_.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight";
-  return head_loss(hidden(windows.narrow(1, 0, length), compute), parameter(head),
-                   windows.narrow(1, 1, length).reshape({-1}), compute);
+  return head_loss(hidden(windows.narrow(1, 0, length), mode), parameter(head),
+                   windows.narrow(1, 1, length).reshape({-1}), mode.compute);
 }
 
 }  // namespace tercet::learn

@@ -21,6 +21,16 @@ struct Parameter {
   bool decays = true;  // weight decay applies: matrices, not norm gains
 };
 
+// How a forward pass computes; a type of matrix products alone means fully quantized.
+struct ForwardMode {
+  ForwardMode(at::ScalarType type, double share = 1.0) : compute(type), quantized(share) {}
+
+  at::ScalarType compute;  // of matrix products: kFloat or kBFloat16
+  // How far low-bit maps are on their way from dense (0) to what they are in the end (1); see
+  // fading_linear().
+  double quantized;
+};
+
 // A LLaMA-style decoder: RMSNorm, rotary embedding, grouped-query attention, gated feed-forward,
 // with full-precision, BitNet b1.58 or BitNet b1 linear maps and the norm placements of
 // ModelConfig. b1's inputs share one int8 scale per call while gradients are recorded, and have one
@@ -42,12 +52,12 @@ class Transformer {
 
   // Final hidden states after the last norm: [batch * length, hidden_size] f32.
   // tokens: [batch, length] int64; length at most max_position_embeddings.
-  at::Tensor hidden(const at::Tensor& tokens, at::ScalarType compute) const;
+  at::Tensor hidden(const at::Tensor& tokens, const ForwardMode& mode) const;
   // Logits of every position: [batch * length, vocab_size] f32.
-  at::Tensor logits(const at::Tensor& tokens, at::ScalarType compute) const;
+  at::Tensor logits(const at::Tensor& tokens, const ForwardMode& mode) const;
   // Mean cross entropy in nats of predicting window[:, 1:] from window[:, :-1].
   // windows: [batch, length + 1] int64.
-  at::Tensor loss(const at::Tensor& windows, at::ScalarType compute) const;
+  at::Tensor loss(const at::Tensor& windows, const ForwardMode& mode) const;
 
   // The parameter of that name; throws kInternal when there is none.
   const at::Tensor& parameter(const std::string& name) const;
@@ -64,14 +74,14 @@ class Transformer {
   void bind_layers();
   at::Tensor norm(const at::Tensor& x, const at::Tensor& weight) const;
   at::Tensor linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
-                    at::ScalarType compute) const;
+                    const ForwardMode& mode) const;
   // Several maps of the same input, each behind its own norm when norms are inside.
   at::Tensor project(const at::Tensor& x, const std::vector<at::Tensor>& weights,
-                     const std::vector<at::Tensor>& norms, at::ScalarType compute) const;
+                     const std::vector<at::Tensor>& norms, const ForwardMode& mode) const;
   at::Tensor block(const Layer& layer, at::Tensor x, const AttentionShape& shape,
-                   at::ScalarType compute) const;
+                   const ForwardMode& mode) const;
   at::Tensor recomputed_block(const Layer& layer, const at::Tensor& x, const AttentionShape& shape,
-                              at::ScalarType compute) const;
+                              const ForwardMode& mode) const;
 
   ModelConfig config_;
   at::Device device_;

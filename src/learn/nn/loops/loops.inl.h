@@ -10,6 +10,7 @@
 #include "learn/nn/loops/loop_table.h"
 #include "learn/nn/loops/norm.inl.h"
 #include "learn/nn/loops/quantize.inl.h"
+#include "learn/nn/loops/variants.inl.h"
 
 namespace tercet::learn {
 namespace {
@@ -36,6 +37,8 @@ constexpr LoopTable make_loop_table(const char* name) {
           .bf16 = make_typed_loops<uint16_t>(),
           .quantize_rows = quantize_rows,
           .quantize = quantize,
+          .quantize_rows_i4 = quantize_rows_i4,
+          .fade = fade,
           .binarize = binarize,
           .ternarize = ternarize,
           .adamw = adamw,
