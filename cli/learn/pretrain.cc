@@ -14,6 +14,7 @@
 #include "cli/common/signals.h"
 #include "cli/learn/commands.h"
 #include "core/error.h"
+#include "learn/pretrain/initial_model.h"
 #include "learn/pretrain/presets.h"
 #include "learn/pretrain/trainer.h"
 
@@ -91,15 +92,41 @@ void add_recipe_options(CLI::App& command, const std::shared_ptr<PretrainArgumen
 }
 
 Json step_json(const StepReport& r) {
-  return {{"event", "step"},
-          {"step", r.step},
-          {"tokens", r.tokens},
-          {"loss", finite_or_null(r.loss)},
-          {"grad_norm", finite_or_null(r.grad_norm)},
-          {"learning_rate", r.learning_rate},
-          {"weight_decay", r.weight_decay},
-          {"tokens_per_second", r.tokens_per_second},
-          {"gflops", r.gflops}};
+  Json line = {{"event", "step"},
+               {"step", r.step},
+               {"tokens", r.tokens},
+               {"loss", finite_or_null(r.loss)},
+               {"grad_norm", finite_or_null(r.grad_norm)},
+               {"learning_rate", r.learning_rate},
+               {"weight_decay", r.weight_decay},
+               {"tokens_per_second", r.tokens_per_second},
+               {"gflops", r.gflops}};
+  if (r.quantized_share < 1) line["quantized_share"] = r.quantized_share;
+  return line;
+}
+
+Json eval_json(const EvalReport& r) {
+  Json line = {{"event", "eval"},
+               {"step", r.step},
+               {"validation_loss", finite_or_null(r.validation_loss)},
+               {"perplexity", finite_or_null(r.perplexity)},
+               {"validation_tokens", r.tokens},
+               {"best", r.best}};
+  if (r.quantized_share < 1) {
+    line["quantized_share"] = r.quantized_share;
+    line["loss_as_trained"] = finite_or_null(r.loss_as_trained);
+  }
+  return line;
+}
+
+std::string eval_text(const EvalReport& r) {
+  std::string text = fmt::format("step {:>6}  validation loss {:.4f}  perplexity {:.2f}{}", r.step,
+                                 r.validation_loss, r.perplexity, r.best ? "  (best)" : "");
+  if (r.quantized_share < 1) {
+    text += fmt::format("  (as trained, {:.0f} % quantized: {:.4f})", 100 * r.quantized_share,
+                        r.loss_as_trained);
+  }
+  return text;
 }
 
 // Prints what the trainer reports: progress on stderr, or JSON lines on stdout.
@@ -147,6 +174,10 @@ class Reporter {
                     info.recipe.steps, info.tokens_per_step,
                     format_count(static_cast<uint64_t>(info.recipe.steps * info.tokens_per_step)),
                     info.epochs, info.recipe.precision, info.threads, info.gemm_gflops));
+    if (!info.recipe.init_from.empty() && !info.resumed) {
+      progress_->message(fmt::format("starts from {}, {} optimizer state", info.recipe.init_from,
+                                     info.kept_optimizer ? "with its" : "without"));
+    }
     if (info.resumed) progress_->message(fmt::format("resumed after step {}", info.first_step));
   }
 
@@ -181,17 +212,8 @@ class Reporter {
   }
 
   void eval(const EvalReport& r) {
-    if (json_) {
-      return line({{"event", "eval"},
-                   {"step", r.step},
-                   {"validation_loss", finite_or_null(r.validation_loss)},
-                   {"perplexity", finite_or_null(r.perplexity)},
-                   {"validation_tokens", r.tokens},
-                   {"best", r.best}});
-    }
-    progress_->message(fmt::format("step {:>6}  validation loss {:.4f}  perplexity {:.2f}{}",
-                                   r.step, r.validation_loss, r.perplexity,
-                                   r.best ? "  (best)" : ""));
+    if (json_) return line(eval_json(r));
+    progress_->message(eval_text(r));
   }
 
   void sample(int64_t step, const std::string& text) {
@@ -208,6 +230,10 @@ class Reporter {
 void check_recipe(const Recipe& recipe, const std::optional<std::filesystem::path>& config) {
   try {
     const Recipe ready = learn::resolved(recipe);
+    if (!ready.init_from.empty()) {
+      learn::config_from(HfModel(ready.init_from), ready, 0);
+      return;
+    }
     constexpr int64_t kAnyVocabulary = 512;
     learn::model_config(ready, kAnyVocabulary, 1, 2);
   } catch (const Error& error) {
@@ -230,10 +256,11 @@ Recipe assembled(const PretrainArguments& arguments) {
   }
   learn::apply_json(recipe, config, origin);
   learn::apply_json(recipe, arguments.flags, "command line");
-  // A preset's warm-up belongs to its length.
   const auto says = [&](const char* field) {
     return config.contains(field) || arguments.flags.contains(field);
   };
+  if (!recipe.init_from.empty()) learn::take_shape(recipe, recipe.init_from, says);
+  // A preset's warm-up belongs to its length.
   const bool other_length = says("tokens") || says("steps");
   if (!arguments.preset.empty() && other_length && !says("warmup_steps")) recipe.warmup_steps = -1;
   return recipe;

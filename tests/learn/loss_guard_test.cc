@@ -72,6 +72,17 @@ TEST(LossGuard, AHigherLevelThatStaysIsTakenForTheNewOne) {
   EXPECT_NEAR(guard.state().mean, 6, 0.1);
 }
 
+TEST(LossGuard, ForgetsWhatWasBeforeAChange) {
+  LossGuard guard(6);
+  int64_t step = train(guard, 300);
+  guard.forget();
+  for (int64_t i = 0; i < LossGuard::kFirst; ++i) {
+    EXPECT_EQ(guard.judge(++step, 7.0 - 0.01 * static_cast<double>(i), 1), Verdict::kUse);
+  }
+  EXPECT_EQ(guard.judge(++step, 9, 1), Verdict::kSkip);
+  EXPECT_EQ(guard.state().skipped, 1);
+}
+
 TEST(LossGuard, ContinuesFromItsState) {
   LossGuard whole(6);
   const int64_t last = train(whole, 120);

@@ -53,11 +53,10 @@ TEST(Ops, GluNorm) {
           inputs, 2e-6);
       EXPECT_TRUE(fused(inputs).equal(rms_norm(glu(inputs[0], act), inputs[1], 1e-5)));
       const Op plain = [act](const Inputs& in) { return glu_norm(in[0], act, {}, 0); };
-      expect_same(plain,
-                  [act](const Inputs& in) {
-                    return reference::plain_norm(reference::glu(in[0], act));
-                  },
-                  {inputs[0]}, 4e-6);
+      expect_same(
+          plain,
+          [act](const Inputs& in) { return reference::plain_norm(reference::glu(in[0], act)); },
+          {inputs[0]}, 4e-6);
       EXPECT_TRUE(plain(inputs).equal(plain_norm(glu(inputs[0], act))));
     }
   }

@@ -412,6 +412,87 @@ class Pretrain(unittest.TestCase):
         self.assertIn("sign8", converted.stdout + converted.stderr)
         self.must("run", packed, "-p", "The ", "-n", 4)
 
+    def test_rounding_fades_in(self):
+        out = self.new()
+        options = ("--lambda-start-step", 20, "--lambda-warmup-steps", 10)
+        self.must("pretrain", "--config", self.recipe, "--out", out, *options)
+        shares = [e.get("quantized_share", 1) for e in self.events(out, "step")]
+        self.assertEqual(shares[:21], [0] * 21)
+        self.assertEqual(shares[25], 0.5)
+        self.assertEqual(shares[30:], [1] * 30)
+        self.assertFalse(self.events(out, "skip"))
+        evals = self.events(out, "eval")
+        # Dense weights do badly when they are rounded, and the evaluation says so.
+        self.assertGreater(evals[0]["validation_loss"], evals[0]["loss_as_trained"] + 0.01)
+        self.assertNotIn("loss_as_trained", evals[-1])
+        self.assertLess(evals[-1]["validation_loss"], 0.7 * self.events(out, "step")[0]["loss"])
+        # Killed in the middle, it goes on to the same bits.
+        again = self.new()
+        process = self.start(again, *map(str, options))
+        self.wait_for_checkpoint(again, process)
+        process.kill()
+        process.communicate()
+        if process.returncode != 0:
+            self.must("pretrain", "--out", again, "--resume")
+        self.assertEqual((again / "model.safetensors").read_bytes(),
+                         (out / "model.safetensors").read_bytes())
+
+    def test_a_dense_model_becomes_ternary(self):
+        dense = self.new()
+        self.must("pretrain", "--config", self.recipe, "--out", dense, "--family", "llama",
+                  "--precision", "f32")
+        trained = self.events(dense, "eval")[-1]["validation_loss"]
+        out = self.new()
+        # Its shape comes from the model; so do norms and activation.
+        self.must("pretrain", "--init-from", dense, "--data", self.folder / "data",
+                  "--sequence-length", 32, "--batch-size", 8, "--steps", 40, "--warmup-steps", 0,
+                  "--learning-rate", 0.01, "--lambda-warmup-steps", 20, "--eval-tokens", 256,
+                  "--precision", "f32", "--threads", 1, "--checkpoint-every", 10, "--out", out)
+        config = json.loads((out / "config.json").read_text())
+        self.assertEqual((config["model_type"], config["hidden_size"], config["hidden_act"]),
+                         ("llama", 64, "silu"))
+        self.assertEqual(config["quantization_config"]["quantization_mode"], "online")
+        steps = self.events(out, "step")
+        self.assertLess(abs(steps[0]["loss"] - trained), 0.3)
+        self.assertLess(self.events(out, "eval")[-1]["validation_loss"], trained + 1.0)
+        self.assertFalse(self.events(out, "start")[0]["kept_optimizer"])
+        # It goes on without the model that it came from.
+        for directory in sorted(out.glob("checkpoints/step-*"))[1:]:
+            shutil.rmtree(directory)
+        expected = (out / "model.safetensors").read_bytes()
+        shutil.rmtree(dense)
+        self.must("pretrain", "--out", out, "--resume")
+        self.assertEqual((out / "model.safetensors").read_bytes(), expected)
+        self.must("convert", out, out.parent / "ternary.gguf", "--verify")
+
+    def test_a_checkpoint_starts_another_run(self):
+        checkpoint = sorted(self.reference.glob("checkpoints/step-*"))[-1]
+        common = ("--config", self.recipe, "--steps", 3, "--warmup-steps", 0, "--learning-rate", 1e-4)
+        begin = (*common, "--init-from", checkpoint)
+        kept, fresh = self.new(), self.new()
+        self.must("pretrain", *begin, "--out", kept)
+        self.must("pretrain", *begin, "--out", fresh, "--keep-optimizer", "false")
+        self.assertTrue(self.events(kept, "start")[0]["kept_optimizer"])
+        self.assertFalse(self.events(fresh, "start")[0]["kept_optimizer"])
+        first = [self.events(out, "step")[0]["loss"] for out in (kept, fresh)]
+        self.assertEqual(first[0], first[1])
+        self.assertLess(first[0], self.events(self.reference, "step")[0]["loss"] - 1)
+        self.assertNotEqual((kept / "model.safetensors").read_bytes(),
+                            (fresh / "model.safetensors").read_bytes())
+        damaged = self.new()
+        shutil.copytree(checkpoint, damaged)
+        with open(damaged / "optimizer.safetensors", "r+b") as file:
+            file.truncate(1000)
+        self.assert_error(run("pretrain", *common, "--init-from", damaged, "--out", self.new()), 3,
+                          damaged / "optimizer.safetensors")
+        for options, code, word in (
+                ((*begin, "--hidden-size", 128), 2, "hidden_size"),
+                ((*begin, "--hidden-act", "silu"), 2, "hidden_act"),
+                ((*begin, "--norm", "pre"), 2, "attn_sub_norm"),
+                ((*common, "--init-from", self.folder / "nowhere"), 4, "nowhere")):
+            with self.subTest(options=options):
+                self.assert_error(run("pretrain", *options, "--out", self.new()), code, word)
+
     def test_spikes_are_skipped(self):
         out = self.new()
         # So narrow a guard that noise is a spike, too.

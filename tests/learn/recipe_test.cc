@@ -79,6 +79,10 @@ TEST(Recipe, ImpossibleNumbersNameTheField) {
   broken([](Recipe& r) { r.adam_beta2 = 1; }, "adam_beta2");
   broken([](Recipe& r) { r.seed = -1; }, "seed");
   broken([](Recipe& r) { r.hidden_size = 0; }, "hidden_size");
+  broken([](Recipe& r) { r.lambda_start_step = -1; }, "lambda_start_step");
+  broken([](Recipe& r) { r.lambda_warmup_steps = 1000; }, "lambda_warmup_steps");
+  broken([](Recipe& r) { r.lambda_start_step = 600, r.lambda_warmup_steps = 400; }, "none");
+  broken([](Recipe& r) { r.family = "llama", r.lambda_warmup_steps = 5; }, "'dense'");
 }
 
 TEST(Recipe, HeadsThatDoNotDivide) {

@@ -46,7 +46,7 @@ void check_validation_split(const TokenDataset& split, int64_t sequence_length,
 
 ValidationLoss validation_loss(const Transformer& model, const TokenDataset& split,
                                int64_t sequence_length, int64_t micro_batch_size,
-                               int64_t max_tokens, at::ScalarType compute,
+                               int64_t max_tokens, const ForwardMode& mode,
                                const std::atomic<bool>* stop) {
   const at::NoGradGuard no_gradients;
   check_validation_split(split, sequence_length, max_tokens);
@@ -63,7 +63,7 @@ ValidationLoss validation_loss(const Transformer& model, const TokenDataset& spl
                  static_cast<uint64_t>(sequence_length + 1),
                  batch.data_ptr<int64_t>() + i * (sequence_length + 1));
     }
-    const double mean = model.loss(batch.to(model.device()), compute).item<double>();
+    const double mean = model.loss(batch.to(model.device()), mode).item<double>();
     total += mean * static_cast<double>(count * sequence_length);
     result.tokens += static_cast<uint64_t>(count * sequence_length);
   }

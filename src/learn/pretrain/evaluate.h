@@ -21,7 +21,7 @@ struct ValidationLoss {
 void check_validation_split(const TokenDataset& split, int64_t sequence_length, int64_t max_tokens);
 ValidationLoss validation_loss(const Transformer& model, const TokenDataset& split,
                                int64_t sequence_length, int64_t micro_batch_size,
-                               int64_t max_tokens, at::ScalarType compute,
+                               int64_t max_tokens, const ForwardMode& mode,
                                const std::atomic<bool>* stop);
 
 // Continues `prompt` (ids) by `count` tokens: temperature 0.8, top-k 40, by `seed`; stops at `eos`.

@@ -31,6 +31,11 @@ void LossGuard::accept(int64_t step, double loss) {
   state_.last_good = step;
 }
 
+void LossGuard::forget() {
+  state_.seen = 0;
+  state_.mean = state_.variance = 0;
+}
+
 LossGuard::Verdict LossGuard::judge(int64_t step, double loss, double grad_norm) {
   const bool finite = std::isfinite(loss) && std::isfinite(grad_norm);
   if (finite && !is_spike(loss)) {
@@ -43,8 +48,7 @@ LossGuard::Verdict LossGuard::judge(int64_t step, double loss, double grad_norm)
     return Verdict::kSkip;
   }
   if (!finite) return Verdict::kGiveUp;
-  state_.seen = 0;
-  state_.mean = state_.variance = 0;
+  forget();
   accept(step, loss);
   return Verdict::kUse;
 }

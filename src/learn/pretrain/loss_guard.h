@@ -39,6 +39,9 @@ class LossGuard {
   // `step`: 1-based. Losses that stay high for kMostInRow steps are the new level and used.
   Verdict judge(int64_t step, double loss, double grad_norm);
 
+  // Judges no spikes until it has seen kFirst steps again: what is trained has changed.
+  void forget();
+
   const State& state() const { return state_; }
   void restore(const State& state) { state_ = state; }
 

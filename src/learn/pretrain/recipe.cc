@@ -26,6 +26,14 @@ const std::array kFields = {
     RecipeField{"rope_theta", &Recipe::rope_theta, "base of the rotary embedding"},
     RecipeField{"rms_norm_eps", &Recipe::rms_norm_eps, "epsilon of the norms"},
     RecipeField{"tie_word_embeddings", &Recipe::tie_word_embeddings, "head = embedding"},
+    RecipeField{"init_from", &Recipe::init_from,
+                "start from this HF directory or checkpoint, whose shape it has"},
+    RecipeField{"keep_optimizer", &Recipe::keep_optimizer,
+                "go on with the optimizer state beside init_from, if there is one"},
+    RecipeField{"lambda_start_step", &Recipe::lambda_start_step,
+                "train low-bit maps dense before this step"},
+    RecipeField{"lambda_warmup_steps", &Recipe::lambda_warmup_steps,
+                "steps in which the rounding of low-bit maps then fades in"},
     RecipeField{"data", &Recipe::data, "directory made by `tercet data build`"},
     RecipeField{"sequence_length", &Recipe::sequence_length, "tokens per sequence"},
     RecipeField{"batch_size", &Recipe::batch_size, "sequences per optimizer step"},
@@ -201,6 +209,23 @@ void resolve_amount(Recipe& r) {
   check_range("warmup_steps", static_cast<double>(r.warmup_steps), 0, static_cast<double>(r.steps));
 }
 
+void check_fading(const Recipe& r) {
+  check_range("lambda_start_step", static_cast<double>(r.lambda_start_step), 0, 1e9);
+  check_range("lambda_warmup_steps", static_cast<double>(r.lambda_warmup_steps), 0, 1e9);
+  const int64_t end = r.lambda_start_step + r.lambda_warmup_steps;
+  if (end == 0) return;
+  if (r.linear == "dense") {
+    fail(ErrorCode::kUsage,
+         "lambda_start_step and lambda_warmup_steps are for linear maps that become low-bit, but "
+         "linear is 'dense'");
+  }
+  if (end < r.steps) return;
+  fail(ErrorCode::kUsage,
+       "lambda_start_step {} and lambda_warmup_steps {} leave none of the {} steps to the low-bit "
+       "model; choose smaller ones",
+       r.lambda_start_step, r.lambda_warmup_steps, r.steps);
+}
+
 // Whether `json` gives a field another text than it has.
 bool changes(const Json& json, const char* field, const std::string& value) {
   const auto found = json.find(field);
@@ -265,6 +290,7 @@ Recipe resolved(const Recipe& recipe) {
   check_range("num_attention_heads", static_cast<double>(r.num_attention_heads), 1, 1 << 16);
   resolve_amount(r);
   resolve_schedule(r);
+  check_fading(r);
   check_range("adam_beta1", r.adam_beta1, 0, 0.9999999);
   check_range("adam_beta2", r.adam_beta2, 0, 0.9999999);
   check_range("adam_eps", r.adam_eps, 1e-30, 1);

@@ -29,6 +29,12 @@ struct Recipe {
   double rms_norm_eps = 1e-5;
   bool tie_word_embeddings = true;
 
+  // Where it starts, and how low-bit maps come to be so.
+  std::string init_from;       // an HF directory or a checkpoint of a run; empty: random weights
+  bool keep_optimizer = true;  // go on with the optimizer state beside init_from, if there is one
+  int64_t lambda_start_step = 0;    // steps before this one train dense maps
+  int64_t lambda_warmup_steps = 0;  // then so many, in which the rounding fades in
+
   // On what, and how much of it.
   std::string data;  // directory made by `tercet data build`
   int64_t sequence_length = 256;

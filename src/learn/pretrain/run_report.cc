@@ -17,15 +17,17 @@ RunReport::RunReport(const std::filesystem::path& out, uint64_t log_bytes, uint6
 
 void RunReport::start(const RunInfo& info) {
   if (log_.bytes() == 0) {
-    log_.write({{"event", "start"},
-                {"code_version", info.code_version},
-                {"data_fingerprint", info.data_fingerprint},
-                {"recipe", to_json(info.recipe)},
-                {"parameters", info.config.parameter_count()},
-                {"linear_parameters", info.config.linear_parameter_count()},
-                {"threads", info.threads},
-                {"cpu", read_cpu_info().model},
-                {"gemm_gflops", info.gemm_gflops}});
+    Json line = {{"event", "start"},
+                 {"code_version", info.code_version},
+                 {"data_fingerprint", info.data_fingerprint},
+                 {"recipe", to_json(info.recipe)},
+                 {"parameters", info.config.parameter_count()},
+                 {"linear_parameters", info.config.linear_parameter_count()},
+                 {"threads", info.threads},
+                 {"cpu", read_cpu_info().model},
+                 {"gemm_gflops", info.gemm_gflops}};
+    if (!info.recipe.init_from.empty()) line["kept_optimizer"] = info.kept_optimizer;
+    log_.write(line);
   }
   if (info.resumed) {
     log_.write({{"event", "resume"},
@@ -39,15 +41,17 @@ void RunReport::start(const RunInfo& info) {
 }
 
 void RunReport::step(const StepReport& report) {
-  log_.write({{"event", "step"},
-              {"step", report.step},
-              {"tokens", report.tokens},
-              {"loss", report.loss},
-              {"grad_norm", report.grad_norm},
-              {"learning_rate", report.learning_rate},
-              {"weight_decay", report.weight_decay},
-              {"tokens_per_second", report.tokens_per_second},
-              {"gflops", report.gflops}});
+  Json line = {{"event", "step"},
+               {"step", report.step},
+               {"tokens", report.tokens},
+               {"loss", report.loss},
+               {"grad_norm", report.grad_norm},
+               {"learning_rate", report.learning_rate},
+               {"weight_decay", report.weight_decay},
+               {"tokens_per_second", report.tokens_per_second},
+               {"gflops", report.gflops}};
+  if (report.quantized_share < 1) line["quantized_share"] = report.quantized_share;
+  log_.write(line);
   curves_.add(report.step, {{"loss/train", report.loss},
                             {"optimizer/grad_norm", report.grad_norm},
                             {"optimizer/learning_rate", report.learning_rate},
@@ -65,12 +69,17 @@ void RunReport::skip(const SkipReport& report) {
 }
 
 void RunReport::eval(const EvalReport& report) {
-  log_.write({{"event", "eval"},
-              {"step", report.step},
-              {"validation_loss", report.validation_loss},
-              {"perplexity", report.perplexity},
-              {"validation_tokens", report.tokens},
-              {"best", report.best}});
+  Json line = {{"event", "eval"},
+               {"step", report.step},
+               {"validation_loss", report.validation_loss},
+               {"perplexity", report.perplexity},
+               {"validation_tokens", report.tokens},
+               {"best", report.best}};
+  if (report.quantized_share < 1) {
+    line["quantized_share"] = report.quantized_share;
+    line["loss_as_trained"] = report.loss_as_trained;
+  }
+  log_.write(line);
   curves_.add(report.step, {{"loss/validation", report.validation_loss}});
   if (events_.on_eval) events_.on_eval(report);
 }

@@ -30,4 +30,11 @@ StepRates rates_at(const Recipe& recipe, int64_t step) {
   return rates;
 }
 
+double quantized_share_at(const Recipe& recipe, int64_t step) {
+  const int64_t since = step - recipe.lambda_start_step;
+  if (since < 0) return 0.0;
+  if (since >= recipe.lambda_warmup_steps) return 1.0;
+  return static_cast<double>(since) / static_cast<double>(recipe.lambda_warmup_steps);
+}
+
 }  // namespace tercet::learn

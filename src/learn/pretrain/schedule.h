@@ -22,4 +22,8 @@ struct StepRates {
 //   constant   learning_rate
 StepRates rates_at(const Recipe& recipe, int64_t step);
 
+// How far low-bit maps are quantized in a step: 0 before lambda_start_step, 1 from
+// lambda_warmup_steps later on, a line between (fading_linear(), methods.md 19).
+double quantized_share_at(const Recipe& recipe, int64_t step);
+
 }  // namespace tercet::learn

@@ -23,6 +23,7 @@ struct RunInfo {
   double epochs = 0;       // of the training split that the whole run makes
   double gemm_gflops = 0;  // measured on this machine with this precision and thread count
   int threads = 1;
+  bool kept_optimizer = false;  // that of init_from
 };
 
 struct StepReport {
@@ -33,6 +34,7 @@ struct StepReport {
   double grad_norm = 0;
   double learning_rate = 0;
   double weight_decay = 0;
+  double quantized_share = 1;  // of the low-bit maps in this step, see quantized_share_at()
   double tokens_per_second = 0;
   double gflops = 0;  // achieved, evaluate.h's count
   double eta_seconds = 0;
@@ -48,10 +50,12 @@ struct SkipReport {
 
 struct EvalReport {
   int64_t step = 0;
-  double validation_loss = 0;
+  double validation_loss = 0;  // of the model as it will be used: its low-bit maps quantized
   double perplexity = 0;
   uint64_t tokens = 0;
   bool best = false;  // so far; these weights become checkpoints/best
+  double quantized_share = 1;  // of the newest step; where it is below 1,
+  double loss_as_trained = 0;  // the validation loss with that share
 };
 
 // How a run tells what happens; all may be empty. Called on the training thread.

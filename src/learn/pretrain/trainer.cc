@@ -22,9 +22,15 @@ TrainResult start_run(const Recipe& recipe, const std::filesystem::path& out,
   Recipe ready = resolved(recipe);
   // The run may be resumed from another directory.
   ready.data = std::filesystem::absolute(ready.data).lexically_normal().string();
+  const bool fresh = ready.init_from.empty();
+  if (!fresh) {
+    ready.init_from = std::filesystem::absolute(ready.init_from).lexically_normal().string();
+  }
   settle_threads(ready);
   make_directories(out);
-  return TrainingRun(ready, out, events, stop).train();
+  TrainingRun run(ready, ready.init_from, out, events, stop);
+  if (!fresh) run.begin_from(ready.init_from);
+  return run.train();
 }
 
 TrainResult resume_run(const std::filesystem::path& out, const TrainEvents& events,
@@ -42,7 +48,9 @@ TrainResult resume_run(const std::filesystem::path& out, const TrainEvents& even
          recipe.steps);
   }
   settle_threads(recipe);
-  TrainingRun run(recipe, out, events, stop);
+  // A run that started from a model has its shape; the model itself may be gone.
+  const std::filesystem::path shape = recipe.init_from.empty() ? "" : *checkpoint;
+  TrainingRun run(recipe, shape, out, events, stop);
   run.restore(*checkpoint, state);
   return run.train();
 }

@@ -17,6 +17,7 @@
 #include "learn/nn/model_io.h"
 #include "learn/pretrain/checkpoint_directory.h"
 #include "learn/pretrain/evaluate.h"
+#include "learn/pretrain/initial_model.h"
 #include "learn/pretrain/torch_session.h"
 #include "tokenizer/tokenizer_files.h"
 #include "version/version.h"
@@ -32,10 +33,17 @@ double seconds_since(Clock::time_point start) {
 
 bool due(int64_t step, int64_t every) { return every > 0 && step % every == 0; }
 
+ModelConfig run_config(const Recipe& recipe, const std::filesystem::path& shape,
+                       const Tokenizer& tokenizer) {
+  if (!shape.empty()) return config_from(HfModel(shape), recipe, tokenizer.vocab_size());
+  return model_config(recipe, tokenizer.vocab_size(), tokenizer.bos_id(), tokenizer.eos_id());
+}
+
 }  // namespace
 
-TrainingRun::TrainingRun(const Recipe& recipe, const std::filesystem::path& out,
-                         const TrainEvents& events, const std::atomic<bool>* stop)
+TrainingRun::TrainingRun(const Recipe& recipe, const std::filesystem::path& shape,
+                         const std::filesystem::path& out, const TrainEvents& events,
+                         const std::atomic<bool>* stop)
     : recipe_(recipe),
       out_(out),
       events_(events),
@@ -46,9 +54,8 @@ TrainingRun::TrainingRun(const Recipe& recipe, const std::filesystem::path& out,
       validation_(TokenDataset::open(recipe.data, Split::kValidation)),
       loader_(train_, recipe.micro_batch_size, recipe.sequence_length,
               static_cast<uint64_t>(recipe.seed)),
-      model_(
-          model_config(recipe, tokenizer_.vocab_size(), tokenizer_.bos_id(), tokenizer_.eos_id()),
-          static_cast<uint64_t>(recipe.seed), parse_device(recipe.device)),
+      model_(run_config(recipe, shape, tokenizer_), static_cast<uint64_t>(recipe.seed),
+             parse_device(recipe.device)),
       optimizer_(model_.parameters(), recipe),
       guard_(recipe.spike_deviations) {
   check_data();
@@ -56,6 +63,16 @@ TrainingRun::TrainingRun(const Recipe& recipe, const std::filesystem::path& out,
   state_.code_version = version();
   state_.recipe = to_json(recipe);
   state_.data_fingerprint = file_checksum(std::filesystem::path(recipe.data) / kManifestName);
+}
+
+void TrainingRun::begin_from(const std::filesystem::path& source) {
+  check_same_tokenizer(source, recipe_.data);
+  // That of a checkpoint says whether its files are whole.
+  if (std::filesystem::exists(source / "state.json")) read_checkpoint(source);
+  const bool all = take_weights(model_, HfModel(source));
+  const std::filesystem::path moments = source / "optimizer.safetensors";
+  kept_optimizer_ = recipe_.keep_optimizer && all && std::filesystem::exists(moments);
+  if (kept_optimizer_) optimizer_.load(moments);
 }
 
 void TrainingRun::restore(const std::filesystem::path& checkpoint, const TrainingState& state) {
@@ -117,19 +134,25 @@ void TrainingRun::start() {
   info.epochs = loader_.epochs(static_cast<uint64_t>(recipe_.steps * micro_batches()));
   info.gemm_gflops = measured_gemm_gflops(compute_, model_.device());
   info.threads = at::get_num_threads();
+  info.kept_optimizer = kept_optimizer_;
   report_->start(info);
+}
+
+ForwardMode TrainingRun::mode_after(int64_t done) const {
+  return {compute_, quantized_share_at(recipe_, done)};
 }
 
 // Forward and backward over the step's sequences; returns their mean loss.
 double TrainingRun::accumulate() {
   const at::Tensor windows =
       at::empty({recipe_.micro_batch_size, recipe_.sequence_length + 1}, at::kLong);
+  const ForwardMode mode = mode_after(state_.step);
   double loss = 0.0;
   for (int64_t i = 0; i < micro_batches(); ++i) {
     const int64_t index = state_.step * micro_batches() + i;
     loader_.load(static_cast<uint64_t>(index), windows.data_ptr<int64_t>());
     const at::Tensor share =
-        model_.loss(windows.to(model_.device()), compute_) / static_cast<double>(micro_batches());
+        model_.loss(windows.to(model_.device()), mode) / static_cast<double>(micro_batches());
     torch::autograd::backward({share}, {});
     loss += share.item<double>();
   }
@@ -140,6 +163,8 @@ void TrainingRun::step() {
   const Clock::time_point begin = Clock::now();
   const double loss = accumulate();
   const double norm = optimizer_.clip(recipe_.grad_clip);
+  // The loss of a model that is changed from outside says nothing about the next.
+  if (mode_after(state_.step).quantized != mode_after(state_.step - 1).quantized) guard_.forget();
   const LossGuard::Verdict verdict = guard_.judge(state_.step + 1, loss, norm);
   state_.guard = guard_.state();
   if (verdict == LossGuard::Verdict::kGiveUp) fail_diverged();
@@ -179,6 +204,7 @@ void TrainingRun::report_step(double loss, double norm, const StepRates& rates, 
   report.grad_norm = norm;
   report.learning_rate = rates.learning_rate;
   report.weight_decay = rates.weight_decay;
+  report.quantized_share = mode_after(state_.step - 1).quantized;
   report.tokens_per_second = static_cast<double>(tokens_per_step()) / seconds;
   report.gflops =
       report.tokens_per_second * flops_per_token(model_.config(), recipe_.sequence_length) / 1e9;
@@ -207,7 +233,16 @@ void TrainingRun::evaluate() {
   const bool best = recipe_.checkpoint_every > 0 &&
                     (state_.best_eval.step < 0 || loss.mean_nll < state_.best_eval.validation_loss);
   if (best) state_.best_eval = state_.last_eval;
-  report_->eval({state_.step, loss.mean_nll, loss.perplexity(), loss.tokens, best});
+  EvalReport report{state_.step, loss.mean_nll, loss.perplexity(), loss.tokens, best};
+  const ForwardMode trained = mode_after(state_.step - 1);
+  if (trained.quantized < 1) {
+    report.quantized_share = trained.quantized;
+    report.loss_as_trained =
+        validation_loss(model_, validation_, recipe_.sequence_length, recipe_.micro_batch_size,
+                        recipe_.eval_tokens, trained, nullptr)
+            .mean_nll;
+  }
+  report_->eval(report);
 }
 
 void TrainingRun::sample() {

@@ -25,9 +25,15 @@ namespace tercet::learn {
 class TrainingRun {
  public:
   // `recipe` is resolved, its data absolute, its threads settled; `events` and `stop` (may be null)
-  // must outlive the run. Reads all of the data. Throws as pretrain() does.
-  TrainingRun(const Recipe& recipe, const std::filesystem::path& out, const TrainEvents& events,
+  // must outlive the run. The model has the shape of that in `shape`, or, where this is empty, the
+  // recipe's. Reads all of the data. Throws as pretrain() does.
+  TrainingRun(const Recipe& recipe, const std::filesystem::path& shape,
+              const std::filesystem::path& out, const TrainEvents& events,
               const std::atomic<bool>* stop);
+
+  // Takes weights, and the optimizer's state if the recipe wants it, from an HF directory or a
+  // checkpoint of another run (Recipe::init_from).
+  void begin_from(const std::filesystem::path& source);
 
   // Goes on from a checkpoint of this run, whose state.json is `state`.
   void restore(const std::filesystem::path& checkpoint, const TrainingState& state);
@@ -40,6 +46,8 @@ class TrainingRun {
   int64_t micro_batches() const { return recipe_.batch_size / recipe_.micro_batch_size; }
 
   void start();
+  // How the step after `done` steps computes.
+  ForwardMode mode_after(int64_t done) const;
   double accumulate();
   void step();
   void report_step(double loss, double norm, const StepRates& rates, double seconds);
@@ -64,6 +72,7 @@ class TrainingRun {
   Transformer model_;
   Optimizer optimizer_;
   LossGuard guard_;
+  bool kept_optimizer_ = false;
   TrainingState state_;
   std::optional<std::string> checkpoint_version_;  // of the program that wrote what was restored
   std::unique_ptr<RunReport> report_;              // from the first step on: it cuts the files
