@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "learn/dist/process_group.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <chrono>
+#include <optional>
+#include <torch/csrc/distributed/c10d/Types.hpp>
+
+#include "learn/dist/backend.h"
+#include "learn/dist/coordinator.h"
+#include "learn/dist/meeting_store.h"
+
+namespace tercet::learn {
+namespace {
+
+Socket listener(const Launch& launch) {
+  if (launch.listen_descriptor >= 0) return Socket(launch.listen_descriptor);
+  return listen_on(launch.address, launch.port);
+}
+
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+}  // namespace
+
+struct ProcessGroup::State {
+  Launch launch;
+  Patience patience;
+  std::optional<Coordinator> coordinator;  // of rank 0; outlives the member
+  std::optional<Member> member;
+  c10::intrusive_ptr<MeetingStore> store;
+  BackendPtr backend;
+  at::Device device = at::kCPU;
+  int64_t shared = 0;  // texts and barriers so far, for their keys
+  int64_t barriers = 0;
+
+  // Waits for `work`. When the way to the others breaks, the coordinator knows best why.
+  void wait(c10d::Work& work) {
+    try {
+      work.wait();
+    } catch (const std::exception& error) {
+      member->over_within(patience.beat * (patience.silent_beats + 2));
+      fail(ErrorCode::kIo, "the connection to the other ranks broke: {}", first_line(error.what()));
+    }
+  }
+
+  Transfer transfer(c10::intrusive_ptr<c10d::Work> work) {
+    return Transfer([this, work = std::move(work)] { wait(*work); });
+  }
+};
+
+ProcessGroup::ProcessGroup(const Launch& launch, const Patience& patience, OverHandler on_over,
+                           const std::atomic<bool>* stop)
+    : state_(std::make_unique<State>()) {
+  state_->launch = launch;
+  state_->patience = patience;
+  if (launch.rank == 0) state_->coordinator.emplace(listener(launch), launch.ranks, patience);
+  state_->member.emplace(launch, patience, std::move(on_over), stop);
+  state_->store = c10::make_intrusive<MeetingStore>(*state_->member);
+}
+
+ProcessGroup::~ProcessGroup() {
+  state_->backend.reset();
+  state_->member.reset();
+}
+
+int64_t ProcessGroup::rank() const { return state_->launch.rank; }
+int64_t ProcessGroup::ranks() const { return state_->launch.ranks; }
+int64_t ProcessGroup::local_rank() const { return state_->member->local_rank(); }
+int64_t ProcessGroup::sharing() const { return state_->member->sharing(); }
+at::Device ProcessGroup::device() const { return state_->device; }
+
+std::string ProcessGroup::share(const std::string& text) {
+  const std::string key = fmt::format("share/{}", state_->shared++);
+  if (is_first()) {
+    state_->member->request({"set", key, text});
+    return text;
+  }
+  const std::vector<uint8_t> bytes = state_->store->get(key);
+  return {bytes.begin(), bytes.end()};
+}
+
+void ProcessGroup::barrier() {
+  const std::string key = fmt::format("barrier/{}", state_->barriers++);
+  if (state_->store->add(key, 1) == ranks()) state_->member->request({"set", key + "/open", ""});
+  state_->store->wait({key + "/open"}, c10d::Store::kNoTimeout);
+}
+
+void ProcessGroup::check_agreement(const NamedValues& values) {
+  Message mine{MessageKind::kReply, {}};
+  for (const auto& [name, value] : values) {
+    mine.fields.push_back(name);
+    mine.fields.push_back(value);
+  }
+  MessageReader reader;
+  reader.append(share(encode(mine)));
+  const Message first = reader.next().value();
+  for (size_t i = 0; i + 1 < mine.fields.size(); i += 2) {
+    const bool same_name = i + 1 < first.fields.size() && first.fields[i] == mine.fields[i];
+    if (same_name && first.fields[i + 1] == mine.fields[i + 1]) continue;
+    fail(ErrorCode::kUsage,
+         "the ranks do not agree: {} is {} on rank {} and {} on rank 0; start all with the same "
+         "program, options and data",
+         mine.fields[i], mine.fields[i + 1], rank(), same_name ? first.fields[i + 1] : "missing");
+  }
+  barrier();
+}
+
+void ProcessGroup::open(const std::string& device) {
+  const BackendOptions options{state_->store, rank(), ranks(), state_->member->local_address(),
+                               state_->launch.interface};
+  if (device == "cuda") {
+    state_->device = at::Device(at::kCUDA, static_cast<at::DeviceIndex>(local_rank()));
+    state_->backend = open_nccl(options);
+  } else {
+    state_->backend = open_gloo(options);
+  }
+}
+
+Transfer ProcessGroup::reduce(const at::Tensor& tensor, int64_t root) {
+  std::vector<at::Tensor> tensors{tensor};
+  c10d::ReduceOptions options;
+  options.rootRank = static_cast<int>(root);
+  return state_->transfer(state_->backend->reduce(tensors, options));
+}
+
+Transfer ProcessGroup::broadcast(const at::Tensor& tensor, int64_t root) {
+  std::vector<at::Tensor> tensors{tensor};
+  c10d::BroadcastOptions options;
+  options.rootRank = static_cast<int>(root);
+  return state_->transfer(state_->backend->broadcast(tensors, options));
+}
+
+void ProcessGroup::sum(std::span<double> values) {
+  const at::Tensor here =
+      at::from_blob(values.data(), {static_cast<int64_t>(values.size())}, at::kDouble);
+  std::vector<at::Tensor> tensors{here.to(state_->device, /*non_blocking=*/false, /*copy=*/true)};
+  state_->wait(*state_->backend->allreduce(tensors));
+  here.copy_(tensors[0]);
+}
+
+void ProcessGroup::abandon(ErrorCode code, const std::string& message) {
+  state_->member->fail_run(code, message);
+  // The backend may be in the middle of an operation that never ends: it is left as it is.
+  state_->backend.release();
+  state_->member.reset();
+  state_->coordinator.reset();
+}
+
+}  // namespace tercet::learn
