@@ -20,8 +20,8 @@ BackendPtr open_gloo(const BackendOptions& options) {
       options.interface.empty()
           ? c10d::ProcessGroupGloo::createDeviceForHostname(options.address)
           : c10d::ProcessGroupGloo::createDeviceForInterface(options.interface));
-  return c10::make_intrusive<c10d::ProcessGroupGloo>(
-      options.store, static_cast<int>(options.rank), static_cast<int>(options.ranks), gloo);
+  return c10::make_intrusive<c10d::ProcessGroupGloo>(options.store, static_cast<int>(options.rank),
+                                                     static_cast<int>(options.ranks), gloo);
 }
 
 }  // namespace tercet::learn

@@ -113,8 +113,8 @@ void complete_plain(const Environment& environment, Launch& launch) {
 
 void complete_mpi(const Environment& environment, Launch& launch) {
   const auto address = text(environment, "MASTER_ADDR");
-  const bool one_machine = text(environment, "OMPI_COMM_WORLD_LOCAL_SIZE") ==
-                           text(environment, "OMPI_COMM_WORLD_SIZE");
+  const bool one_machine =
+      text(environment, "OMPI_COMM_WORLD_LOCAL_SIZE") == text(environment, "OMPI_COMM_WORLD_SIZE");
   if (!address && !one_machine) {
     fail(ErrorCode::kUsage,
          "MASTER_ADDR is not set, and mpirun's ranks run on several machines: give the name or "

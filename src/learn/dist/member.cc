@@ -135,7 +135,8 @@ void Member::receive() {
     reader_.append({block.data(), static_cast<size_t>(count)});
     while (auto message = reader_.next()) handle(std::move(*message));
   } catch (const Error& error) {
-    end({ErrorCode::kIo, fmt::format("what rank 0's address says makes no sense: {}", error.what())});
+    end({ErrorCode::kIo,
+         fmt::format("what rank 0's address says makes no sense: {}", error.what())});
   }
 }
 

@@ -15,8 +15,8 @@ BackendPtr open_nccl(const BackendOptions& options) {
   const auto nccl = c10d::ProcessGroupNCCL::Options::create();
   // As for Gloo: the coordinator tells of ranks that are gone.
   nccl->timeout = std::chrono::hours(24);
-  return c10::make_intrusive<c10d::ProcessGroupNCCL>(
-      options.store, static_cast<int>(options.rank), static_cast<int>(options.ranks), nccl);
+  return c10::make_intrusive<c10d::ProcessGroupNCCL>(options.store, static_cast<int>(options.rank),
+                                                     static_cast<int>(options.ranks), nccl);
 }
 
 }  // namespace tercet::learn

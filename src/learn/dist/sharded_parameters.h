@@ -35,6 +35,8 @@ class ShardedParameters {
   // To be called before the last backward pass of a step: gradients then travel as soon as they are
   // complete, while others are still being computed.
   void expect_gradients();
+  // Buckets on their way; after the backward pass, all.
+  size_t under_way() const { return messages_.size(); }
   // After it: the sum of the gradients over the ranks for each of own(), [size]. The parameters'
   // own gradients are gone then.
   std::vector<at::Tensor> take_gradients();

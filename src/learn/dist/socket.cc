@@ -77,19 +77,18 @@ Socket& Socket::operator=(Socket&& other) noexcept {
 std::string Socket::local_address() const {
   const sockaddr_storage name = name_of(descriptor_);
   std::array<char, INET6_ADDRSTRLEN> text = {};
-  const void* number = name.ss_family == AF_INET6
-                           ? static_cast<const void*>(
-                                 &reinterpret_cast<const sockaddr_in6*>(&name)->sin6_addr)
-                           : &reinterpret_cast<const sockaddr_in*>(&name)->sin_addr;
+  const void* number =
+      name.ss_family == AF_INET6
+          ? static_cast<const void*>(&reinterpret_cast<const sockaddr_in6*>(&name)->sin6_addr)
+          : &reinterpret_cast<const sockaddr_in*>(&name)->sin_addr;
   ::inet_ntop(name.ss_family, number, text.data(), text.size());
   return text.data();
 }
 
 uint16_t Socket::local_port() const {
   const sockaddr_storage name = name_of(descriptor_);
-  return ntohs(name.ss_family == AF_INET6
-                   ? reinterpret_cast<const sockaddr_in6*>(&name)->sin6_port
-                   : reinterpret_cast<const sockaddr_in*>(&name)->sin_port);
+  return ntohs(name.ss_family == AF_INET6 ? reinterpret_cast<const sockaddr_in6*>(&name)->sin6_port
+                                          : reinterpret_cast<const sockaddr_in*>(&name)->sin_port);
 }
 
 Socket listen_on(const std::string& host, uint16_t port) {
