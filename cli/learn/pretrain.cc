@@ -13,6 +13,7 @@
 #include "cli/common/progress.h"
 #include "cli/common/signals.h"
 #include "cli/learn/commands.h"
+#include "cli/learn/ranks.h"
 #include "core/error.h"
 #include "learn/pretrain/initial_model.h"
 #include "learn/pretrain/presets.h"
@@ -35,6 +36,7 @@ struct PretrainArguments {
   bool print_recipe = false;
   bool resume = false;
   bool json = false;
+  std::optional<int64_t> ranks;
   Json flags = Json::object();  // recipe fields given on the command line
 };
 
@@ -169,11 +171,13 @@ class Reporter {
                     format_count(static_cast<uint64_t>(c.linear_parameter_count())),
                     to_string(c.linear), c.num_hidden_layers, c.hidden_size));
     progress_->message(
-        fmt::format("{} steps of {} tokens = {} tokens ({:.2f} epochs), {} on {} thread(s), {:.0f} "
-                    "GFLOP/s GEMM",
+        fmt::format("{} steps of {} tokens = {} tokens ({:.2f} epochs), {} on {}{} thread(s), "
+                    "{:.0f} GFLOP/s GEMM",
                     info.recipe.steps, info.tokens_per_step,
                     format_count(static_cast<uint64_t>(info.recipe.steps * info.tokens_per_step)),
-                    info.epochs, info.recipe.precision, info.threads, info.gemm_gflops));
+                    info.epochs, info.recipe.precision,
+                    info.ranks > 1 ? fmt::format("{} ranks of ", info.ranks) : "", info.threads,
+                    info.gemm_gflops));
     if (!info.recipe.init_from.empty() && !info.resumed) {
       progress_->message(fmt::format("starts from {}, {} optimizer state", info.recipe.init_from,
                                      info.kept_optimizer ? "with its" : "without"));
@@ -227,9 +231,10 @@ class Reporter {
 };
 
 // What makes no sense is refused before any work, with the file that says so.
-void check_recipe(const Recipe& recipe, const std::optional<std::filesystem::path>& config) {
+void check_recipe(const Recipe& recipe, const std::optional<std::filesystem::path>& config,
+                  int64_t ranks) {
   try {
-    const Recipe ready = learn::resolved(recipe);
+    const Recipe ready = learn::resolved(recipe, ranks);
     if (!ready.init_from.empty()) {
       learn::config_from(HfModel(ready.init_from), ready, 0);
       return;
@@ -266,35 +271,7 @@ Recipe assembled(const PretrainArguments& arguments) {
   return recipe;
 }
 
-void run(const PretrainArguments& arguments) {
-  const bool says_recipe =
-      arguments.config || !arguments.preset.empty() || !arguments.flags.empty();
-  if (arguments.resume && says_recipe) {
-    fail(ErrorCode::kUsage,
-         "--resume continues with the recipe of the run; leave out --preset, --config and recipe "
-         "options");
-  }
-  if (arguments.resume && arguments.print_recipe) {
-    fail(ErrorCode::kUsage,
-         "--print-recipe is for new runs; that of a run lies in its log.jsonl, in the first line");
-  }
-  const Recipe recipe = assembled(arguments);
-  if (arguments.print_recipe) {
-    check_recipe(recipe, arguments.config);
-    print_text("{}\n", learn::to_json(learn::resolved(recipe)).dump(2));
-    return;
-  }
-  if (arguments.out.empty()) fail(ErrorCode::kUsage, "give the directory to write: --out DIR");
-  if (!arguments.resume && recipe.data.empty()) {
-    fail(ErrorCode::kUsage, "give the training data: --data DIR, made by `tercet data build`");
-  }
-  if (!arguments.resume) check_recipe(recipe, arguments.config);
-  learn::TrainResult result;
-  {
-    Reporter reporter(arguments.json);
-    result = learn::pretrain(recipe, arguments.out, arguments.resume, reporter.events(),
-                             &stop_requested());
-  }
+void report_end(const PretrainArguments& arguments, const learn::TrainResult& result) {
   if (arguments.json) {
     write_output(Json({{"event", "done"},
                        {"out", arguments.out.string()},
@@ -316,6 +293,45 @@ void run(const PretrainArguments& arguments) {
              arguments.out.string());
 }
 
+void train(const PretrainArguments& arguments, const Recipe& recipe, learn::Team team) {
+  learn::TrainResult result;
+  {
+    Reporter reporter(arguments.json);
+    result = learn::pretrain(recipe, arguments.out, arguments.resume,
+                             team.is_first() ? reporter.events() : learn::TrainEvents(),
+                             &stop_requested(), team);
+  }
+  if (team.is_first()) report_end(arguments, result);
+}
+
+void run(const PretrainArguments& arguments) {
+  const bool says_recipe =
+      arguments.config || !arguments.preset.empty() || !arguments.flags.empty();
+  if (arguments.resume && says_recipe) {
+    fail(ErrorCode::kUsage,
+         "--resume continues with the recipe of the run; leave out --preset, --config and recipe "
+         "options");
+  }
+  if (arguments.resume && arguments.print_recipe) {
+    fail(ErrorCode::kUsage,
+         "--print-recipe is for new runs; that of a run lies in its log.jsonl, in the first line");
+  }
+  const Recipe recipe = assembled(arguments);
+  if (arguments.print_recipe) {
+    check_recipe(recipe, arguments.config, arguments.ranks.value_or(1));
+    print_text("{}\n",
+               learn::to_json(learn::resolved(recipe, arguments.ranks.value_or(1))).dump(2));
+    return;
+  }
+  if (arguments.out.empty()) fail(ErrorCode::kUsage, "give the directory to write: --out DIR");
+  if (!arguments.resume && recipe.data.empty()) {
+    fail(ErrorCode::kUsage, "give the training data: --data DIR, made by `tercet data build`");
+  }
+  if (!arguments.resume) check_recipe(recipe, arguments.config, arguments.ranks.value_or(1));
+  with_ranks(arguments.ranks.value_or(0),
+             [&](learn::Team team) { train(arguments, recipe, team); });
+}
+
 }  // namespace
 
 void add_pretrain(CLI::App& app) {
@@ -332,13 +348,19 @@ void add_pretrain(CLI::App& app) {
   command->add_option("--out", arguments->out, "Directory for log, checkpoints and model");
   command->add_flag("--resume", arguments->resume,
                     "Continue the run in --out from its newest checkpoint");
+  command
+      ->add_option("--ranks", arguments->ranks,
+                   "Processes on this machine that share the training; without it as many as "
+                   "torchrun, mpirun or srun have started")
+      ->check(CLI::Range(1, 4096));
   command->add_flag("--json", arguments->json, "Print JSON lines on stdout and nothing else there");
   add_recipe_options(*command, arguments);
   command->footer(
       "Example:\n  tercet pretrain --data data/ --tokens 10000000 --family b1.58 --out run/\n"
       "  tercet pretrain --preset 8m --family b1 --print-recipe > recipe.json\n"
       "  tercet pretrain --config recipe.json --data data/ --out run/\n"
-      "  tercet pretrain --out run/ --resume");
+      "  tercet pretrain --out run/ --resume\n"
+      "  torchrun --nnodes 2 --nproc-per-node 1 --no-python ... tercet pretrain ...");
   command->callback([arguments] { run(*arguments); });
 }
 

@@ -107,15 +107,15 @@ void ProcessGroup::check_agreement(const NamedValues& values) {
   barrier();
 }
 
-void ProcessGroup::open(const std::string& device) {
+void ProcessGroup::open(at::Device device) {
+  if (state_->backend) {
+    if (device != state_->device) fail(ErrorCode::kInternal, "the ranks are open already");
+    return;
+  }
   const BackendOptions options{state_->store, rank(), ranks(), state_->member->local_address(),
                                state_->launch.interface};
-  if (device == "cuda") {
-    state_->device = at::Device(at::kCUDA, static_cast<at::DeviceIndex>(local_rank()));
-    state_->backend = open_nccl(options);
-  } else {
-    state_->backend = open_gloo(options);
-  }
+  state_->backend = device.is_cuda() ? open_nccl(options) : open_gloo(options);
+  state_->device = device;
 }
 
 Transfer ProcessGroup::reduce(const at::Tensor& tensor, int64_t root) {

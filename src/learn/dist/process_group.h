@@ -57,9 +57,10 @@ class ProcessGroup {
   using NamedValues = std::vector<std::pair<std::string, std::string>>;
   void check_agreement(const NamedValues& values);
 
-  // Opens the way for tensors on `device`: Gloo, or NCCL for "cuda", where each rank has a GPU of
-  // its own. Before any of the operations below. Throws kUnsupported when this build is without.
-  void open(const std::string& device);
+  // Opens the way for tensors on `device`, by Gloo, or by NCCL for a GPU, which must be this rank's
+  // alone. Before any of the operations below, and again only for the same device. Throws
+  // kUnsupported when this build is without.
+  void open(at::Device device);
   // Where this rank's tensors lie.
   at::Device device() const;
 

@@ -70,8 +70,8 @@ at::Tensor attention(const at::Tensor& projections, const RotaryTable& rotary,
 // act(gate) * up. gate_up: [tokens, 2 n], gate first. Result [tokens, n].
 at::Tensor glu(const at::Tensor& gate_up, Activation activation);
 
-// rms_norm(glu(gate_up), weight, eps), or plain_norm(glu(gate_up)) if weight is undefined, to the same
-// bits, without keeping the values in between.
+// rms_norm(glu(gate_up), weight, eps), or plain_norm(glu(gate_up)) if weight is undefined, to the
+// same bits, without keeping the values in between.
 at::Tensor glu_norm(const at::Tensor& gate_up, Activation activation, const at::Tensor& weight,
                     double eps);
 

@@ -33,11 +33,10 @@ class PlainNormFunction : public torch::autograd::Function<PlainNormFunction> {
     const int64_t n = dy.size(1);
     const at::Tensor dx = at::empty_like(dy);
     for_rows(dy.size(0), n, [&](int64_t begin, int64_t end) {
-      loops().plain_norm_backward(saved[0].data_ptr<float>() + begin * n,
-                                  saved[1].data_ptr<float>() + begin,
-                                  saved[2].data_ptr<float>() + begin,
-                                  dy.data_ptr<float>() + begin * n, end - begin, n,
-                                  dx.data_ptr<float>() + begin * n);
+      loops().plain_norm_backward(
+          saved[0].data_ptr<float>() + begin * n, saved[1].data_ptr<float>() + begin,
+          saved[2].data_ptr<float>() + begin, dy.data_ptr<float>() + begin * n, end - begin, n,
+          dx.data_ptr<float>() + begin * n);
     });
     return {dx};
   }

@@ -38,11 +38,10 @@ class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
     const at::Tensor dx = at::empty_like(x);
     const at::Tensor shares = at::zeros({kShares, n}, x.options());
     for_shares(rows, [&](int64_t share, int64_t begin, int64_t end) {
-      loops().rms_norm_backward(x.data_ptr<float>() + begin * n, weight.data_ptr<float>(),
-                                saved[2].data_ptr<float>() + begin,
-                                dy.data_ptr<float>() + begin * n, end - begin, n,
-                                dx.data_ptr<float>() + begin * n,
-                                shares.data_ptr<float>() + share * n);
+      loops().rms_norm_backward(
+          x.data_ptr<float>() + begin * n, weight.data_ptr<float>(),
+          saved[2].data_ptr<float>() + begin, dy.data_ptr<float>() + begin * n, end - begin, n,
+          dx.data_ptr<float>() + begin * n, shares.data_ptr<float>() + share * n);
     });
     return {dx, shares.sum(0), at::Tensor()};
   }

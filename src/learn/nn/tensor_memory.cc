@@ -83,7 +83,8 @@ class KeepingAllocator final : public c10::Allocator {
   }
 
   static void* map(size_t bytes) {
-    void* block = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* block =
+        ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (block == MAP_FAILED) return nullptr;
     if (bytes >= kLargePage) ::madvise(block, bytes, MADV_HUGEPAGE);
     return block;

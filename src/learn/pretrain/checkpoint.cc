@@ -60,23 +60,13 @@ Evaluation evaluation(const Json& json) {
           json.at("tokens").get<uint64_t>()};
 }
 
+// state.json of a checkpoint whose other files lie in `directory`.
 Json state_json(const TrainingState& state, const fs::path& directory) {
-  Json files = Json::object();
+  Json json = to_json(state);
+  json["checksums"] = Json::object();
   for (const auto& entry : fs::directory_iterator(directory)) {
-    files[entry.path().filename().string()] = file_checksum(entry.path());
+    json["checksums"][entry.path().filename().string()] = file_checksum(entry.path());
   }
-  Json json = {{"format", 1},
-               {"step", state.step},
-               {"log_bytes", state.log_bytes},
-               {"event_bytes", state.event_bytes},
-               {"seconds", state.seconds},
-               {"last_eval", evaluation_json(state.last_eval)},
-               {"best_eval", evaluation_json(state.best_eval)},
-               {"guard", guard_json(state.guard)},
-               {"code_version", state.code_version},
-               {"data_fingerprint", state.data_fingerprint},
-               {"recipe", state.recipe},
-               {"checksums", files}};
   json["state_checksum"] = state_checksum(json);
   return json;
 }
@@ -99,6 +89,38 @@ void check_files(const Json& checksums, const fs::path& checkpoint) {
 
 }  // namespace
 
+Json to_json(const TrainingState& state) {
+  return {{"format", 1},
+          {"step", state.step},
+          {"log_bytes", state.log_bytes},
+          {"event_bytes", state.event_bytes},
+          {"seconds", state.seconds},
+          {"last_eval", evaluation_json(state.last_eval)},
+          {"best_eval", evaluation_json(state.best_eval)},
+          {"guard", guard_json(state.guard)},
+          {"code_version", state.code_version},
+          {"data_fingerprint", state.data_fingerprint},
+          {"ranks", state.ranks},
+          {"recipe", state.recipe}};
+}
+
+TrainingState training_state(const Json& json) {
+  TrainingState state;
+  state.step = json.at("step").get<int64_t>();
+  state.log_bytes = json.at("log_bytes").get<uint64_t>();
+  state.event_bytes = json.value("event_bytes", uint64_t{0});
+  state.seconds = json.at("seconds").get<double>();
+  state.last_eval = evaluation(json.at("last_eval"));
+  // Like event_bytes not in the checkpoints of older versions.
+  if (json.contains("best_eval")) state.best_eval = evaluation(json.at("best_eval"));
+  if (json.contains("guard")) state.guard = guard_state(json.at("guard"));
+  state.code_version = json.value("code_version", "");
+  state.data_fingerprint = json.at("data_fingerprint").get<std::string>();
+  state.ranks = json.value("ranks", int64_t{1});
+  state.recipe = json.at("recipe");
+  return state;
+}
+
 std::string file_checksum(const fs::path& file) {
   const MappedFile mapped(file);
   Fnv1a64 hash;
@@ -107,10 +129,12 @@ std::string file_checksum(const fs::path& file) {
 }
 
 void save_checkpoint(const fs::path& out, const TrainingState& state, const Transformer& model,
-                     const Optimizer& optimizer, const fs::path& tokenizer_directory,
-                     int64_t keep) {
+                     const ShardedOptimizer& optimizer, const fs::path& tokenizer_directory,
+                     int64_t keep, Team team) {
   const fs::path target = checkpoint_path(out, state.step);
-  if (fs::exists(target)) return;  // the same step of the same run: the same bytes
+  // The same step of the same run: the same bytes.
+  if (team.first_says(fs::exists(target))) return;
+  if (!team.is_first()) return optimizer.save("");  // its share
   fs::path unfinished = target;
   unfinished += kUnfinished;
   remove_directory(unfinished);
@@ -138,19 +162,7 @@ TrainingState read_checkpoint(const fs::path& checkpoint) {
       fail_damaged(file, "is damaged (its checksum differs)");
     }
     check_files(json.at("checksums"), checkpoint);
-    TrainingState state;
-    state.step = json.at("step").get<int64_t>();
-    state.log_bytes = json.at("log_bytes").get<uint64_t>();
-    state.event_bytes = json.value("event_bytes", uint64_t{0});
-    state.seconds = json.at("seconds").get<double>();
-    state.last_eval = evaluation(json.at("last_eval"));
-    // Like event_bytes not in the checkpoints of older versions.
-    if (json.contains("best_eval")) state.best_eval = evaluation(json.at("best_eval"));
-    if (json.contains("guard")) state.guard = guard_state(json.at("guard"));
-    state.code_version = json.value("code_version", "");
-    state.data_fingerprint = json.at("data_fingerprint").get<std::string>();
-    state.recipe = json.at("recipe");
-    return state;
+    return training_state(json);
   } catch (const Json::exception& error) {
     fail_damaged(file, fmt::format("is damaged ({})", error.what()));
   }

@@ -8,7 +8,7 @@
 #include "formats/json.h"
 #include "learn/nn/transformer.h"
 #include "learn/pretrain/loss_guard.h"
-#include "learn/pretrain/optimizer.h"
+#include "learn/pretrain/sharded_optimizer.h"
 
 namespace tercet::learn {
 
@@ -32,14 +32,19 @@ struct TrainingState {
   LossGuard::State guard;
   std::string code_version;      // of the program that wrote it; empty: older than this field
   std::string data_fingerprint;  // file_checksum of the data set's dataset.json
+  int64_t ranks = 1;             // processes that trained it last
   Json recipe;                   // the run's resolved recipe
 };
 
+// As one JSON object and back; throws Json::exception when a field is missing.
+Json to_json(const TrainingState& state);
+TrainingState training_state(const Json& json);
+
 // Writes a checkpoint and removes all but the newest `keep` and that of state.best_eval, which
-// becomes `best`.
+// becomes `best`. All ranks of the team call it; rank 0 writes.
 void save_checkpoint(const std::filesystem::path& out, const TrainingState& state,
-                     const Transformer& model, const Optimizer& optimizer,
-                     const std::filesystem::path& tokenizer_directory, int64_t keep);
+                     const Transformer& model, const ShardedOptimizer& optimizer,
+                     const std::filesystem::path& tokenizer_directory, int64_t keep, Team team);
 
 // state.json of a checkpoint, after comparing every file with its checksum. Throws kBadInput naming
 // the damaged file and which checkpoint to go back to.

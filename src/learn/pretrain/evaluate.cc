@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 
@@ -47,14 +48,14 @@ void check_validation_split(const TokenDataset& split, int64_t sequence_length,
 ValidationLoss validation_loss(const Transformer& model, const TokenDataset& split,
                                int64_t sequence_length, int64_t micro_batch_size,
                                int64_t max_tokens, const ForwardMode& mode,
-                               const std::atomic<bool>* stop) {
+                               const std::atomic<bool>* stop, Team team) {
   const at::NoGradGuard no_gradients;
   check_validation_split(split, sequence_length, max_tokens);
   const int64_t available = static_cast<int64_t>(split.size()) - 1;
   const int64_t windows = std::min(available, max_tokens) / sequence_length;
-  ValidationLoss result;
-  double total = 0.0;
-  for (int64_t first = 0; first < windows; first += micro_batch_size) {
+  std::array<double, 2> sums = {};  // of losses, and their number
+  for (int64_t first = team.rank() * micro_batch_size; first < windows;
+       first += team.ranks() * micro_batch_size) {
     if (stop != nullptr && *stop) fail(ErrorCode::kInterrupted, "interrupted");
     const int64_t count = std::min(micro_batch_size, windows - first);
     const at::Tensor batch = at::empty({count, sequence_length + 1}, at::kLong);
@@ -64,11 +65,11 @@ ValidationLoss validation_loss(const Transformer& model, const TokenDataset& spl
                  batch.data_ptr<int64_t>() + i * (sequence_length + 1));
     }
     const double mean = model.loss(batch.to(model.device()), mode).item<double>();
-    total += mean * static_cast<double>(count * sequence_length);
-    result.tokens += static_cast<uint64_t>(count * sequence_length);
+    sums[0] += mean * static_cast<double>(count * sequence_length);
+    sums[1] += static_cast<double>(count * sequence_length);
   }
-  result.mean_nll = total / static_cast<double>(result.tokens);
-  return result;
+  team.sum(sums);
+  return {sums[0] / sums[1], static_cast<uint64_t>(sums[1])};
 }
 
 std::vector<int32_t> sample_tokens(const Transformer& model, std::vector<int32_t> prompt,

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "learn/data/dataset.h"
+#include "learn/dist/team.h"
 #include "learn/nn/transformer.h"
 
 namespace tercet::learn {
@@ -19,10 +20,11 @@ struct ValidationLoss {
 };
 // Throws kBadInput / kUsage when the split or `max_tokens` hold less than one window.
 void check_validation_split(const TokenDataset& split, int64_t sequence_length, int64_t max_tokens);
+// Each rank of the team computes its share of the windows; all have the result.
 ValidationLoss validation_loss(const Transformer& model, const TokenDataset& split,
                                int64_t sequence_length, int64_t micro_batch_size,
                                int64_t max_tokens, const ForwardMode& mode,
-                               const std::atomic<bool>* stop);
+                               const std::atomic<bool>* stop, Team team = {});
 
 // Continues `prompt` (ids) by `count` tokens: temperature 0.8, top-k 40, by `seed`; stops at `eos`.
 std::vector<int32_t> sample_tokens(const Transformer& model, std::vector<int32_t> prompt,

@@ -4,38 +4,11 @@
 #include <ATen/ATen.h>
 
 #include <cmath>
-#include <cstring>
 
-#include "core/error.h"
-#include "formats/safetensors.h"
 #include "learn/nn/cpu_dispatch.h"
-#include "learn/nn/model_io.h"
 
 namespace tercet::learn {
 namespace {
-
-at::Tensor moment(const SafetensorsFile& file, const std::string& name, const at::Tensor& like) {
-  const TensorView& view = file.tensor(name);
-  const std::vector<int64_t> shape(like.sizes().begin(), like.sizes().end());
-  if (view.type != DType::kF32 || view.shape != shape) {
-    fail(ErrorCode::kBadInput, "'{}': tensor '{}' has another shape or type than the model's",
-         file.path().string(), name);
-  }
-  const at::Tensor out = at::empty(like.sizes(), at::kFloat);
-  std::memcpy(out.data_ptr(), view.bytes.data(), view.bytes.size());
-  return out.to(like.device());
-}
-
-int64_t update_count(const SafetensorsFile& file) {
-  const TensorView& view = file.tensor("updates");
-  if (view.type != DType::kI64 || view.bytes.size() != sizeof(int64_t)) {
-    fail(ErrorCode::kBadInput, "'{}': tensor 'updates' is not one I64", file.path().string());
-  }
-  int64_t count = 0;
-  std::memcpy(&count, view.bytes.data(), sizeof(count));
-  if (count < 0) fail(ErrorCode::kBadInput, "'{}': 'updates' is negative", file.path().string());
-  return count;
-}
 
 // Elements that one thread takes at a time.
 constexpr int64_t kGrain = 32768;
@@ -71,7 +44,7 @@ Optimizer::Optimizer(const std::vector<Parameter>& parameters, const Recipe& rec
   }
 }
 
-double Optimizer::clip(double largest) {
+double Optimizer::squared_norm() const {
   double squares = 0.0;
   for (const Slot& slot : slots_) {
     const at::Tensor& gradient = slot.parameter.value.grad();
@@ -79,9 +52,11 @@ double Optimizer::clip(double largest) {
       squares += at::dot(gradient.flatten(), gradient.flatten()).item<double>();
     }
   }
-  const double norm = std::sqrt(squares);
+  return squares;
+}
+
+void Optimizer::clip(double norm, double largest) {
   gradient_scale_ = largest > 0 && norm > largest ? largest / norm : 1.0;
-  return norm;
 }
 
 void Optimizer::step(const StepRates& rates) {
@@ -110,32 +85,6 @@ void Optimizer::skip() { clear_gradients(); }
 void Optimizer::clear_gradients() {
   for (Slot& slot : slots_) slot.parameter.value.mutable_grad().reset();
   gradient_scale_ = 1.0;
-}
-
-void Optimizer::save(const std::filesystem::path& file) const {
-  std::vector<at::Tensor> owned;
-  std::vector<TensorView> views;
-  const auto add = [&](const std::string& name, const at::Tensor& tensor) {
-    owned.push_back(tensor.detach().to(at::kCPU).contiguous());
-    views.push_back(tensor_view(name, owned.back()));
-  };
-  add("updates", at::full({1}, updates_, at::kLong));
-  for (const Slot& slot : slots_) {
-    add("exp_avg." + slot.parameter.name, slot.exp_avg);
-    add("exp_avg_sq." + slot.parameter.name, slot.exp_avg_sq);
-  }
-  write_safetensors(file, views, {});
-}
-
-void Optimizer::load(const std::filesystem::path& file) {
-  const SafetensorsFile source(file);
-  updates_ = update_count(source);
-  if (updates_ == 0) return;
-  for (Slot& slot : slots_) {
-    const at::Tensor& value = slot.parameter.value;
-    slot.exp_avg = moment(source, "exp_avg." + slot.parameter.name, value);
-    slot.exp_avg_sq = moment(source, "exp_avg_sq." + slot.parameter.name, value);
-  }
 }
 
 }  // namespace tercet::learn

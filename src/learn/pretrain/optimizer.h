@@ -4,7 +4,6 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <filesystem>
 #include <vector>
 
 #include "learn/nn/transformer.h"
@@ -12,26 +11,10 @@
 
 namespace tercet::learn {
 
-// AdamW (Loshchilov and Hutter 2019) over a model's parameters: matrices decay, norm gains do not.
-// One pass over memory on the CPU.
+// AdamW (Loshchilov and Hutter 2019) over parameters, or parts of them: matrices decay, norm gains
+// do not. One pass over memory on the CPU.
 class Optimizer {
  public:
-  Optimizer(const std::vector<Parameter>& parameters, const Recipe& recipe);
-
-  // The joint norm of the gradients. The next step() uses them scaled so that it is at most
-  // `largest` (0: as they are).
-  double clip(double largest);
-  // One update from the gradients, which are cleared.
-  void step(const StepRates& rates);
-  // Clears the gradients without an update.
-  void skip();
-
-  // Both moments of every parameter and the number of updates, as safetensors.
-  void save(const std::filesystem::path& file) const;
-  // Throws kBadInput naming file and tensor when they do not fit the parameters.
-  void load(const std::filesystem::path& file);
-
- private:
   // A parameter and the moving means of its gradient and of the gradient's square.
   struct Slot {
     Parameter parameter;
@@ -39,6 +22,25 @@ class Optimizer {
     at::Tensor exp_avg_sq;
   };
 
+  Optimizer(const std::vector<Parameter>& parameters, const Recipe& recipe);
+
+  // The sum of the gradients' squares.
+  double squared_norm() const;
+  // The next step() uses the gradients scaled so that what is `norm` now, the joint norm of these
+  // and others, is at most `largest` (0: as they are).
+  void clip(double norm, double largest);
+  // One update from the gradients, which are cleared.
+  void step(const StepRates& rates);
+  // Clears the gradients without an update.
+  void skip();
+
+  // What a checkpoint keeps: the moments of every parameter, in their order, and the number of
+  // updates so far.
+  const std::vector<Slot>& slots() const { return slots_; }
+  int64_t updates() const { return updates_; }
+  void set_updates(int64_t updates) { updates_ = updates; }
+
+ private:
   void clear_gradients();
 
   std::vector<Slot> slots_;

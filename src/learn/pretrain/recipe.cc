@@ -183,12 +183,14 @@ void resolve_schedule(Recipe& r) {
   check_range("weight_decay_2", r.weight_decay_2, 0, 10);
 }
 
-void resolve_amount(Recipe& r) {
+void resolve_amount(Recipe& r, int64_t ranks) {
   check_range("sequence_length", static_cast<double>(r.sequence_length), 2, 1 << 20);
   check_range("batch_size", static_cast<double>(r.batch_size), 1, 1 << 20);
   if (r.micro_batch_size == 0) {
     r.micro_batch_size = std::clamp<int64_t>(2048 / r.sequence_length, 1, r.batch_size);
-    while (r.batch_size % r.micro_batch_size != 0) --r.micro_batch_size;
+    // One that gives every rank as many; where none does, check_ranks() says so.
+    const int64_t share = r.batch_size % ranks == 0 ? r.batch_size / ranks : r.batch_size;
+    while (share % r.micro_batch_size != 0) --r.micro_batch_size;
   }
   if (r.micro_batch_size < 1 || r.batch_size % r.micro_batch_size != 0) {
     fail(ErrorCode::kUsage, "micro_batch_size is {}, it must divide batch_size {}",
@@ -283,12 +285,21 @@ Json to_json(const Recipe& recipe) {
   return json;
 }
 
-Recipe resolved(const Recipe& recipe) {
+void check_ranks(const Recipe& resolved, int64_t ranks) {
+  const int64_t micro_batches = resolved.batch_size / resolved.micro_batch_size;
+  if (micro_batches % ranks == 0) return;
+  fail(ErrorCode::kUsage,
+       "{} ranks cannot share a step: batch_size {} is {} micro-batches of {} sequences; take a "
+       "number of ranks that divides {}, or another batch_size or micro_batch_size",
+       ranks, resolved.batch_size, micro_batches, resolved.micro_batch_size, micro_batches);
+}
+
+Recipe resolved(const Recipe& recipe, int64_t ranks) {
   Recipe r = recipe;
   resolve_family(r);
   check_range("hidden_size", static_cast<double>(r.hidden_size), 1, 1 << 20);
   check_range("num_attention_heads", static_cast<double>(r.num_attention_heads), 1, 1 << 16);
-  resolve_amount(r);
+  resolve_amount(r, ranks);
   resolve_schedule(r);
   check_fading(r);
   check_range("adam_beta1", r.adam_beta1, 0, 0.9999999);
@@ -306,6 +317,7 @@ Recipe resolved(const Recipe& recipe) {
   check_range("sample_tokens", static_cast<double>(r.sample_tokens), 1, 1e5);
   check_range("checkpoint_every", static_cast<double>(r.checkpoint_every), 0, 1e9);
   check_range("keep_checkpoints", static_cast<double>(r.keep_checkpoints), 1, 1e6);
+  check_ranks(r, ranks);
   return r;
 }
 

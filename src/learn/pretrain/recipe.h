@@ -89,9 +89,11 @@ std::span<const RecipeField> recipe_fields();
 void apply_json(Recipe& recipe, const Json& json, const std::string& origin);
 Json to_json(const Recipe& recipe);
 
-// Fills what was left to the family and checks every number and choice; throws kUsage naming the
-// field and the allowed range.
-Recipe resolved(const Recipe& recipe);
+// Fills what was left to the family and checks every number and choice, also that so many ranks can
+// share a step; throws kUsage naming the field and the allowed range.
+Recipe resolved(const Recipe& recipe, int64_t ranks = 1);
+// Throws kUsage unless the ranks can take the same number of a step's micro-batches.
+void check_ranks(const Recipe& resolved, int64_t ranks);
 
 // The architecture, for a tokenizer with these ids. Throws kBadInput naming the field when the
 // numbers do not fit together (heads that do not divide, ...).

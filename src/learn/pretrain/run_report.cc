@@ -23,6 +23,7 @@ void RunReport::start(const RunInfo& info) {
                  {"recipe", to_json(info.recipe)},
                  {"parameters", info.config.parameter_count()},
                  {"linear_parameters", info.config.linear_parameter_count()},
+                 {"ranks", info.ranks},
                  {"threads", info.threads},
                  {"cpu", read_cpu_info().model},
                  {"gemm_gflops", info.gemm_gflops}};
@@ -34,6 +35,7 @@ void RunReport::start(const RunInfo& info) {
                 {"step", info.first_step},
                 {"code_version", info.code_version},
                 {"checkpoint_version", info.checkpoint_version},
+                {"ranks", info.ranks},
                 {"threads", info.threads},
                 {"gemm_gflops", info.gemm_gflops}});
   }

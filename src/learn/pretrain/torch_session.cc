@@ -4,6 +4,9 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <dlfcn.h>
+#include <torch/cuda.h>
+
+#include <algorithm>
 
 #include "core/cpu.h"
 #include "core/error.h"
@@ -28,8 +31,29 @@ at::Device parse_device(const std::string& name) {
   return at::Device(name);
 }
 
-void settle_threads(Recipe& recipe) {
-  if (recipe.threads == 0) recipe.threads = read_cpu_info().physical_cores;
+at::Device open_device(const std::string& name, Team team) {
+  at::Device device = parse_device(name);
+  if (team.group() == nullptr) return device;
+  if (device.is_cuda()) {
+    const auto gpus = static_cast<int64_t>(torch::cuda::device_count());
+    const int64_t rank = team.group()->local_rank();
+    // Slurm may show each rank only the one that it is to use.
+    if (rank >= gpus && gpus != 1) {
+      fail(ErrorCode::kUsage,
+           "this machine has {} GPUs, too few for the ranks that were started on it; start one per "
+           "GPU",
+           gpus);
+    }
+    device.set_index(static_cast<at::DeviceIndex>(gpus == 1 ? 0 : rank));
+  }
+  team.group()->open(device);
+  return device;
+}
+
+void settle_threads(Recipe& recipe, int64_t sharing) {
+  if (recipe.threads == 0) {
+    recipe.threads = std::max<int64_t>(1, read_cpu_info().physical_cores / sharing);
+  }
   at::set_num_threads(static_cast<int>(recipe.threads));
   set_openblas_threads(static_cast<int>(recipe.threads));
 }

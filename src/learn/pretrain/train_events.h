@@ -22,7 +22,8 @@ struct RunInfo {
   int64_t tokens_per_step = 0;
   double epochs = 0;       // of the training split that the whole run makes
   double gemm_gflops = 0;  // measured on this machine with this precision and thread count
-  int threads = 1;
+  int threads = 1;         // of each rank
+  int64_t ranks = 1;
   bool kept_optimizer = false;  // that of init_from
 };
 

@@ -1,67 +1,112 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "learn/pretrain/trainer.h"
 
+#include <tuple>
+#include <utility>
+
 #include "core/error.h"
 #include "core/file.h"
+#include "learn/data/manifest.h"
 #include "learn/nn/tensor_memory.h"
 #include "learn/pretrain/checkpoint.h"
 #include "learn/pretrain/checkpoint_directory.h"
 #include "learn/pretrain/torch_session.h"
 #include "learn/pretrain/training_run.h"
+#include "version/version.h"
 
 namespace tercet::learn {
 namespace {
 
-TrainResult start_run(const Recipe& recipe, const std::filesystem::path& out,
-                      const TrainEvents& events, const std::atomic<bool>* stop) {
+// What all ranks must have in common: the program, the data, and the recipe where each has its own
+// (without what may differ from machine to machine). Where the data lies is not part of it.
+void check_agreement(Team team, const Recipe& recipe, bool with_recipe) {
+  if (team.group() == nullptr) return;
+  ProcessGroup::NamedValues values = {
+      {"the version of tercet", version()},
+      {"the checksum of dataset.json",
+       file_checksum(std::filesystem::path(recipe.data) / kManifestName)}};
+  if (with_recipe) {
+    const Json fields = to_json(recipe);
+    for (const auto& [field, value] : fields.items()) {
+      if (field != "data" && field != "threads") values.emplace_back(field, value.dump());
+    }
+  }
+  team.check_agreement(values);
+}
+
+void check_unused(const std::filesystem::path& out) {
   if (newest_checkpoint(out) || std::filesystem::exists(out / "model.safetensors")) {
     fail(ErrorCode::kUsage,
          "'{}' already holds a run; continue it with --resume or choose another --out",
          out.string());
   }
-  Recipe ready = resolved(recipe);
+}
+
+TrainResult start_run(const Recipe& recipe, const std::filesystem::path& out,
+                      const TrainEvents& events, const std::atomic<bool>* stop, Team team) {
+  if (team.is_first()) check_unused(out);
+  Recipe ready = resolved(recipe, team.ranks());
   // The run may be resumed from another directory.
   ready.data = std::filesystem::absolute(ready.data).lexically_normal().string();
   const bool fresh = ready.init_from.empty();
   if (!fresh) {
     ready.init_from = std::filesystem::absolute(ready.init_from).lexically_normal().string();
   }
-  settle_threads(ready);
-  make_directories(out);
-  TrainingRun run(ready, ready.init_from, out, events, stop);
+  check_agreement(team, ready, true);
+  settle_threads(ready, team.sharing());
+  if (team.is_first()) make_directories(out);
+  TrainingRun run(ready, ready.init_from, out, events, stop, team);
   if (!fresh) run.begin_from(ready.init_from);
   return run.train();
 }
 
-TrainResult resume_run(const std::filesystem::path& out, const TrainEvents& events,
-                       const std::atomic<bool>* stop) {
+// The newest checkpoint of an unfinished run and its state.
+std::pair<std::filesystem::path, TrainingState> find_checkpoint(const std::filesystem::path& out) {
   const auto checkpoint = newest_checkpoint(out);
   if (!checkpoint) {
     fail(ErrorCode::kUsage, "'{}' holds no checkpoint to resume from; start without --resume",
          out.string());
   }
-  const TrainingState state = read_checkpoint(*checkpoint);
+  TrainingState state = read_checkpoint(*checkpoint);
   Recipe recipe;
   apply_json(recipe, state.recipe, (*checkpoint / "state.json").string());
   if (state.step >= recipe.steps && std::filesystem::exists(out / "training.json")) {
     fail(ErrorCode::kUsage, "the run in '{}' is finished: all {} steps are done", out.string(),
          recipe.steps);
   }
-  settle_threads(recipe);
-  // A run that started from a model has its shape; the model itself may be gone.
-  const std::filesystem::path shape = recipe.init_from.empty() ? "" : *checkpoint;
-  TrainingRun run(recipe, shape, out, events, stop);
-  run.restore(*checkpoint, state);
+  return {*checkpoint, std::move(state)};
+}
+
+TrainResult resume_run(const std::filesystem::path& out, const TrainEvents& events,
+                       const std::atomic<bool>* stop, Team team) {
+  std::filesystem::path checkpoint;
+  TrainingState state;
+  if (team.is_first()) std::tie(checkpoint, state) = find_checkpoint(out);
+  state = training_state(Json::parse(team.share(to_json(state).dump())));
+  Recipe recipe;
+  apply_json(recipe, state.recipe, (checkpoint / "state.json").string());
+  check_ranks(recipe, team.ranks());
+  check_agreement(team, recipe, false);
+  // The threads of so many ranks are not those of others.
+  if (state.ranks != team.ranks()) recipe.threads = 0;
+  settle_threads(recipe, team.sharing());
+  // A run that started from a model has its shape; the model itself may be gone. Every rank reads
+  // the shape from the checkpoint.
+  const std::filesystem::path shape =
+      recipe.init_from.empty() ? "" : team.share(checkpoint.string());
+  TrainingRun run(recipe, shape, out, events, stop, team);
+  run.restore(checkpoint, state);
   return run.train();
 }
 
 }  // namespace
 
 TrainResult pretrain(const Recipe& recipe, const std::filesystem::path& out, bool resume,
-                     const TrainEvents& events, const std::atomic<bool>* stop) {
+                     const TrainEvents& events, const std::atomic<bool>* stop, Team team) {
   keep_tensor_memory();
   try {
-    return resume ? resume_run(out, events, stop) : start_run(recipe, out, events, stop);
+    return resume ? resume_run(out, events, stop, team)
+                  : start_run(recipe, out, events, stop, team);
   } catch (const c10::Error& error) {
     rethrow_torch_error(error);
   }

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <filesystem>
 
+#include "learn/dist/team.h"
 #include "learn/pretrain/recipe.h"
 #include "learn/pretrain/train_events.h"
 
@@ -17,7 +18,11 @@ namespace tercet::learn {
 // needs more memory than there is, kBadInput for damaged data or losses that are no longer finite
 // (naming the last checkpoint that is known to be good), kIo when the disk is full (the last
 // checkpoint stays).
+// A team's ranks all call it alike. They share the micro-batches of every step, so the result is
+// that of one process but for the order of sums; only rank 0 reads and writes `out`, and `events`
+// of the others are not called. A run continues with any number of ranks. Throws kUsage, before any
+// work, when the ranks' programs, recipes or data differ or so many cannot share a step.
 TrainResult pretrain(const Recipe& recipe, const std::filesystem::path& out, bool resume,
-                     const TrainEvents& events, const std::atomic<bool>* stop);
+                     const TrainEvents& events, const std::atomic<bool>* stop, Team team = {});
 
 }  // namespace tercet::learn

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <string>
@@ -43,11 +44,12 @@ ModelConfig run_config(const Recipe& recipe, const std::filesystem::path& shape,
 
 TrainingRun::TrainingRun(const Recipe& recipe, const std::filesystem::path& shape,
                          const std::filesystem::path& out, const TrainEvents& events,
-                         const std::atomic<bool>* stop)
+                         const std::atomic<bool>* stop, Team team)
     : recipe_(recipe),
       out_(out),
       events_(events),
       stop_(stop),
+      team_(team),
       compute_(recipe.precision == "bf16" ? at::kBFloat16 : at::kFloat),
       tokenizer_(Tokenizer::load(recipe.data)),
       train_(TokenDataset::open(recipe.data, Split::kTrain)),
@@ -55,12 +57,13 @@ TrainingRun::TrainingRun(const Recipe& recipe, const std::filesystem::path& shap
       loader_(train_, recipe.micro_batch_size, recipe.sequence_length,
               static_cast<uint64_t>(recipe.seed)),
       model_(run_config(recipe, shape, tokenizer_), static_cast<uint64_t>(recipe.seed),
-             parse_device(recipe.device)),
-      optimizer_(model_.parameters(), recipe),
+             open_device(recipe.device, team)),
+      optimizer_(model_.parameters(), recipe, team),
       guard_(recipe.spike_deviations) {
   check_data();
   model_.set_recompute(recipe.recompute);
   state_.code_version = version();
+  state_.ranks = team.ranks();
   state_.recipe = to_json(recipe);
   state_.data_fingerprint = file_checksum(std::filesystem::path(recipe.data) / kManifestName);
 }
@@ -82,29 +85,35 @@ void TrainingRun::restore(const std::filesystem::path& checkpoint, const Trainin
          "or start a new run",
          recipe_.data, out_.string());
   }
-  load_weights(model_, checkpoint);
+  if (team_.is_first()) load_weights(model_, checkpoint);
   optimizer_.load(checkpoint / "optimizer.safetensors");
   state_ = state;
+  state_.ranks = team_.ranks();
+  state_.recipe = to_json(recipe_);
   state_.code_version = version();
   checkpoint_version_ = state.code_version;
   guard_.restore(state.guard);
   // The best one may be gone; and the link to it is one behind when the run was killed just then.
-  if (!std::filesystem::exists(checkpoint_path(out_, state_.best_eval.step))) state_.best_eval = {};
-  retain_checkpoints(out_, recipe_.keep_checkpoints, state_.best_eval.step);
+  const bool best_exists = std::filesystem::exists(checkpoint_path(out_, state_.best_eval.step));
+  if (!team_.first_says(best_exists)) state_.best_eval = {};
+  retain();
 }
 
 TrainResult TrainingRun::train() {
-  report_ = std::make_unique<RunReport>(out_, state_.log_bytes, state_.event_bytes, events_);
+  if (team_.is_first()) {
+    report_ = std::make_unique<RunReport>(out_, state_.log_bytes, state_.event_bytes, events_);
+  }
+  optimizer_.share_first_values();
   start();
   while (state_.step < recipe_.steps) {
-    if (stop_ != nullptr && *stop_) interrupt();
+    if (team_.any(stop_ != nullptr && *stop_)) interrupt();
     step();
   }
   // First the weights, then what is said about them: nothing may lose a finished training.
   checkpoint();
   if (state_.last_eval.step != state_.step) {
     evaluate();
-    retain_checkpoints(out_, recipe_.keep_checkpoints, state_.best_eval.step);
+    retain();
   }
   return finish();
 }
@@ -133,23 +142,28 @@ void TrainingRun::start() {
   info.tokens_per_step = tokens_per_step();
   info.epochs = loader_.epochs(static_cast<uint64_t>(recipe_.steps * micro_batches()));
   info.gemm_gflops = measured_gemm_gflops(compute_, model_.device());
+  team_.sum({&info.gemm_gflops, 1});
   info.threads = at::get_num_threads();
+  info.ranks = team_.ranks();
   info.kept_optimizer = kept_optimizer_;
-  report_->start(info);
+  if (report_) report_->start(info);
 }
 
 ForwardMode TrainingRun::mode_after(int64_t done) const {
   return {compute_, quantized_share_at(recipe_, done)};
 }
 
-// Forward and backward over the step's sequences; returns their mean loss.
+// Forward and backward over this rank's share of the step's sequences; returns its part of their
+// mean loss.
 double TrainingRun::accumulate() {
   const at::Tensor windows =
       at::empty({recipe_.micro_batch_size, recipe_.sequence_length + 1}, at::kLong);
   const ForwardMode mode = mode_after(state_.step);
+  const int64_t share = micro_batches() / team_.ranks();
+  const int64_t first = state_.step * micro_batches() + team_.rank() * share;
   double loss = 0.0;
-  for (int64_t i = 0; i < micro_batches(); ++i) {
-    const int64_t index = state_.step * micro_batches() + i;
+  for (int64_t index = first; index < first + share; ++index) {
+    if (index + 1 == first + share) optimizer_.expect_gradients();
     loader_.load(static_cast<uint64_t>(index), windows.data_ptr<int64_t>());
     const at::Tensor share =
         model_.loss(windows.to(model_.device()), mode) / static_cast<double>(micro_batches());
@@ -161,8 +175,12 @@ double TrainingRun::accumulate() {
 
 void TrainingRun::step() {
   const Clock::time_point begin = Clock::now();
-  const double loss = accumulate();
-  const double norm = optimizer_.clip(recipe_.grad_clip);
+  std::array<double, 2> sums = {accumulate(), 0};
+  sums[1] = optimizer_.squared_norm();
+  team_.sum(sums);  // all ranks judge by the same numbers
+  const double loss = sums[0];
+  const double norm = std::sqrt(sums[1]);
+  optimizer_.clip(norm, recipe_.grad_clip);
   // The loss of a model that is changed from outside says nothing about the next.
   if (mode_after(state_.step).quantized != mode_after(state_.step - 1).quantized) guard_.forget();
   const LossGuard::Verdict verdict = guard_.judge(state_.step + 1, loss, norm);
@@ -178,7 +196,7 @@ void TrainingRun::step() {
   const double seconds = seconds_since(begin);
   state_.seconds += seconds;
   if (verdict == LossGuard::Verdict::kSkip) {
-    report_->skip({state_.step, loss, norm, guard_.state().mean});
+    if (report_) report_->skip({state_.step, loss, norm, guard_.state().mean});
   } else {
     report_step(loss, norm, rates, seconds);
   }
@@ -196,6 +214,7 @@ void TrainingRun::fail_diverged() const {
 }
 
 void TrainingRun::report_step(double loss, double norm, const StepRates& rates, double seconds) {
+  if (!report_) return;
   StepReport report;
   report.step = state_.step;
   report.steps = recipe_.steps;
@@ -215,7 +234,7 @@ void TrainingRun::report_step(double loss, double norm, const StepRates& rates, 
 
 void TrainingRun::after_step() {
   if (due(state_.step, recipe_.eval_every)) evaluate();
-  if (due(state_.step, recipe_.sample_every)) sample();
+  if (report_ && due(state_.step, recipe_.sample_every)) sample();
   // Weights that give bad losses are not worth keeping.
   const bool good = state_.guard.bad_in_row == 0;
   const bool best = state_.best_eval.step == state_.step;
@@ -226,7 +245,7 @@ void TrainingRun::evaluate() {
   // Ctrl-C waits for the evaluation: a log without it would differ from an uninterrupted run's.
   const ValidationLoss loss =
       validation_loss(model_, validation_, recipe_.sequence_length, recipe_.micro_batch_size,
-                      recipe_.eval_tokens, compute_, nullptr);
+                      recipe_.eval_tokens, compute_, nullptr, team_);
   if (!std::isfinite(loss.mean_nll)) fail_diverged();
   state_.last_eval = {state_.step, loss.mean_nll, loss.tokens};
   // Without checkpoints on the way there is nothing to keep the best one among.
@@ -239,10 +258,10 @@ void TrainingRun::evaluate() {
     report.quantized_share = trained.quantized;
     report.loss_as_trained =
         validation_loss(model_, validation_, recipe_.sequence_length, recipe_.micro_batch_size,
-                        recipe_.eval_tokens, trained, nullptr)
+                        recipe_.eval_tokens, trained, nullptr, team_)
             .mean_nll;
   }
-  report_->eval(report);
+  if (report_) report_->eval(report);
 }
 
 void TrainingRun::sample() {
@@ -256,22 +275,28 @@ void TrainingRun::sample() {
 }
 
 void TrainingRun::checkpoint() {
-  report_->flush();
-  state_.log_bytes = report_->log_bytes();
-  state_.event_bytes = report_->event_bytes();
-  save_checkpoint(out_, state_, model_, optimizer_, recipe_.data, recipe_.keep_checkpoints);
-  report_->checkpoint(out_ / "checkpoints");
+  if (report_) {
+    report_->flush();
+    state_.log_bytes = report_->log_bytes();
+    state_.event_bytes = report_->event_bytes();
+  }
+  save_checkpoint(out_, state_, model_, optimizer_, recipe_.data, recipe_.keep_checkpoints, team_);
+  if (report_) report_->checkpoint(out_ / "checkpoints");
+}
+
+void TrainingRun::retain() const {
+  if (!team_.is_first()) return;
+  retain_checkpoints(out_, recipe_.keep_checkpoints, state_.best_eval.step);
 }
 
 void TrainingRun::interrupt() {
   checkpoint();
+  team_.wait_for_first();
   fail(ErrorCode::kInterrupted, "interrupted after step {} of {}; continue with --resume",
        state_.step, recipe_.steps);
 }
 
 TrainResult TrainingRun::finish() {
-  save_model(model_, out_);
-  copy_tokenizer_files(recipe_.data, out_);
   TrainResult result;
   result.steps = state_.step;
   result.tokens = state_.step * tokens_per_step();
@@ -280,7 +305,12 @@ TrainResult TrainingRun::finish() {
   result.parameters = model_.config().parameter_count();
   result.seconds = state_.seconds;
   result.step_ms = 1e3 * state_.seconds / static_cast<double>(state_.step);
-  write_summary(result);
+  if (team_.is_first()) {
+    save_model(model_, out_);
+    copy_tokenizer_files(recipe_.data, out_);
+    write_summary(result);
+  }
+  team_.wait_for_first();
   return result;
 }
 
@@ -298,6 +328,7 @@ void TrainingRun::write_summary(const TrainResult& result) const {
                      {"seconds", result.seconds},
                      {"peak_rss_bytes", peak_rss_bytes()},
                      {"threads", at::get_num_threads()},
+                     {"ranks", team_.ranks()},
                      {"cpu", cpu.model},
                      {"memory_bytes", cpu.memory_bytes},
                      {"data_fingerprint", state_.data_fingerprint},

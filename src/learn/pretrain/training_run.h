@@ -13,9 +13,9 @@
 #include "learn/nn/transformer.h"
 #include "learn/pretrain/checkpoint.h"
 #include "learn/pretrain/loss_guard.h"
-#include "learn/pretrain/optimizer.h"
 #include "learn/pretrain/recipe.h"
 #include "learn/pretrain/run_report.h"
+#include "learn/pretrain/sharded_optimizer.h"
 #include "learn/pretrain/train_events.h"
 #include "tokenizer/tokenizer.h"
 
@@ -26,10 +26,11 @@ class TrainingRun {
  public:
   // `recipe` is resolved, its data absolute, its threads settled; `events` and `stop` (may be null)
   // must outlive the run. The model has the shape of that in `shape`, or, where this is empty, the
-  // recipe's. Reads all of the data. Throws as pretrain() does.
+  // recipe's. Reads all of the data. Of a team, only rank 0 writes in `out`. Throws as pretrain()
+  // does.
   TrainingRun(const Recipe& recipe, const std::filesystem::path& shape,
               const std::filesystem::path& out, const TrainEvents& events,
-              const std::atomic<bool>* stop);
+              const std::atomic<bool>* stop, Team team);
 
   // Takes weights, and the optimizer's state if the recipe wants it, from an HF directory or a
   // checkpoint of another run (Recipe::init_from).
@@ -55,6 +56,7 @@ class TrainingRun {
   void evaluate();
   void sample();
   void checkpoint();
+  void retain() const;
   [[noreturn]] void fail_diverged() const;
   [[noreturn]] void interrupt();
   TrainResult finish();
@@ -64,13 +66,14 @@ class TrainingRun {
   std::filesystem::path out_;
   const TrainEvents& events_;
   const std::atomic<bool>* stop_;
+  Team team_;
   at::ScalarType compute_;
   Tokenizer tokenizer_;
   TokenDataset train_;
   TokenDataset validation_;
   BatchLoader loader_;
   Transformer model_;
-  Optimizer optimizer_;
+  ShardedOptimizer optimizer_;
   LossGuard guard_;
   bool kept_optimizer_ = false;
   TrainingState state_;

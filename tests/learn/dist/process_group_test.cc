@@ -30,7 +30,7 @@ void as_ranks(int64_t ranks, const std::function<void(ProcessGroup&)>& body) {
   for (int64_t rank = 0; rank < ranks; ++rank) {
     running.push_back(std::async(std::launch::async, [&, rank] {
       ProcessGroup group({rank, ranks, "127.0.0.1", port, -1, ""}, quick(), nullptr, nullptr);
-      group.open("cpu");
+      group.open(at::kCPU);
       body(group);
     }));
   }
