@@ -28,6 +28,7 @@ ALLOWED = {
     "serve": ["core", "formats", "tokenizer", "model", "runtime"],
     "learn/data": ["core", "formats", "tokenizer"],
     "learn/nn": ["core", "packing", "kernels", "formats", "tokenizer"],
+    "learn/bit_linear": ["core", "packing", "learn/nn"],
     "learn/dist": ["core"],
     "learn/pretrain": ["core", "version", "packing", "kernels", "formats", "tokenizer",
                        "learn/data", "learn/nn", "learn/dist"],
@@ -44,7 +45,8 @@ ALLOWED = {
 }
 
 # Modules that may include libtorch's headers.
-TORCH = {"learn/nn", "learn/dist", "learn/pretrain", "learn/distill", "learn/ptq", "cli/learn"}
+TORCH = {"learn/nn", "learn/bit_linear", "learn/dist", "learn/pretrain", "learn/distill",
+         "learn/ptq", "cli/learn"}
 TORCH_HEADER = re.compile(r"^(torch|ATen|c10|caffe2)/")
 
 # Written into the build directory at every build.

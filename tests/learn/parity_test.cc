@@ -2,6 +2,7 @@
 // The two halves meet here: the runtime on a packed file against the learning half's quantized
 // forward on the latent weights (DESIGN.md section 1).
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -147,9 +147,9 @@ at::Tensor integer_linear(const at::Tensor& x, const std::vector<at::Tensor>& we
 }
 
 at::Tensor ternary_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
-                          at::ScalarType compute, CodeCache* cache) {
-  if (!x.is_cpu()) return reference::ternary_linear(x, weights, compute);
-  return integer_linear(x, weights, compute, LinearKind::kB158, InputRange::kPerToken, cache);
+                          at::ScalarType compute, CodeCache* cache, InputRange range) {
+  if (!x.is_cpu()) return reference::ternary_linear(x, weights, compute, range);
+  return integer_linear(x, weights, compute, LinearKind::kB158, range, cache);
 }
 
 at::Tensor binary_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,

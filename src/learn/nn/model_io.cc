@@ -2,6 +2,7 @@
 #include "learn/nn/model_io.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 

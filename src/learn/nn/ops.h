@@ -32,8 +32,10 @@ class CodeCache;
 // Gradients go straight through both roundings. On the CPU the product is the runtime's own, exact
 // in int32 whatever `compute` is, which is then the type of the backward products. With a cache the
 // codes of the weights are kept for the next call.
+enum class InputRange { kPerToken, kAllTokens };
 at::Tensor ternary_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
-                          at::ScalarType compute, CodeCache* cache = nullptr);
+                          at::ScalarType compute, CodeCache* cache = nullptr,
+                          InputRange range = InputRange::kPerToken);
 
 // With what scale inputs are rounded.
 enum class InputRange {

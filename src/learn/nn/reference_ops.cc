@@ -27,8 +27,11 @@ at::Tensor straight_through(const at::Tensor& latent, const at::Tensor& quantize
   return latent + (quantized - latent).detach();
 }
 
-// x by int8 with that range.
-at::Tensor rounded_input(const at::Tensor& x, const at::Tensor& absmax) {
+// x by int8.
+at::Tensor rounded_input(const at::Tensor& x, InputRange range) {
+  const at::Tensor magnitude = x.detach().abs();
+  const at::Tensor absmax =
+      range == InputRange::kPerToken ? std::get<0>(magnitude.max(-1, true)) : magnitude.max();
   const at::Tensor scale = 127.0 / absmax.clamp_min(1e-5);
   return straight_through(x, (x * scale).round().clamp(-128, 127) / scale);
 }
@@ -49,7 +52,7 @@ at::Tensor plain_norm(const at::Tensor& x) {
 }
 
 at::Tensor ternary_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
-                          at::ScalarType compute) {
+                          at::ScalarType compute, InputRange range) {
   std::vector<at::Tensor> quantized;
   for (const at::Tensor& weight : weights) {
     const double mean = weight.detach().abs().mean(at::kDouble).item<double>();
@@ -57,8 +60,7 @@ at::Tensor ternary_linear(const at::Tensor& x, const std::vector<at::Tensor>& we
     const at::Tensor codes = (weight * (1.0f / gamma)).round().clamp(-1, 1);
     quantized.push_back(straight_through(weight, codes * gamma));
   }
-  const at::Tensor absmax = std::get<0>(x.detach().abs().max(-1, true));
-  return product(rounded_input(x, absmax), at::cat(quantized, 0), compute);
+  return product(rounded_input(x, range), at::cat(quantized, 0), compute);
 }
 
 at::Tensor binary_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
@@ -72,10 +74,7 @@ at::Tensor binary_linear(const at::Tensor& x, const std::vector<at::Tensor>& wei
     const at::Tensor codes = (latent > alpha).to(at::kFloat) * 2 - 1;
     quantized.push_back(straight_through(weight, codes * beta));
   }
-  const at::Tensor magnitude = x.detach().abs();
-  const at::Tensor absmax =
-      range == InputRange::kPerToken ? std::get<0>(magnitude.max(-1, true)) : magnitude.max();
-  return product(rounded_input(x, absmax), at::cat(quantized, 0), compute);
+  return product(rounded_input(x, range), at::cat(quantized, 0), compute);
 }
 
 at::Tensor attention(const at::Tensor& projections, const RotaryTable& rotary,
