@@ -15,13 +15,16 @@
 namespace tercet::cli {
 namespace {
 
-// A file of models/, seen from the working directory or from build/NAME/bin.
+// A file of models/, seen from the working directory, from build/NAME/bin or from where
+// `cmake --install` puts the program.
 std::optional<std::filesystem::path> find_bundled(const std::string& file) {
   const std::filesystem::path name = std::filesystem::path("models") / file;
   std::error_code ignored;
   if (std::filesystem::exists(name, ignored)) return name;
-  const auto beside = (program_path().parent_path() / "../../.." / name).lexically_normal();
-  if (std::filesystem::exists(beside, ignored)) return beside;
+  for (const char* root : {"../../..", "../share/tercet"}) {
+    const auto path = (program_path().parent_path() / root / name).lexically_normal();
+    if (std::filesystem::exists(path, ignored)) return path;
+  }
   return std::nullopt;
 }
 
