@@ -2,6 +2,7 @@
 // swap_linear_layers() on the ways in which C++ modules hold their layers.
 #include <ATen/ATen.h>
 #include <ATen/autocast_mode.h>
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/nn/modules/batchnorm.h>
@@ -80,8 +81,8 @@ TEST(Swap, ReachesEveryLayer) {
     const at::Tensor x = at::randn({4, 8});
     const at::Tensor before = model(x);
     const std::vector<std::string> names = swap_linear_layers(*model, bits);
-    EXPECT_EQ(names, (std::vector<std::string>{"first", "list.0", "list.1", "tail.0", "tail.1",
-                                               "head"}));
+    EXPECT_EQ(names,
+              (std::vector<std::string>{"first", "list.0", "list.1", "tail.0", "tail.1", "head"}));
     const at::Tensor y = model(x);
     const at::Tensor expected = mixed_by_bit_linears(model, x, bits);
     EXPECT_TRUE(at::equal(y, expected));
@@ -110,8 +111,7 @@ TEST(Swap, TakesWhatIsAccepted) {
   EXPECT_TRUE(is_bit_linear(*BitLinear(2, 2)));
   EXPECT_FALSE(is_bit_linear(*model));
   // Those that are done stay as they are.
-  EXPECT_EQ(swap_linear_layers(*model, BitLinearOptions::b1()),
-            std::vector<std::string>{"head"});
+  EXPECT_EQ(swap_linear_layers(*model, BitLinearOptions::b1()), std::vector<std::string>{"head"});
 }
 
 TEST(Swap, WorksInModulesOfLibtorch) {
@@ -217,7 +217,9 @@ TEST(Swap, OtherUsesOfTheMemberAreRefused) {
       [&] { at::matmul(x, weight); },
       [&] { at::matmul(weight, x.t()); },
       [&] { at::mm(x, weight.t()); },
-      [&] { at::einsum("ij,oj->io", {x, weight}); },
+      [&] {
+        at::einsum("ij,oj->io", {x, weight});
+      },
       [&] { linear->reset_parameters(); },
       [&] { at::addmm(at::zeros({4}), x, weight.t(), 1, 2); },
       [&] { weight.clone(); },

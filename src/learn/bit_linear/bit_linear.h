@@ -41,8 +41,8 @@ enum class InputNorm {
   kLayer  // (x - mean x) / sqrt(var x + eps)
 };
 
-// The defaults are the layer of BitNet b1.58 2B4T, whose norms are modules of their own: give layers
-// that no norm precedes (usually those that write to the residual stream) InputNorm::kRms.
+// The defaults are the layer of BitNet b1.58 2B4T, whose norms are modules of their own: give
+// layers that no norm precedes (usually those that write to the residual stream) InputNorm::kRms.
 struct TERCET_API BitLinearOptions {
   // BitNet b1 as published: centred signs, LayerNorm inside, one range per call while it trains.
   static BitLinearOptions b1();
@@ -50,15 +50,15 @@ struct TERCET_API BitLinearOptions {
   TORCH_ARG(BitKind, kind) = BitKind::kB158;
   TORCH_ARG(ActivationRange, activation_range) = ActivationRange::kPerToken;
   TORCH_ARG(InputNorm, input_norm) = InputNorm::kNone;
-  // Type in which products are taken, kFloat or kBFloat16; sums, scales and results are f32 and then
-  // rounded to the input's type.
+  // Type in which products are taken, kFloat or kBFloat16; sums, scales and results are f32 and
+  // then rounded to the input's type.
   TORCH_ARG(torch::Dtype, compute) = torch::kFloat;
 };
 
 // torch::nn::Linear with weights of one or 1.58 bits and inputs of 8 bits. It keeps and trains the
-// full-precision `weight` [out_features, in_features] and `bias` [out_features]; the first is rounded
-// anew in each forward pass, gradients go straight through all roundings. Names, shapes and initial
-// values are Linear's, so torch::save() files of either load into the other.
+// full-precision `weight` [out_features, in_features] and `bias` [out_features]; the first is
+// rounded anew in each forward pass, gradients go straight through all roundings. Names, shapes and
+// initial values are Linear's, so torch::save() files of either load into the other.
 //
 // Inputs, weights and outputs are of any real floating type (products are taken in `compute`), on
 // the CPU in fused loops and on other devices in libtorch's operations. Autocast has no effect
@@ -87,8 +87,9 @@ TORCH_MODULE(BitLinear);
 
 // Turns every torch::nn::Linear of a module tree, at whatever depth and however it is held (member,
 // Sequential, ModuleList, libtorch's own TransformerEncoder), into what BitLinear computes, and
-// returns their names. `accept` gets a layer's full name ("blocks.0.up") and says whether to take it;
-// layers that were swapped before are left alone, so that several calls can set different options.
+// returns their names. `accept` gets a layer's full name ("blocks.0.up") and says whether to take
+// it; layers that were swapped before are left alone, so that several calls can set different
+// options.
 //
 //   tercet::swap_linear_layers(*model, {}, [](const std::string& name) { return name != "head"; });
 //
@@ -115,19 +116,19 @@ struct TERCET_API BitWeight {
   torch::Tensor codes;
   float scale = 0;
 };
-// Rounds full-precision weights [out_features, in_features] as the layers do. Throws when one is NaN
-// or infinite.
+// Rounds full-precision weights [out_features, in_features] as the layers do. Throws when one is
+// NaN or infinite.
 TERCET_API BitWeight quantized_weight(const torch::Tensor& weight, BitKind kind = BitKind::kB158);
 
 // The same in Tercet's own layouts, as bytes that state their shape: [n] uint8 on the CPU, 1.6 bits
-// a weight ("trit5") or 1 ("sign8") and 128 bytes with the scale; docs/formats/low_bit.md. torch::save()
-// keeps them like any tensor.
+// a weight ("trit5") or 1 ("sign8") and 128 bytes with the scale; docs/formats/low_bit.md.
+// torch::save() keeps them like any tensor.
 TERCET_API torch::Tensor pack_weight(const torch::Tensor& weight, BitKind kind = BitKind::kB158);
 // The inverse; throws for bytes that pack_weight() cannot have made.
 TERCET_API BitWeight unpack_weight(const torch::Tensor& packed);
 
-// named_parameters() and named_buffers() of a trained model on the CPU, the weights of its bit layers
-// packed.
+// named_parameters() and named_buffers() of a trained model on the CPU, the weights of its bit
+// layers packed.
 TERCET_API torch::OrderedDict<std::string, torch::Tensor> packed_state(
     const torch::nn::Module& module);
 

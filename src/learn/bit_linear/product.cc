@@ -53,8 +53,9 @@ void check(const at::Tensor& input, const at::Tensor& weight) {
 }
 
 learn::InputRange input_range(ActivationRange range) {
-  const bool whole = range == ActivationRange::kPerTensor ||
-                     (range == ActivationRange::kPerTensorWhenGradRecorded && at::GradMode::is_enabled());
+  const bool whole =
+      range == ActivationRange::kPerTensor ||
+      (range == ActivationRange::kPerTensorWhenGradRecorded && at::GradMode::is_enabled());
   return whole ? learn::InputRange::kAllTokens : learn::InputRange::kPerToken;
 }
 
@@ -74,8 +75,8 @@ at::Tensor normed(const at::Tensor& x, InputNorm norm) {
 at::Tensor rounded_product(const at::Tensor& rows, const at::Tensor& weight,
                            const BitLinearOptions& options) {
   // Nothing has no range.
-  const learn::InputRange range = rows.size(0) == 0 ? learn::InputRange::kPerToken
-                                                    : input_range(options.activation_range());
+  const learn::InputRange range =
+      rows.size(0) == 0 ? learn::InputRange::kPerToken : input_range(options.activation_range());
   if (options.kind() == BitKind::kB1) {
     return learn::binary_linear(rows, {weight}, options.compute(), range);
   }

@@ -21,8 +21,8 @@ class SwappedWeightImpl : public c10::TensorImpl {
       : c10::TensorImpl(c10::DispatchKeySet(kKey), weight.latent.dtype(), weight.latent.device()),
         weight_(std::move(weight)),
         transposed_(transposed) {
-    // Nothing but the key: gradients are those of the latent weights, and libtorch's own book-keeping
-    // of views must not see this tensor.
+    // Nothing but the key: gradients are those of the latent weights, and libtorch's own
+    // book-keeping of views must not see this tensor.
     key_set_ = c10::DispatchKeySet(kKey);
     const int64_t rows = weight_.latent.size(0);
     const int64_t cols = weight_.latent.size(1);
@@ -48,7 +48,8 @@ at::Tensor make(const SwappedWeight& weight, bool transposed) {
 
 [[noreturn]] void refuse(const std::string& operation) {
   fail(ErrorCode::kUnsupported,
-       "the member `weight` of a Linear that swap_linear_layers() changed was used in {}; it can only "
+       "the member `weight` of a Linear that swap_linear_layers() changed was used in {}; it can "
+       "only "
        "be multiplied by Linear::forward(), take the parameter from named_parameters() instead",
        operation);
 }

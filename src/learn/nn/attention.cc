@@ -6,7 +6,7 @@
 
 #include "learn/nn/causal_attention.h"
 #include "learn/nn/cpu_dispatch.h"
-#include "learn/nn/reference_ops.h"
+#include "learn/nn/device_ops.h"
 
 namespace tercet::learn {
 namespace {
@@ -121,7 +121,7 @@ RotaryTable rotary_table(int64_t length, int64_t head_dim, double theta, at::Dev
 
 at::Tensor attention(const at::Tensor& projections, const RotaryTable& rotary,
                      const AttentionShape& shape, at::ScalarType compute) {
-  if (!projections.is_cpu()) return reference::attention(projections, rotary, shape, compute);
+  if (!runs_fused(projections)) return device::attention(projections, rotary, shape, compute);
   return AttentionFunction::apply(projections.contiguous(), rotary, shape, compute);
 }
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "learn/nn/device_path.h"
 #include "learn/nn/loops/loop_table.h"
 
 namespace tercet::learn {

@@ -138,13 +138,13 @@ class GluNormFunction : public torch::autograd::Function<GluNormFunction> {
 }  // namespace
 
 at::Tensor glu(const at::Tensor& gate_up, Activation activation) {
-  if (!gate_up.is_cpu()) return reference::glu(gate_up, activation);
+  if (!runs_fused(gate_up)) return reference::glu(gate_up, activation);
   return GluFunction::apply(gate_up.contiguous(), activation == Activation::kSilu);
 }
 
 at::Tensor glu_norm(const at::Tensor& gate_up, Activation activation, const at::Tensor& weight,
                     double eps) {
-  if (!gate_up.is_cpu()) {
+  if (!runs_fused(gate_up)) {
     const at::Tensor gated = reference::glu(gate_up, activation);
     return weight.defined() ? reference::rms_norm(gated, weight, eps)
                             : reference::plain_norm(gated);

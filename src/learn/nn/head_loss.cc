@@ -3,7 +3,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "learn/nn/cpu_dispatch.h"
-#include "learn/nn/reference_ops.h"
+#include "learn/nn/device_ops.h"
 
 namespace tercet::learn {
 namespace {
@@ -74,7 +74,7 @@ class HeadLossFunction : public torch::autograd::Function<HeadLossFunction> {
 
 at::Tensor head_loss(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
                      at::ScalarType compute) {
-  if (!hidden.is_cpu()) return reference::head_loss(hidden, weight, targets, compute);
+  if (!runs_fused(hidden)) return device::head_loss(hidden, weight, targets, compute);
   const bool with_gradients =
       at::GradMode::is_enabled() && (hidden.requires_grad() || weight.requires_grad());
   return HeadLossFunction::apply(hidden.contiguous(), weight, targets.contiguous(), compute,

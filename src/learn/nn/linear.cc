@@ -4,6 +4,7 @@
 
 #include "learn/nn/code_matrix.h"
 #include "learn/nn/cpu_dispatch.h"
+#include "learn/nn/device_ops.h"
 #include "learn/nn/input_codes.h"
 #include "learn/nn/low_bit_form.h"
 #include "learn/nn/reference_ops.h"
@@ -132,7 +133,7 @@ class LowBitLinearFunction : public torch::autograd::Function<LowBitLinearFuncti
 
 at::Tensor dense_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
                         at::ScalarType compute) {
-  if (!x.is_cpu()) return reference::dense_linear(x, weights, compute);
+  if (!runs_fused(x)) return reference::dense_linear(x, weights, compute);
   return DenseLinearFunction::apply(
       x.contiguous(), weights.size() == 1 ? weights[0] : at::cat(weights, 0), compute);
 }
@@ -148,13 +149,15 @@ at::Tensor integer_linear(const at::Tensor& x, const std::vector<at::Tensor>& we
 
 at::Tensor ternary_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
                           at::ScalarType compute, CodeCache* cache, InputRange range) {
-  if (!x.is_cpu()) return reference::ternary_linear(x, weights, compute, range);
+  if (!runs_fused(x)) {
+    return device::low_bit_linear(x, weights, compute, LinearKind::kB158, range);
+  }
   return integer_linear(x, weights, compute, LinearKind::kB158, range, cache);
 }
 
 at::Tensor binary_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
                          at::ScalarType compute, InputRange range, CodeCache* cache) {
-  if (!x.is_cpu()) return reference::binary_linear(x, weights, compute, range);
+  if (!runs_fused(x)) return device::low_bit_linear(x, weights, compute, LinearKind::kB1, range);
   return integer_linear(x, weights, compute, LinearKind::kB1, range, cache);
 }
 

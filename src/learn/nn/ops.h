@@ -12,7 +12,8 @@ namespace tercet::learn {
 // The differentiable pieces of the transformer. Activations between them are f32 and contiguous,
 // [tokens, features] with tokens = batch * sequence. `compute` (kFloat or kBFloat16) is the type in
 // which matrix products are taken; everything else is f32. On the CPU they are fused loops around
-// libtorch's products; on other devices they are the compositions of reference_ops.h.
+// libtorch's products; on other devices they are those of
+// device_ops.h and reference_ops.h.
 
 // x / sqrt(mean(x^2) + eps) * weight over the last dimension. x: [tokens, n], weight: [n].
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);

@@ -13,16 +13,6 @@ at::Tensor product(const at::Tensor& x, const at::Tensor& weight, at::ScalarType
   return at::matmul(x.to(compute), weight.to(compute).t()).to(at::kFloat);
 }
 
-// x: [batch, heads, length, dim]; the first half of dim pairs with the second.
-at::Tensor rotate(const at::Tensor& x, const RotaryTable& rotary) {
-  const int64_t length = x.size(2);
-  const at::Tensor cosine = rotary.cosine.narrow(0, 0, length);
-  const at::Tensor sine = rotary.sine.narrow(0, 0, length);
-  const std::vector<at::Tensor> halves = x.chunk(2, -1);
-  return at::cat({halves[0] * cosine - halves[1] * sine, halves[1] * cosine + halves[0] * sine},
-                 -1);
-}
-
 at::Tensor straight_through(const at::Tensor& latent, const at::Tensor& quantized) {
   return latent + (quantized - latent).detach();
 }
@@ -75,6 +65,15 @@ at::Tensor binary_linear(const at::Tensor& x, const std::vector<at::Tensor>& wei
     quantized.push_back(straight_through(weight, codes * beta));
   }
   return product(rounded_input(x, range), at::cat(quantized, 0), compute);
+}
+
+at::Tensor rotate(const at::Tensor& x, const RotaryTable& rotary) {
+  const int64_t length = x.size(2);
+  const at::Tensor cosine = rotary.cosine.narrow(0, 0, length);
+  const at::Tensor sine = rotary.sine.narrow(0, 0, length);
+  const std::vector<at::Tensor> halves = x.chunk(2, -1);
+  return at::cat({halves[0] * cosine - halves[1] * sine, halves[1] * cosine + halves[0] * sine},
+                 -1);
 }
 
 at::Tensor attention(const at::Tensor& projections, const RotaryTable& rotary,

@@ -50,7 +50,7 @@ class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
 }  // namespace
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
-  if (!x.is_cpu()) return reference::rms_norm(x, weight, eps);
+  if (!runs_fused(x)) return reference::rms_norm(x, weight, eps);
   return RmsNormFunction::apply(x.contiguous(), weight, eps);
 }
 

@@ -2,6 +2,7 @@
 #include "learn/pretrain/optimizer.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <cmath>
 
