@@ -46,12 +46,17 @@ Optimizer::Optimizer(const std::vector<Parameter>& parameters, const Recipe& rec
 }
 
 double Optimizer::squared_norm() const {
-  double squares = 0.0;
+  std::vector<at::Tensor> parts;
   for (const Slot& slot : slots_) {
     const at::Tensor& gradient = slot.parameter.value.grad();
-    if (gradient.defined()) {
-      squares += at::dot(gradient.flatten(), gradient.flatten()).item<double>();
-    }
+    if (gradient.defined()) parts.push_back(at::dot(gradient.flatten(), gradient.flatten()));
+  }
+  double squares = 0.0;
+  if (!parts.empty()) {
+    // Together, so that a GPU is waited for once.
+    const at::Tensor fetched = at::stack(parts).to(at::kCPU);
+    const float* values = fetched.data_ptr<float>();
+    for (int64_t i = 0; i < fetched.numel(); ++i) squares += static_cast<double>(values[i]);
   }
   return squares;
 }

@@ -187,7 +187,9 @@ void resolve_amount(Recipe& r, int64_t ranks) {
   check_range("sequence_length", static_cast<double>(r.sequence_length), 2, 1 << 20);
   check_range("batch_size", static_cast<double>(r.batch_size), 1, 1 << 20);
   if (r.micro_batch_size == 0) {
-    r.micro_batch_size = std::clamp<int64_t>(2048 / r.sequence_length, 1, r.batch_size);
+    // What a CPU's caches hold; what keeps a GPU busy.
+    const int64_t tokens = r.device == "cuda" ? 16384 : 2048;
+    r.micro_batch_size = std::clamp<int64_t>(tokens / r.sequence_length, 1, r.batch_size);
     // One that gives every rank as many; where none does, check_ranks() says so.
     const int64_t share = r.batch_size % ranks == 0 ? r.batch_size / ranks : r.batch_size;
     while (share % r.micro_batch_size != 0) --r.micro_batch_size;

@@ -5,6 +5,7 @@
 #include <ATen/Parallel.h>
 #include <dlfcn.h>
 #include <torch/cuda.h>
+#include <torch/version.h>
 
 #include <algorithm>
 
@@ -24,11 +25,17 @@ void set_openblas_threads(int threads) {
 }  // namespace
 
 at::Device parse_device(const std::string& name) {
-  if (name == "cuda" && !at::hasCUDA()) {
+  if (name != "cuda" || at::hasCUDA()) return at::Device(name);
+  if (at::globalContext().hasCUDART()) {
     fail(ErrorCode::kUnsupported,
-         "device is 'cuda', but this libtorch has none; build against a CUDA libtorch or use cpu");
+         "device is 'cuda', but libtorch {} sees no GPU here; nvidia-smi should list one, "
+         "CUDA_VISIBLE_DEVICES may hide it; or use cpu",
+         TORCH_VERSION);
   }
-  return at::Device(name);
+  fail(ErrorCode::kUnsupported,
+       "device is 'cuda', but libtorch {} is built without it; build against one with CUDA (cmake "
+       "--preset cuda) or use cpu",
+       TORCH_VERSION);
 }
 
 at::Device open_device(const std::string& name, Team team) {

@@ -159,18 +159,20 @@ double TrainingRun::accumulate() {
   const at::Tensor windows =
       at::empty({recipe_.micro_batch_size, recipe_.sequence_length + 1}, at::kLong);
   const ForwardMode mode = mode_after(state_.step);
-  const int64_t share = micro_batches() / team_.ranks();
-  const int64_t first = state_.step * micro_batches() + team_.rank() * share;
-  double loss = 0.0;
-  for (int64_t index = first; index < first + share; ++index) {
-    if (index + 1 == first + share) optimizer_.expect_gradients();
+  const int64_t per_rank = micro_batches() / team_.ranks();
+  const int64_t first = state_.step * micro_batches() + team_.rank() * per_rank;
+  // Summed where it is computed, so that a GPU is waited for once.
+  const at::Tensor loss =
+      at::zeros({}, at::TensorOptions().dtype(at::kDouble).device(model_.device()));
+  for (int64_t index = first; index < first + per_rank; ++index) {
+    if (index + 1 == first + per_rank) optimizer_.expect_gradients();
     loader_.load(static_cast<uint64_t>(index), windows.data_ptr<int64_t>());
     const at::Tensor share =
         model_.loss(windows.to(model_.device()), mode) / static_cast<double>(micro_batches());
     torch::autograd::backward({share}, {});
-    loss += share.item<double>();
+    loss.add_(share.detach());
   }
-  return loss;
+  return loss.item<double>();
 }
 
 void TrainingRun::step() {
