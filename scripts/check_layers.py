@@ -18,6 +18,7 @@ ALLOWED = {
     "core": [],
     "version": [],
     "machine": ["core"],
+    "plot": ["core"],
     "packing": ["core"],
     "kernels": ["core", "packing"],
     "formats": ["core"],
@@ -32,6 +33,7 @@ ALLOWED = {
     "learn/dist": ["core"],
     "learn/pretrain": ["core", "version", "packing", "kernels", "formats", "tokenizer",
                        "learn/data", "learn/nn", "learn/dist"],
+    "learn/study": ["core", "packing", "formats", "plot", "learn/data", "learn/pretrain"],
     "learn/distill": ["core", "packing", "kernels", "formats", "tokenizer",
                       "learn/data", "learn/nn", "learn/dist", "learn/pretrain"],
     "learn/ptq": ["core", "packing", "kernels", "formats", "tokenizer",
@@ -41,6 +43,7 @@ ALLOWED = {
             "eval", "serve", "learn/data", "cli/common"],
     "cli/learn": ["core", "version", "packing", "kernels", "formats", "tokenizer", "learn/data",
                   "learn/nn", "learn/dist", "learn/pretrain", "learn/distill", "learn/ptq",
+                  "learn/study", "plot",
                   "cli/common"],
 }
 

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "learn/pretrain/weight_counts.h"
+
+#include <algorithm>
+#include <bit>
+#include <utility>
+
+#include "packing/absmean.h"
+#include "packing/ternary.h"
+
+namespace tercet::learn {
+namespace {
+
+constexpr int64_t kPerWord = 32;
+constexpr uint64_t kLowBits = 0x5555555555555555;  // of each code: set for 1; the other bit for -1
+
+uint64_t packed(std::span<const int8_t> codes) {
+  uint64_t word = 0;
+  for (size_t i = 0; i < codes.size(); ++i) {
+    const uint64_t pair = uint64_t{codes[i] > 0} | uint64_t{codes[i] < 0} << 1;
+    word |= pair << (2 * i);
+  }
+  return word;
+}
+
+size_t bin_of(float in_scales) {
+  if (in_scales >= static_cast<float>(LatentBins::kHigh)) return LatentBins::kAll - 1;
+  if (!(in_scales >= static_cast<float>(LatentBins::kLow))) return 0;
+  constexpr double kPerScale = LatentBins::kInside / (LatentBins::kHigh - LatentBins::kLow);
+  const auto bin = static_cast<int64_t>((in_scales - LatentBins::kLow) * kPerScale);
+  return static_cast<size_t>(1 + std::min(bin, LatentBins::kInside - 1));
+}
+
+}  // namespace
+
+WeightCounts& WeightCounts::operator+=(const WeightCounts& other) {
+  weights += other.weights;
+  minus += other.minus;
+  zero += other.zero;
+  plus += other.plus;
+  changed += other.changed;
+  for (size_t i = 0; i < histogram.size(); ++i) histogram[i] += other.histogram[i];
+  return *this;
+}
+
+CodeMemory::CodeMemory(int64_t rows, int64_t cols)
+    : words_per_row_((cols + kPerWord - 1) / kPerWord),
+      words_(static_cast<size_t>(rows * words_per_row_)) {}
+
+int64_t CodeMemory::replace_row(int64_t row, std::span<const int8_t> codes) {
+  int64_t changed = 0;
+  auto word = words_.begin() + row * words_per_row_;
+  for (size_t at = 0; at < codes.size(); at += kPerWord) {
+    const uint64_t now = packed(codes.subspan(at, std::min<size_t>(kPerWord, codes.size() - at)));
+    const uint64_t difference = now ^ std::exchange(*word++, now);
+    changed += std::popcount((difference | difference >> 1) & kLowBits);
+  }
+  return changed;
+}
+
+WeightCounts count_weights(std::span<const float> weights, int64_t rows, int64_t cols,
+                           LinearKind kind, CodeMemory* memory) {
+  WeightCounts counts;
+  counts.weights = rows * cols;
+  const float gamma = packing::absmean_scale(weights);
+  const float centre = kind == LinearKind::kB1 ? packing::mean_of(weights) : 0;
+  const float inverse = 1.0f / gamma;
+  std::vector<int8_t> codes(static_cast<size_t>(cols));
+  for (int64_t row = 0; row < rows; ++row) {
+    const auto values = weights.subspan(static_cast<size_t>(row * cols), codes.size());
+    for (const float value : values) ++counts.histogram[bin_of(value * inverse)];
+    if (memory == nullptr) continue;
+    if (kind == LinearKind::kB1) {
+      packing::centred_sign_codes(values, centre, codes);
+    } else {
+      packing::absmean_codes(values, gamma, codes);
+    }
+    counts.changed += memory->replace_row(row, codes);
+    counts.minus += std::count(codes.begin(), codes.end(), -1);
+    counts.plus += std::count(codes.begin(), codes.end(), 1);
+  }
+  if (memory != nullptr) counts.zero = counts.weights - counts.minus - counts.plus;
+  return counts;
+}
+
+}  // namespace tercet::learn
