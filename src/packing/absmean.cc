@@ -67,8 +67,11 @@ float absmean_scale(std::span<const float> weights) {
 
 void absmean_codes(std::span<const float> weights, float gamma, std::span<int8_t> codes) {
   const float inverse = 1.0f / gamma;
+  // Half rounds to even, which is 0, and what rounds to more is clamped: two comparisons, which
+  // compilers turn into vectors, where nearbyint() is a call.
   std::transform(weights.begin(), weights.end(), codes.begin(), [inverse](float weight) {
-    return static_cast<int8_t>(std::clamp(std::nearbyint(weight * inverse), -1.0f, 1.0f));
+    const float scaled = weight * inverse;
+    return static_cast<int8_t>(static_cast<int>(scaled > 0.5f) - static_cast<int>(scaled < -0.5f));
   });
 }
 

@@ -129,8 +129,8 @@ std::string file_checksum(const fs::path& file) {
 }
 
 void save_checkpoint(const fs::path& out, const TrainingState& state, const Transformer& model,
-                     const ShardedOptimizer& optimizer, const fs::path& tokenizer_directory,
-                     int64_t keep, Team team) {
+                     const ShardedOptimizer& optimizer, const WeightStats& stats,
+                     const fs::path& tokenizer_directory, int64_t keep, Team team) {
   const fs::path target = checkpoint_path(out, state.step);
   // The same step of the same run: the same bytes.
   if (team.first_says(fs::exists(target))) return;
@@ -142,6 +142,7 @@ void save_checkpoint(const fs::path& out, const TrainingState& state, const Tran
   try {
     save_model(model, unfinished);
     optimizer.save(unfinished / kOptimizerFile);
+    stats.save(unfinished / kStatsFile);
     copy_tokenizer_files(tokenizer_directory, unfinished);
     write_text_file(unfinished / kStateFile, state_json(state, unfinished).dump(2) + "\n");
   } catch (...) {

@@ -9,6 +9,7 @@
 #include "learn/nn/transformer.h"
 #include "learn/pretrain/loss_guard.h"
 #include "learn/pretrain/sharded_optimizer.h"
+#include "learn/pretrain/weight_stats.h"
 
 namespace tercet::learn {
 
@@ -19,9 +20,9 @@ struct Evaluation {
   uint64_t tokens = 0;
 };
 
-// OUT/checkpoints/step-00000100/: an HF directory (latent weights) plus optimizer.safetensors and
-// state.json. A checkpoint appears whole, by renaming its directory, or not at all; state.json
-// holds a checksum of every other file.
+// OUT/checkpoints/step-00000100/: an HF directory (latent weights) plus optimizer.safetensors,
+// weight_codes.safetensors and state.json. A checkpoint appears whole, by renaming its directory,
+// or not at all; state.json holds a checksum of every other file.
 struct TrainingState {
   int64_t step = 0;          // optimizer steps done
   uint64_t log_bytes = 0;    // length of the log at that time; a resumed run cuts it there
@@ -40,11 +41,15 @@ struct TrainingState {
 Json to_json(const TrainingState& state);
 TrainingState training_state(const Json& json);
 
+// What WeightStats::save() writes, beside the weights.
+inline constexpr const char* kStatsFile = "weight_codes.safetensors";
+
 // Writes a checkpoint and removes all but the newest `keep` and that of state.best_eval, which
 // becomes `best`. All ranks of the team call it; rank 0 writes.
 void save_checkpoint(const std::filesystem::path& out, const TrainingState& state,
                      const Transformer& model, const ShardedOptimizer& optimizer,
-                     const std::filesystem::path& tokenizer_directory, int64_t keep, Team team);
+                     const WeightStats& stats, const std::filesystem::path& tokenizer_directory,
+                     int64_t keep, Team team);
 
 // state.json of a checkpoint, after comparing every file with its checksum. Throws kBadInput naming
 // the damaged file and which checkpoint to go back to.

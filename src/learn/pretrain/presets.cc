@@ -95,4 +95,21 @@ Recipe preset_recipe(const std::string& name, const std::string& family) {
   return recipe;
 }
 
+Recipe assembled_recipe(const std::string& preset, std::span<const RecipePart> parts) {
+  const auto says = [&](const char* field) {
+    return std::any_of(parts.begin(), parts.end(),
+                       [&](const RecipePart& part) { return part.fields.contains(field); });
+  };
+  Recipe recipe;
+  if (!preset.empty()) {
+    Recipe chosen;
+    for (const RecipePart& part : parts) apply_json(chosen, part.fields, part.origin);
+    recipe = preset_recipe(preset, chosen.family);
+  }
+  for (const RecipePart& part : parts) apply_json(recipe, part.fields, part.origin);
+  const bool other_length = says("tokens") || says("steps");
+  if (!preset.empty() && other_length && !says("warmup_steps")) recipe.warmup_steps = -1;
+  return recipe;
+}
+
 }  // namespace tercet::learn

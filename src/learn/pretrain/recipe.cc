@@ -63,6 +63,8 @@ const std::array kFields = {
     RecipeField{"device", &Recipe::device, "cpu or cuda"},
     RecipeField{"eval_every", &Recipe::eval_every, "steps between validation losses"},
     RecipeField{"eval_tokens", &Recipe::eval_tokens, "validation tokens to use"},
+    RecipeField{"stats_every", &Recipe::stats_every,
+                "steps between counts of the weights' codes, flips and sizes; 0: never"},
     RecipeField{"sample_every", &Recipe::sample_every, "steps between samples of text"},
     RecipeField{"sample_tokens", &Recipe::sample_tokens, "length of a sample"},
     RecipeField{"prompt", &Recipe::prompt, "what samples continue"},
@@ -315,6 +317,7 @@ Recipe resolved(const Recipe& recipe, int64_t ranks) {
   check_range("seed", static_cast<double>(r.seed), 0, 9e18);
   check_range("eval_every", static_cast<double>(r.eval_every), 0, 1e9);
   check_range("eval_tokens", static_cast<double>(r.eval_tokens), 1, 1e12);
+  check_range("stats_every", static_cast<double>(r.stats_every), 0, 1e9);
   check_range("sample_every", static_cast<double>(r.sample_every), 0, 1e9);
   check_range("sample_tokens", static_cast<double>(r.sample_tokens), 1, 1e5);
   check_range("checkpoint_every", static_cast<double>(r.checkpoint_every), 0, 1e9);

@@ -65,6 +65,7 @@ struct Recipe {
   // What it tells on the way.
   int64_t eval_every = 100;     // steps between validation losses; 0: at the end only
   int64_t eval_tokens = 65536;  // of the validation split, from its start
+  int64_t stats_every = 20;     // steps between measurements of the weights; 0: none
   int64_t sample_every = 500;   // steps between samples of text; 0: none
   int64_t sample_tokens = 48;
   std::string prompt = "The ";

@@ -2,6 +2,7 @@
 #include "learn/pretrain/run_report.h"
 
 #include "core/cpu.h"
+#include "learn/pretrain/weight_stats.h"
 
 namespace tercet::learn {
 namespace {
@@ -84,6 +85,27 @@ void RunReport::eval(const EvalReport& report) {
   log_.write(line);
   curves_.add(report.step, {{"loss/validation", report.validation_loss}});
   if (events_.on_eval) events_.on_eval(report);
+}
+
+void RunReport::stats(const WeightReport& report) {
+  Json line = to_json(report);
+  line["event"] = "stats";
+  log_.write(line);
+  if (report.has_codes) {
+    const auto share = [&](int64_t count) {
+      return static_cast<double>(count) / static_cast<double>(report.total.weights);
+    };
+    curves_.add(report.step, {{"weights/minus", share(report.total.minus)},
+                              {"weights/zero", share(report.total.zero)},
+                              {"weights/plus", share(report.total.plus)}});
+    if (report.steps_since > 0) {
+      curves_.add(report.step, {{"flips/all", report.flips_per_step(report.total)}});
+      for (const WeightReport::Kind& kind : report.kinds) {
+        curves_.add(report.step, {{"flips/" + kind.name, report.flips_per_step(kind.counts)}});
+      }
+    }
+  }
+  if (events_.on_stats) events_.on_stats(report);
 }
 
 void RunReport::sample(int64_t step, const std::string& prompt, const std::string& text) {

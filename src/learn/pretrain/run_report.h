@@ -23,6 +23,7 @@ class RunReport {
   void step(const StepReport& report);
   void skip(const SkipReport& report);
   void eval(const EvalReport& report);
+  void stats(const WeightReport& report);
   void sample(int64_t step, const std::string& prompt, const std::string& text);
   void checkpoint(const std::filesystem::path& directory);
 

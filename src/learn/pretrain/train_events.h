@@ -59,12 +59,15 @@ struct EvalReport {
   double loss_as_trained = 0;  // the validation loss with that share
 };
 
+struct WeightReport;  // weight_stats.h
+
 // How a run tells what happens; all may be empty. Called on the training thread.
 struct TrainEvents {
   std::function<void(const RunInfo&)> on_start;
   std::function<void(const StepReport&)> on_step;
   std::function<void(const SkipReport&)> on_skip;
   std::function<void(const EvalReport&)> on_eval;
+  std::function<void(const WeightReport&)> on_stats;
   std::function<void(int64_t step, const std::string& text)> on_sample;
   std::function<void(const std::filesystem::path&)> on_checkpoint;
 };

@@ -59,7 +59,8 @@ TrainingRun::TrainingRun(const Recipe& recipe, const std::filesystem::path& shap
       model_(run_config(recipe, shape, tokenizer_), static_cast<uint64_t>(recipe.seed),
              open_device(recipe.device, team)),
       optimizer_(model_.parameters(), recipe, team),
-      guard_(recipe.spike_deviations) {
+      guard_(recipe.spike_deviations),
+      stats_(model_) {
   check_data();
   model_.set_recompute(recipe.recompute);
   state_.code_version = version();
@@ -87,6 +88,9 @@ void TrainingRun::restore(const std::filesystem::path& checkpoint, const Trainin
   }
   if (team_.is_first()) load_weights(model_, checkpoint);
   optimizer_.load(checkpoint / "optimizer.safetensors");
+  // Not in the checkpoints of older versions.
+  const std::filesystem::path codes = checkpoint / kStatsFile;
+  if (team_.is_first() && std::filesystem::exists(codes)) stats_.load(codes);
   state_ = state;
   state_.ranks = team_.ranks();
   state_.recipe = to_json(recipe_);
@@ -147,6 +151,7 @@ void TrainingRun::start() {
   info.ranks = team_.ranks();
   info.kept_optimizer = kept_optimizer_;
   if (report_) report_->start(info);
+  if (state_.step == 0 && recipe_.stats_every > 0) measure_weights();
 }
 
 ForwardMode TrainingRun::mode_after(int64_t done) const {
@@ -236,6 +241,7 @@ void TrainingRun::report_step(double loss, double norm, const StepRates& rates, 
 
 void TrainingRun::after_step() {
   if (due(state_.step, recipe_.eval_every)) evaluate();
+  if (due(state_.step, recipe_.stats_every)) measure_weights();
   if (report_ && due(state_.step, recipe_.sample_every)) sample();
   // Weights that give bad losses are not worth keeping.
   const bool good = state_.guard.bad_in_row == 0;
@@ -266,6 +272,11 @@ void TrainingRun::evaluate() {
   if (report_) report_->eval(report);
 }
 
+// All ranks have the same weights, and one of them the log.
+void TrainingRun::measure_weights() {
+  if (report_) report_->stats(stats_.measure(state_.step));
+}
+
 void TrainingRun::sample() {
   std::vector<int32_t> ids = tokenizer_.encode_prompt(recipe_.prompt);
   const uint64_t seed = static_cast<uint64_t>(recipe_.seed + state_.step);
@@ -282,7 +293,8 @@ void TrainingRun::checkpoint() {
     state_.log_bytes = report_->log_bytes();
     state_.event_bytes = report_->event_bytes();
   }
-  save_checkpoint(out_, state_, model_, optimizer_, recipe_.data, recipe_.keep_checkpoints, team_);
+  save_checkpoint(out_, state_, model_, optimizer_, stats_, recipe_.data, recipe_.keep_checkpoints,
+                  team_);
   if (report_) report_->checkpoint(out_ / "checkpoints");
 }
 

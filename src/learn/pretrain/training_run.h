@@ -17,6 +17,7 @@
 #include "learn/pretrain/run_report.h"
 #include "learn/pretrain/sharded_optimizer.h"
 #include "learn/pretrain/train_events.h"
+#include "learn/pretrain/weight_stats.h"
 #include "tokenizer/tokenizer.h"
 
 namespace tercet::learn {
@@ -54,6 +55,7 @@ class TrainingRun {
   void report_step(double loss, double norm, const StepRates& rates, double seconds);
   void after_step();
   void evaluate();
+  void measure_weights();
   void sample();
   void checkpoint();
   void retain() const;
@@ -76,6 +78,7 @@ class TrainingRun {
   ShardedOptimizer optimizer_;
   LossGuard guard_;
   bool kept_optimizer_ = false;
+  WeightStats stats_;
   TrainingState state_;
   std::optional<std::string> checkpoint_version_;  // of the program that wrote what was restored
   std::unique_ptr<RunReport> report_;              // from the first step on: it cuts the files

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 #include <utility>
 
 #include "packing/absmean.h"
@@ -11,15 +12,26 @@
 namespace tercet::learn {
 namespace {
 
-constexpr int64_t kPerWord = 32;
-constexpr uint64_t kLowBits = 0x5555555555555555;  // of each code: set for 1; the other bit for -1
+constexpr size_t kPerWord = 32;
+constexpr uint64_t kLowBits = 0x5555555555555555;  // of each code
 
+// Eight codes to two bits each, in two's complement.
+uint64_t packed_eight(const int8_t* codes) {
+  static_assert(std::endian::native == std::endian::little);
+  uint64_t word;
+  std::memcpy(&word, codes, sizeof(word));
+  word &= 0x0303030303030303;
+  word = (word | word >> 6) & 0x000F000F000F000F;
+  word = (word | word >> 12) & 0x000000FF000000FF;
+  return (word | word >> 24) & 0xFFFF;
+}
+
+// Up to 32 codes; the places behind them are 0.
 uint64_t packed(std::span<const int8_t> codes) {
+  std::array<int8_t, kPerWord> whole = {};
+  std::memcpy(whole.data(), codes.data(), codes.size());
   uint64_t word = 0;
-  for (size_t i = 0; i < codes.size(); ++i) {
-    const uint64_t pair = uint64_t{codes[i] > 0} | uint64_t{codes[i] < 0} << 1;
-    word |= pair << (2 * i);
-  }
+  for (size_t i = 0; i < kPerWord; i += 8) word |= packed_eight(whole.data() + i) << (2 * i);
   return word;
 }
 
@@ -44,18 +56,19 @@ WeightCounts& WeightCounts::operator+=(const WeightCounts& other) {
 }
 
 CodeMemory::CodeMemory(int64_t rows, int64_t cols)
-    : words_per_row_((cols + kPerWord - 1) / kPerWord),
-      words_(static_cast<size_t>(rows * words_per_row_)) {}
+    : words_per_row_((static_cast<size_t>(cols) + kPerWord - 1) / kPerWord),
+      words_(static_cast<size_t>(rows) * words_per_row_) {}
 
-int64_t CodeMemory::replace_row(int64_t row, std::span<const int8_t> codes) {
-  int64_t changed = 0;
-  auto word = words_.begin() + row * words_per_row_;
+void CodeMemory::replace_row(int64_t row, std::span<const int8_t> codes, WeightCounts& counts) {
+  uint64_t* word = words_.data() + static_cast<size_t>(row) * words_per_row_;
   for (size_t at = 0; at < codes.size(); at += kPerWord) {
-    const uint64_t now = packed(codes.subspan(at, std::min<size_t>(kPerWord, codes.size() - at)));
+    const uint64_t now = packed(codes.subspan(at, std::min(kPerWord, codes.size() - at)));
     const uint64_t difference = now ^ std::exchange(*word++, now);
-    changed += std::popcount((difference | difference >> 1) & kLowBits);
+    counts.changed += std::popcount((difference | difference >> 1) & kLowBits);
+    const uint64_t negative = now >> 1 & kLowBits;
+    counts.minus += std::popcount(negative);
+    counts.plus += std::popcount(now & ~negative & kLowBits);
   }
-  return changed;
 }
 
 WeightCounts count_weights(std::span<const float> weights, int64_t rows, int64_t cols,
@@ -75,9 +88,7 @@ WeightCounts count_weights(std::span<const float> weights, int64_t rows, int64_t
     } else {
       packing::absmean_codes(values, gamma, codes);
     }
-    counts.changed += memory->replace_row(row, codes);
-    counts.minus += std::count(codes.begin(), codes.end(), -1);
-    counts.plus += std::count(codes.begin(), codes.end(), 1);
+    memory->replace_row(row, codes, counts);
   }
   if (memory != nullptr) counts.zero = counts.weights - counts.minus - counts.plus;
   return counts;

@@ -35,15 +35,16 @@ struct WeightCounts {
 class CodeMemory {
  public:
   CodeMemory(int64_t rows, int64_t cols);
-  // Takes the codes of a row [cols] and returns how many differ from those that it had.
-  int64_t replace_row(int64_t row, std::span<const int8_t> codes);
+  // Takes the codes of a row [cols]; adds to `counts` how many are -1 and 1 and how many differ
+  // from those that it had.
+  void replace_row(int64_t row, std::span<const int8_t> codes, WeightCounts& counts);
 
   // For checkpoints: rows * ceil(cols / 32) words.
   std::span<uint64_t> words() { return words_; }
   std::span<const uint64_t> words() const { return words_; }
 
  private:
-  int64_t words_per_row_;
+  size_t words_per_row_;
   std::vector<uint64_t> words_;
 };
 
