@@ -12,8 +12,10 @@ struct Delegated {
   const char* description;
 };
 
-constexpr std::array<Delegated, 1> kDelegated = {{
+constexpr std::array<Delegated, 3> kDelegated = {{
     {"pretrain", "Train a model from scratch, ternary or full precision"},
+    {"twin", "Train several families on the same tokens and compare them"},
+    {"scaling", "Twin experiments over several sizes, their scaling laws and energy"},
 }};
 
 }  // namespace

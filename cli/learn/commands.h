@@ -7,6 +7,8 @@ namespace tercet::cli {
 
 // The sub-commands of tercet-learn; each callback does the work and throws tercet::Error.
 void add_pretrain(CLI::App& app);
+void add_twin(CLI::App& app);
+void add_scaling(CLI::App& app);
 // What `tercet doctor` asks about libtorch.
 void add_learn_doctor(CLI::App& app);
 

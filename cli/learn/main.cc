@@ -9,6 +9,8 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", "tercet-learn " + tercet::version());
   app.require_subcommand(1);
   tercet::cli::add_pretrain(app);
+  tercet::cli::add_twin(app);
+  tercet::cli::add_scaling(app);
   tercet::cli::add_learn_doctor(app);
   return tercet::cli::run_program(app, argc, argv);
 }

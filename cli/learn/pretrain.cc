@@ -5,7 +5,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <type_traits>
 #include <vector>
 
 #include "cli/common/numbers.h"
@@ -14,6 +13,7 @@
 #include "cli/common/signals.h"
 #include "cli/learn/commands.h"
 #include "cli/learn/ranks.h"
+#include "cli/learn/recipe_options.h"
 #include "core/error.h"
 #include "learn/pretrain/initial_model.h"
 #include "learn/pretrain/presets.h"
@@ -24,7 +24,6 @@ namespace {
 
 using learn::EvalReport;
 using learn::Recipe;
-using learn::RecipeField;
 using learn::RunInfo;
 using learn::SkipReport;
 using learn::StepReport;
@@ -39,59 +38,6 @@ struct PretrainArguments {
   std::optional<int64_t> ranks;
   Json flags = Json::object();  // recipe fields given on the command line
 };
-
-std::string option_name(const char* field) {
-  std::string name = "--" + std::string(field);
-  for (char& c : name) c = c == '_' ? '-' : c;
-  return name;
-}
-
-// What --help shows as a field's default; nothing where the family or another field decides.
-std::string default_text(const std::string& value) { return value; }
-std::string default_text(int64_t value) { return value > 0 ? std::to_string(value) : ""; }
-std::string default_text(double value) { return value >= 0 ? fmt::format("{}", value) : ""; }
-
-template <typename Value>
-CLI::Option* add_option(CLI::App& command, const std::string& name,
-                        const std::function<void(const Value&)>& keep, const std::string& help,
-                        const Value& shown) {
-  CLI::Option* option = command.add_option_function<Value>(name, keep, help);
-  const std::string text = default_text(shown);
-  return text.empty() ? option : option->default_str(text);
-}
-
-// --recompute alone is --recompute true. (A default_str would be what it alone means.)
-CLI::Option* add_option(CLI::App& command, const std::string& name,
-                        const std::function<void(const bool&)>& keep, const std::string& help,
-                        const bool& shown) {
-  const std::function<void(const std::string&)> parse = [keep, name](const std::string& text) {
-    bool value = true;
-    if (!text.empty() && !CLI::detail::lexical_cast(text, value)) {
-      throw CLI::ConversionError(text, name);
-    }
-    keep(value);
-  };
-  return command.add_option_function<std::string>(name, parse, help)
-      ->expected(0, 1)
-      ->type_name(shown ? "BOOLEAN=true" : "BOOLEAN=false");
-}
-
-// Adds one option per recipe field; what the user gives lands in `flags` under the field's name.
-void add_recipe_options(CLI::App& command, const std::shared_ptr<PretrainArguments>& arguments) {
-  const Recipe defaults;
-  for (const RecipeField& field : learn::recipe_fields()) {
-    std::visit(
-        [&](auto member) {
-          using Value = std::decay_t<decltype(defaults.*member)>;
-          const std::function<void(const Value&)> keep = [arguments, field](const Value& value) {
-            arguments->flags[field.name] = value;
-          };
-          add_option(command, option_name(field.name), keep, field.help, defaults.*member)
-              ->group("Recipe (also fields of the --config file)");
-        },
-        field.member);
-  }
-}
 
 Json step_json(const StepReport& r) {
   Json line = {{"event", "step"},
@@ -249,26 +195,12 @@ void check_recipe(const Recipe& recipe, const std::optional<std::filesystem::pat
 
 // The preset, what the file says on top of it, and what the command line says on top of that.
 Recipe assembled(const PretrainArguments& arguments) {
-  const Json config = arguments.config ? read_json_file(*arguments.config) : Json::object();
-  const std::string origin = arguments.config ? arguments.config->string() : "";
-  Recipe recipe;
-  if (!arguments.preset.empty()) {
-    // Its learning rates are those of the family that is chosen further up.
-    Recipe chosen;
-    learn::apply_json(chosen, config, origin);
-    learn::apply_json(chosen, arguments.flags, "command line");
-    recipe = learn::preset_recipe(arguments.preset, chosen.family);
+  std::vector<learn::RecipePart> parts;
+  if (arguments.config) {
+    parts.push_back({read_json_file(*arguments.config), arguments.config->string()});
   }
-  learn::apply_json(recipe, config, origin);
-  learn::apply_json(recipe, arguments.flags, "command line");
-  const auto says = [&](const char* field) {
-    return config.contains(field) || arguments.flags.contains(field);
-  };
-  if (!recipe.init_from.empty()) learn::take_shape(recipe, recipe.init_from, says);
-  // A preset's warm-up belongs to its length.
-  const bool other_length = says("tokens") || says("steps");
-  if (!arguments.preset.empty() && other_length && !says("warmup_steps")) recipe.warmup_steps = -1;
-  return recipe;
+  parts.push_back({arguments.flags, "command line"});
+  return learn::assembled_recipe(arguments.preset, parts);
 }
 
 void report_end(const PretrainArguments& arguments, const learn::TrainResult& result) {
@@ -354,7 +286,9 @@ void add_pretrain(CLI::App& app) {
                    "torchrun, mpirun or srun have started")
       ->check(CLI::Range(1, 4096));
   command->add_flag("--json", arguments->json, "Print JSON lines on stdout and nothing else there");
-  add_recipe_options(*command, arguments);
+  add_recipe_options(*command, {}, [arguments](const std::string& field, Json value) {
+    arguments->flags[field] = std::move(value);
+  });
   command->footer(
       "Example:\n  tercet pretrain --data data/ --tokens 10000000 --family b1.58 --out run/\n"
       "  tercet pretrain --preset 8m --family b1 --print-recipe > recipe.json\n"

@@ -18,7 +18,7 @@ namespace {
 constexpr double kWidth = 720;
 constexpr double kHeight = 460;
 constexpr double kLeft = 84;
-constexpr double kRight = 24;
+constexpr double kRight = 34;
 constexpr double kBottom = 64;
 constexpr double kTitleHeight = 40;
 constexpr double kLegendRow = 26;

@@ -71,7 +71,7 @@ std::vector<Tick> log_ticks(double low, double high, int count, const std::strin
       const double value = factor * std::pow(10.0, power);
       if (value < low * 0.999999 || value > high * 1.000001) continue;
       const bool labelled =
-          factor == 1.0 ? static_cast<int>(power) % stride == 0 : 3 * decades <= std::max(count, 3);
+          factor == 1.0 ? static_cast<int>(power) % stride == 0 : 2 * decades <= std::max(count, 3);
       if (factor != 1.0 && decades > 6) continue;
       ticks.push_back({value, labelled ? number_text(value, unit) : ""});
     }

@@ -30,6 +30,7 @@ TEST(Ticks, LinearOnesAreRound) {
 
 TEST(Ticks, LogarithmicOnesFollowTheSpan) {
   EXPECT_EQ(labels(log_ticks(0.8, 12000, 6, "")), (Labels{"1", "10", "100", "1000", "10k"}));
+  EXPECT_EQ(labels(log_ticks(0.03, 4, 6, "")), (Labels{"0.05", "0.1", "0.2", "0.5", "1", "2"}));
   EXPECT_EQ(labels(log_ticks(9e5, 1.1e7, 6, "")), (Labels{"1M", "2M", "5M", "10M"}));
   // Half a decade: round steps.
   EXPECT_EQ(labels(log_ticks(2.9, 4.1, 6, "")), (Labels{"3", "3.2", "3.4", "3.6", "3.8", "4"}));

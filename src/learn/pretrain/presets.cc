@@ -5,6 +5,7 @@
 #include <array>
 
 #include "core/error.h"
+#include "learn/pretrain/initial_model.h"
 
 namespace tercet::learn {
 namespace {
@@ -107,6 +108,8 @@ Recipe assembled_recipe(const std::string& preset, std::span<const RecipePart> p
     recipe = preset_recipe(preset, chosen.family);
   }
   for (const RecipePart& part : parts) apply_json(recipe, part.fields, part.origin);
+  if (!recipe.init_from.empty()) take_shape(recipe, recipe.init_from, says);
+  // A preset's warm-up belongs to its length.
   const bool other_length = says("tokens") || says("steps");
   if (!preset.empty() && other_length && !says("warmup_steps")) recipe.warmup_steps = -1;
   return recipe;

@@ -16,10 +16,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-fs::path recipe_file(const fs::path& out, const std::string& family) {
-  return out / (family + ".recipe.json");
-}
-
 bool is_finished(const fs::path& run) { return fs::exists(run / "training.json"); }
 
 // The step in the name of the newest checkpoint, "step-00000100".
@@ -41,7 +37,9 @@ Running start_member(const fs::path& out, const TwinMember& member, const Runner
   if (newest_checkpoint(run)) {
     arguments.emplace_back("--resume");
   } else {
-    arguments.insert(arguments.end(), {"--config", recipe_file(out, member.family).string()});
+    const fs::path recipe = out / (member.family + ".recipe.json");
+    write_text_file(recipe, to_json(member.recipe).dump(2) + "\n");
+    arguments.insert(arguments.end(), {"--config", recipe.string()});
   }
   return {&member, std::make_unique<TrainingProcess>(setup.program, arguments, out, member.family)};
 }
@@ -148,24 +146,6 @@ int64_t steps_left(const fs::path& out, const std::vector<TwinMember>& members) 
     steps += member.recipe.steps - steps_done(run);
   }
   return steps;
-}
-
-void write_recipes(const fs::path& out, const std::vector<TwinMember>& members) {
-  for (const TwinMember& member : members) {
-    write_text_file(recipe_file(out, member.family), to_json(member.recipe).dump(2) + "\n");
-  }
-}
-
-std::vector<TwinMember> read_recipes(const fs::path& out,
-                                     const std::vector<std::string>& families) {
-  std::vector<TwinMember> members;
-  for (const std::string& family : families) {
-    const fs::path file = recipe_file(out, family);
-    Recipe recipe;
-    apply_json(recipe, read_json_file(file), file.string());
-    members.push_back({family, resolved(recipe)});
-  }
-  return members;
 }
 
 }  // namespace tercet::learn

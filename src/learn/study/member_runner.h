@@ -22,7 +22,8 @@ struct RunnerSetup {
   const std::atomic<bool>* stop = nullptr;
 };
 
-// Trains the members into OUT/<family>/, each in a process of its own, and returns when all are
+// Trains the members into OUT/<family>/ by OUT/<family>.recipe.json, each in a process of its own,
+// and returns when all are
 // finished. Those that are finished already are left alone, begun ones go on from their newest
 // checkpoint. When *stop becomes true or one member fails, the others save and end; then throws
 // kInterrupted, or the member's own error.
@@ -31,10 +32,5 @@ void train_members(const std::filesystem::path& out, const std::vector<TwinMembe
 
 // Steps that members still have to do, as far as their newest checkpoints tell.
 int64_t steps_left(const std::filesystem::path& out, const std::vector<TwinMember>& members);
-
-// Writes OUT/<family>.recipe.json for each member, and reads them again.
-void write_recipes(const std::filesystem::path& out, const std::vector<TwinMember>& members);
-std::vector<TwinMember> read_recipes(const std::filesystem::path& out,
-                                     const std::vector<std::string>& families);
 
 }  // namespace tercet::learn

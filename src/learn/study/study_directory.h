@@ -10,8 +10,7 @@
 
 namespace tercet::learn {
 
-// OUT/study.json: what study a directory holds. The members' recipes lie beside it,
-// OUT/<family>.recipe.json, and their runs in OUT/<family>/.
+// OUT/study.json: what study a directory holds.
 struct StudyRecord {
   std::string kind;  // "twin" or "scaling"
   Json fields;       // of that kind

@@ -16,7 +16,7 @@ using plot::Series;
 
 constexpr size_t kMostPoints = 400;  // of a curve: more than a picture can show
 
-Axis tokens_axis() { return {.title = "tokens"}; }
+Axis tokens_axis() { return {.title = "tokens", .low = 0}; }
 
 // Training losses as the mean of the last hundredth of them, thinned.
 std::vector<Point> smoothed(std::vector<RunHistory::Loss> losses) {
@@ -40,26 +40,41 @@ std::vector<Point> points_of(const std::vector<RunHistory::Loss>& losses) {
   return points;
 }
 
-NamedChart loss_chart(const std::vector<MemberCurves>& members) {
-  Chart chart{.title = "Loss", .x = tokens_axis(), .y = {.title = "nats per token"}, .series = {}};
+// The top of the loss axis: the first losses, near the logarithm of the vocabulary, and spikes
+// would press all others together.
+double highest_loss(const std::vector<MemberCurves>& members) {
   double highest = 0;
   for (const MemberCurves& member : members) {
-    const size_t colour = family_colour(member.run.family);
-    const std::vector<Point> training = smoothed(member.history.training);
-    const double beginning = 0.05 * static_cast<double>(member.run.tokens);
-    for (const Point& point : training) {
-      if (point.x >= beginning) highest = std::max(highest, point.y);
+    std::vector<double> later;
+    for (const Point& point : smoothed(member.history.training)) {
+      if (point.x >= 0.05 * static_cast<double>(member.run.tokens)) later.push_back(point.y);
     }
-    chart.series.push_back(
-        {.name = "", .points = training, .colour = colour, .width = 1.5, .opacity = 0.45});
+    std::sort(later.begin(), later.end());
+    if (!later.empty()) highest = std::max(highest, later[later.size() * 97 / 100]);
+    for (const RunHistory::Loss& loss : member.history.validation) {
+      highest = std::max(highest, loss.loss);
+    }
+  }
+  return highest;
+}
+
+NamedChart loss_chart(const std::vector<MemberCurves>& members) {
+  Chart chart{.title = "Loss", .x = tokens_axis(), .y = {.title = "nats per token"}, .series = {}};
+  const double highest = highest_loss(members);
+  if (highest > 0) chart.y.high = highest;
+  for (const MemberCurves& member : members) {
+    const size_t colour = family_colour(member.run.family);
+    chart.series.push_back({.name = "",
+                            .points = smoothed(member.history.training),
+                            .colour = colour,
+                            .width = 1.5,
+                            .opacity = 0.45});
     chart.series.push_back({.name = member.run.family,
                             .points = points_of(member.history.validation),
                             .colour = colour,
                             .width = 2.5,
                             .marks = member.history.validation.size() <= 40});
   }
-  // The first losses, log of the vocabulary, would press all others together.
-  if (highest > 0) chart.y.high = highest;
   return {"loss",
           "Validation losses, and behind them training losses as a running mean. The scale leaves "
           "out the first steps.",

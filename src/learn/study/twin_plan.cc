@@ -46,39 +46,40 @@ std::vector<std::string> chosen_families(const TwinRequest& request) {
       fail(ErrorCode::kUsage, "family '{}' is given twice", *it);
     }
   }
-  for (const auto& [family, fields] : request.own) {
-    if (std::find(families.begin(), families.end(), family) == families.end()) {
-      fail(ErrorCode::kUsage, "there are settings for '{}', which is not among --families {}",
-           family, fmt::join(families, ","));
+  for (const auto* settings : {&request.own, &request.own_options}) {
+    for (const auto& [family, fields] : *settings) {
+      if (std::find(families.begin(), families.end(), family) != families.end()) continue;
+      fail(ErrorCode::kUsage, "there are settings for '{}', which is not among the families {}",
+           family, fmt::join(families, ", "));
     }
   }
   return families;
 }
 
-Recipe member_recipe(const TwinRequest& request, const std::string& family,
-                     const DatasetManifest& manifest) {
-  std::vector<RecipePart> parts = {{{{"family", family}}, "command line"},
-                                   {request.common, "command line"}};
-  const auto own = request.own.find(family);
-  if (own != request.own.end()) parts.push_back({own->second, "settings of " + family});
+Recipe member_recipe(const TwinRequest& request, const std::string& family) {
+  const auto of_family = [&](const std::map<std::string, Json>& settings) {
+    const auto found = settings.find(family);
+    return found == settings.end() ? Json::object() : found->second;
+  };
+  const std::vector<RecipePart> parts = {{{{"family", family}}, "command line"},
+                                         {request.common, "recipe"},
+                                         {of_family(request.own), "recipe of " + family},
+                                         {request.options, "command line"},
+                                         {of_family(request.own_options), "--set"}};
   Recipe recipe = resolved(assembled_recipe(request.preset, parts));
   if (recipe.family != family) {
     fail(ErrorCode::kUsage, "a setting makes the member '{}' one of '{}'; choose with --families",
          family, recipe.family);
   }
+  if (recipe.data.empty()) {
+    fail(ErrorCode::kUsage, "give the training data: --data DIR, made by `tercet data build`");
+  }
   recipe.data = std::filesystem::absolute(recipe.data).lexically_normal().string();
   if (recipe.threads == 0) {
     recipe.threads = std::max<int64_t>(1, read_cpu_info().physical_cores / request.parallel);
   }
-  model_config(recipe, manifest.vocab_size, 1, 2);
+  model_config(recipe, read_manifest(recipe.data).vocab_size, 1, 2);
   return recipe;
-}
-
-std::string data_of(const TwinRequest& request) {
-  if (request.common.contains("data") && request.common["data"].is_string()) {
-    return request.common["data"].get<std::string>();
-  }
-  fail(ErrorCode::kUsage, "give the training data: --data DIR, made by `tercet data build`");
 }
 
 }  // namespace
@@ -96,7 +97,8 @@ void add_own_setting(TwinRequest& request, const std::string& text) {
     fail(ErrorCode::kUsage, "'{}': write FAMILY.FIELD=VALUE, e.g. b1.58.learning_rate=0.004", text);
   }
   const RecipeField& field = recipe_field(text.substr(dot + 1, equals - dot - 1), text);
-  request.own[text.substr(0, dot)][field.name] = field_value(field, text.substr(equals + 1), text);
+  request.own_options[text.substr(0, dot)][field.name] =
+      field_value(field, text.substr(equals + 1), text);
 }
 
 void check_same_tokens(const std::vector<TwinMember>& members) {
@@ -113,12 +115,30 @@ void check_same_tokens(const std::vector<TwinMember>& members) {
   }
 }
 
-std::vector<TwinMember> plan_twin(const TwinRequest& request) {
-  const std::vector<std::string> families = chosen_families(request);
-  const DatasetManifest manifest = read_manifest(data_of(request));
+Json to_json(const std::vector<TwinMember>& members) {
+  Json json = Json::array();
+  for (const TwinMember& member : members) json.push_back(to_json(member.recipe));
+  return json;
+}
+
+std::vector<TwinMember> members_of_json(const Json& json, const std::string& origin) {
+  if (!json.is_array() || json.empty()) {
+    fail(ErrorCode::kBadInput, "'{}' is damaged: it names no members", origin);
+  }
   std::vector<TwinMember> members;
-  for (const std::string& family : families) {
-    members.push_back({family, member_recipe(request, family, manifest)});
+  for (const Json& fields : json) {
+    Recipe recipe;
+    apply_json(recipe, fields, origin);
+    members.push_back({recipe.family, resolved(recipe)});
+  }
+  check_same_tokens(members);
+  return members;
+}
+
+std::vector<TwinMember> plan_twin(const TwinRequest& request) {
+  std::vector<TwinMember> members;
+  for (const std::string& family : chosen_families(request)) {
+    members.push_back({family, member_recipe(request, family)});
   }
   check_same_tokens(members);
   return members;

@@ -14,10 +14,14 @@ namespace tercet::learn {
 // What a twin experiment is asked to compare: families trained on the same tokens.
 struct TwinRequest {
   std::string preset;                 // may be empty
-  std::vector<std::string> families;  // in this order; empty: all, or those of `own`
-  Json common = Json::object();       // recipe fields of all members
-  std::map<std::string, Json> own;    // and of one family, which win over them
-  int64_t parallel = 1;               // members that train at a time
+  std::vector<std::string> families;  // in this order; empty: all
+  // Recipe fields, those further down win: of all members and of one family, first from files, then
+  // from the command line.
+  Json common = Json::object();
+  std::map<std::string, Json> own;
+  Json options = Json::object();
+  std::map<std::string, Json> own_options;
+  int64_t parallel = 1;  // members that train at a time
 };
 
 struct TwinMember {
@@ -35,6 +39,11 @@ void add_own_setting(TwinRequest& request, const std::string& text);
 // member sees (data, seed, lengths) and differ between members, no data or no length; kBadInput for
 // shapes that do not fit; as read_manifest() does for the data.
 std::vector<TwinMember> plan_twin(const TwinRequest& request);
+
+// The members as study.json keeps them. members_of_json() throws kBadInput naming `origin` when
+// they are damaged.
+Json to_json(const std::vector<TwinMember>& members);
+std::vector<TwinMember> members_of_json(const Json& json, const std::string& origin);
 
 // Throws kUsage naming the first field in which members do not see the same tokens.
 void check_same_tokens(const std::vector<TwinMember>& members);

@@ -19,34 +19,31 @@ TwinStudy::TwinStudy(std::filesystem::path out, std::vector<TwinMember> members,
       parallel_(parallel),
       info_(std::move(info)) {}
 
-TwinStudy TwinStudy::create(const std::filesystem::path& out, const TwinRequest& request,
-                            const StudyInfo& info) {
-  std::vector<TwinMember> members = plan_twin(request);
-  Json families = Json::array();
-  for (const TwinMember& member : members) families.push_back(member.family);
+TwinStudy TwinStudy::create(const std::filesystem::path& out, std::vector<TwinMember> members,
+                            int64_t parallel, const StudyInfo& info) {
   create_study(out, {kKind,
-                     {{"families", families},
-                      {"parallel", request.parallel},
+                     {{"members", to_json(members)},
+                      {"parallel", parallel},
                       {"command", info.command},
                       {"version", info.version}}});
-  write_recipes(out, members);
-  return {out, std::move(members), request.parallel, info};
+  return {out, std::move(members), parallel, info};
 }
 
 TwinStudy TwinStudy::open(const std::filesystem::path& out) {
+  const std::string file = (out / kStudyFile).string();
   const Json fields = open_study(out, kKind).fields;
   try {
-    std::vector<TwinMember> members =
-        read_recipes(out, fields.at("families").get<std::vector<std::string>>());
-    if (members.empty()) fail(ErrorCode::kBadInput, "'{}' names no families", out.string());
-    check_same_tokens(members);
     return {out,
-            std::move(members),
+            members_of_json(fields.at("members"), file),
             fields.at("parallel").get<int64_t>(),
             {fields.at("command").get<std::string>(), fields.at("version").get<std::string>()}};
   } catch (const Json::exception& error) {
-    fail(ErrorCode::kBadInput, "'{}' is damaged: {}", (out / kStudyFile).string(), error.what());
+    fail(ErrorCode::kBadInput, "'{}' is damaged: {}", file, error.what());
   }
+}
+
+bool TwinStudy::exists(const std::filesystem::path& out) {
+  return std::filesystem::exists(out / kStudyFile);
 }
 
 int64_t TwinStudy::steps_left() const { return learn::steps_left(out_, members_); }

@@ -11,15 +11,17 @@
 
 namespace tercet::learn {
 
-// The twin experiment in a directory: OUT/study.json and recipes say what it is, OUT/<family>/ are
+// The twin experiment in a directory: OUT/study.json says what it is, OUT/<family>/ are
 // the runs, OUT/twin.json, pictures and index.html the results.
 class TwinStudy {
  public:
-  // A new study. Nothing is trained yet. Throws as plan_twin() and create_study() do.
-  static TwinStudy create(const std::filesystem::path& out, const TwinRequest& request,
-                          const StudyInfo& info);
-  // One that create() made, whether finished or not.
+  // A new study of members that plan_twin() made, `parallel` of them at a time. Nothing is trained
+  // yet. Throws as create_study() does.
+  static TwinStudy create(const std::filesystem::path& out, std::vector<TwinMember> members,
+                          int64_t parallel, const StudyInfo& info);
+  // One that create() made, whether finished or not. Throws as open_study() does.
   static TwinStudy open(const std::filesystem::path& out);
+  static bool exists(const std::filesystem::path& out);
 
   const std::vector<TwinMember>& members() const { return members_; }
   int64_t parallel() const { return parallel_; }
