@@ -19,7 +19,7 @@ runtime_packages=(
   build-essential cmake ninja-build ccache pkg-config git python3
   libfmt-dev libcli11-dev nlohmann-json3-dev libsentencepiece-dev libpcre2-dev libutf8proc-dev
   libedit-dev zlib1g-dev libzstd-dev
-  libgtest-dev libbenchmark-dev gnuplot-nox
+  libgtest-dev libbenchmark-dev
 )
 # libopenblas-dev: Debian's libtorch takes its f32 matrix products from the system's BLAS, and the
 # reference one it would otherwise get is 25 times slower.

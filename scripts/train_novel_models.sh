@@ -16,13 +16,13 @@ cd "$work"
 [ -e data/dataset.json ] ||
   tercet data build "$corpus" --tokenizer tok --validation-fraction 0.03 --out data
 
-pids=()
-for name in novel-b158 novel-f16; do
-  tercet pretrain --config "$root/models/recipes/$name.json" --out "$name" --json \
-    > "$name.progress.jsonl" &
-  pids+=($!)
-done
-for pid in "${pids[@]}"; do wait "$pid"; done
+# One thread each, side by side; a study that was stopped goes on.
+if [ -e study/study.json ]; then
+  tercet twin --out study --resume
+else
+  tercet twin --config "$root/models/recipes/novel-f16.json" \
+    --config "$root/models/recipes/novel-b158.json" --data data --parallel 2 --out study
+fi
 
-tercet convert novel-b158 "$root/models/novel-b158.gguf" --type tq2_0 --rest-type f16 --verify
-tercet convert novel-f16 "$root/models/novel-f16.gguf" --type f16 --verify
+tercet convert study/b1.58 "$root/models/novel-b158.gguf" --type tq2_0 --rest-type f16 --verify
+tercet convert study/llama "$root/models/novel-f16.gguf" --type f16 --verify

@@ -9,7 +9,7 @@
 #include "cli/common/learning_half.h"
 #include "cli/common/numbers.h"
 #include "cli/common/signals.h"
-#include "cli/common/version.h"
+#include "version/version.h"
 #include "cli/learn/recipe_options.h"
 
 namespace tercet::cli {

@@ -9,6 +9,16 @@
 namespace tercet::learn {
 namespace {
 
+template <typename Value>
+Value field(const Json& json, const char* name, const std::string& origin) {
+  try {
+    return json.at(name).get<Value>();
+  } catch (const Json::exception& error) {
+    fail(ErrorCode::kBadInput, "{} is not the result of a training: {}: {}", origin, name,
+         error.what());
+  }
+}
+
 // The configuration with the vocabulary that makes up the number of parameters.
 ModelConfig config_of(const Recipe& recipe, int64_t parameters, const std::string& origin) {
   constexpr int64_t kGuess = 512;
@@ -39,26 +49,27 @@ int64_t RunResult::non_embedding_parameters() const {
 }
 
 RunResult run_of_json(const Json& json, const std::string& origin) {
+  if (!json.is_object() || !json.contains("recipe")) {
+    fail(ErrorCode::kBadInput, "{} is not the result of a training: it has no recipe", origin);
+  }
   RunResult run;
   run.origin = origin;
-  try {
-    run.family = json.at("family").get<std::string>();
-    run.parameters = json.at("parameters").get<int64_t>();
-    run.tokens = json.at("tokens").get<int64_t>();
-    run.steps = json.at("steps").get<int64_t>();
-    run.validation_loss = json.at("validation_loss").get<double>();
-    run.validation_tokens = json.at("validation_tokens").get<int64_t>();
-    run.perplexity = json.at("perplexity").get<double>();
-    run.step_ms = json.at("step_ms").get<double>();
-    run.seconds = json.at("seconds").get<double>();
-    run.peak_rss_bytes = json.at("peak_rss_bytes").get<int64_t>();
-    run.threads = json.at("threads").get<int64_t>();
-    run.data_fingerprint = json.value("data_fingerprint", "");
-    apply_json(run.recipe, json.at("recipe"), origin + ": recipe");
-  } catch (const Json::exception& error) {
-    fail(ErrorCode::kBadInput, "{} is not the result of a training: {}", origin, error.what());
+  run.family = field<std::string>(json, "family", origin);
+  run.parameters = field<int64_t>(json, "parameters", origin);
+  run.tokens = field<int64_t>(json, "tokens", origin);
+  run.steps = field<int64_t>(json, "steps", origin);
+  run.validation_loss = field<double>(json, "validation_loss", origin);
+  run.validation_tokens = field<int64_t>(json, "validation_tokens", origin);
+  run.perplexity = field<double>(json, "perplexity", origin);
+  run.step_ms = field<double>(json, "step_ms", origin);
+  run.seconds = field<double>(json, "seconds", origin);
+  run.peak_rss_bytes = field<int64_t>(json, "peak_rss_bytes", origin);
+  run.threads = field<int64_t>(json, "threads", origin);
+  if (json.contains("data_fingerprint")) {
+    run.data_fingerprint = field<std::string>(json, "data_fingerprint", origin);
   }
   check_numbers(run);
+  apply_json(run.recipe, json.at("recipe"), origin + ": recipe");
   run.recipe = resolved(run.recipe);
   run.config = config_of(run.recipe, run.parameters, origin);
   return run;

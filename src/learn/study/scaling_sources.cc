@@ -12,9 +12,9 @@ namespace {
 namespace fs = std::filesystem;
 
 void add_members(const Json& members, const std::string& origin, std::vector<RunResult>& runs) {
+  int64_t number = 0;
   for (const Json& member : members) {
-    const std::string family = member.is_object() ? member.value("family", "?") : "?";
-    runs.push_back(run_of_json(member, origin + ": " + family));
+    runs.push_back(run_of_json(member, fmt::format("{}: member {}", origin, ++number)));
   }
 }
 
