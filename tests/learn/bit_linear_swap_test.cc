@@ -168,7 +168,7 @@ TEST(Swap, WorksWithoutGradients) {
 }
 
 TEST(Swap, AutocastChangesNoProduct) {
-  nn::Linear linear(64, 8);
+  nn::Linear linear(nn::LinearOptions(64, 8).bias(false));  // autocast would round the bias
   swap_linear_layers(*linear);
   const at::Tensor x = at::randn({5, 64});
   const at::Tensor exact = linear(x.to(at::kBFloat16).to(at::kFloat)).detach();
@@ -223,6 +223,8 @@ TEST(Swap, OtherUsesOfTheMemberAreRefused) {
       [&] { linear->reset_parameters(); },
       [&] { at::addmm(at::zeros({4}), x, weight.t(), 1, 2); },
       [&] { weight.clone(); },
+      [&] { weight.detach(); },
+      [&] { weight.data(); },
       [&] { weight.to(at::kDouble).sum(); },
   };
   for (const auto& use : uses) {

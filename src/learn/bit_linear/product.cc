@@ -5,6 +5,7 @@
 #include <ATen/core/grad_mode.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "core/error.h"
@@ -22,7 +23,9 @@ constexpr double kNormEps = 1e-5;
 // without this a second derivative would come out as zero.
 class FirstDerivativeOnly : public torch::autograd::Function<FirstDerivativeOnly> {
  public:
-  static at::Tensor forward(AutogradContext*, const at::Tensor& x) { return x; }
+  // Not x itself, which libtorch would take for a view that callers may not change in place, as
+  // Linear::forward() does to add its bias.
+  static at::Tensor forward(AutogradContext*, const at::Tensor& x) { return x.detach(); }
 
   static variable_list backward(AutogradContext*, const variable_list& gradients) {
     if (at::GradMode::is_enabled()) {
@@ -80,7 +83,7 @@ at::Tensor rounded_product(const at::Tensor& rows, const at::Tensor& weight,
   if (options.kind() == BitKind::kB1) {
     return learn::binary_linear(rows, {weight}, options.compute(), range);
   }
-  return learn::ternary_linear(rows, {weight}, options.compute(), range);
+  return learn::ternary_linear(rows, {weight}, options.compute(), nullptr, range);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include "learn/bit_linear/swapped_weight.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/stack.h>
 #include <torch/library.h>
 
 #include <utility>
@@ -14,6 +15,13 @@ namespace {
 
 // Out-of-tree devices use PrivateUse1; nothing is known to use this one.
 constexpr c10::DispatchKey kKey = c10::DispatchKey::PrivateUse3;
+
+[[noreturn]] void refuse(const std::string& operation) {
+  fail(ErrorCode::kUnsupported,
+       "the member `weight` of a Linear that swap_linear_layers() changed was used in {}; it can "
+       "only be multiplied, by Linear::forward(): take the parameter from named_parameters()",
+       operation);
+}
 
 class SwappedWeightImpl : public c10::TensorImpl {
  public:
@@ -33,6 +41,16 @@ class SwappedWeightImpl : public c10::TensorImpl {
   const SwappedWeight& weight() const { return weight_; }
   bool transposed() const { return transposed_; }
 
+  // The copies that detach() and data() make would be tensors with this key, but without weights.
+  c10::intrusive_ptr<c10::TensorImpl> shallow_copy_and_detach(const c10::VariableVersion&,
+                                                              bool) const override {
+    refuse("detach()");
+  }
+  c10::intrusive_ptr<c10::TensorImpl> shallow_copy_and_detach(c10::VariableVersion&&,
+                                                              bool) const override {
+    refuse("detach()");
+  }
+
  private:
   SwappedWeight weight_;
   bool transposed_;
@@ -44,14 +62,6 @@ const SwappedWeightImpl* impl_of(const at::Tensor& tensor) {
 
 at::Tensor make(const SwappedWeight& weight, bool transposed) {
   return at::Tensor(c10::make_intrusive<SwappedWeightImpl>(weight, transposed));
-}
-
-[[noreturn]] void refuse(const std::string& operation) {
-  fail(ErrorCode::kUnsupported,
-       "the member `weight` of a Linear that swap_linear_layers() changed was used in {}; it can "
-       "only "
-       "be multiplied by Linear::forward(), take the parameter from named_parameters() instead",
-       operation);
 }
 
 // The right factor of x W^T.
@@ -78,10 +88,9 @@ at::Tensor multiply_and_add(const at::Tensor& bias, const at::Tensor& x, const a
   return bit_product(x, weight.latent, bias, weight.options);
 }
 
-// Autocast converts what is multiplied; here that is the business of bit_product().
-at::Tensor converted(const at::Tensor& weight, at::ScalarType, bool, bool,
-                     c10::optional<at::MemoryFormat>) {
-  return weight;
+// to(type), as autocast does with what is multiplied: the type is the business of bit_product().
+void converted(const c10::OperatorHandle& op, c10::DispatchKeySet, torch::jit::Stack* stack) {
+  torch::jit::drop(*stack, op.schema().arguments().size() - 1);
 }
 
 void refuse_operator(const c10::OperatorHandle& op, c10::DispatchKeySet, torch::jit::Stack*) {
@@ -92,7 +101,9 @@ void register_operators(torch::Library& library) {
   library.impl("t", transpose);
   library.impl("matmul", multiply);
   library.impl("addmm", multiply_and_add);
-  library.impl("to.dtype", converted);
+  // libtorch has a kernel of its own for all devices, which would not name the cause.
+  library.impl("clone", torch::CppFunction::makeFromBoxedFunction<&refuse_operator>());
+  library.impl("to.dtype", torch::CppFunction::makeFromBoxedFunction<&converted>());
 }
 
 // With and without gradients being recorded for the other factor.
