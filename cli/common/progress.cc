@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cstdio>
 #include <cstdlib>
 #include <utility>
@@ -18,12 +19,6 @@ namespace {
 
 constexpr int kBarWidth = 16;
 
-int terminal_columns() {
-  winsize size = {};
-  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20) return size.ws_col;
-  return 80;
-}
-
 // ASCII only: it has to be readable on any terminal and its width is its length.
 std::string bar(int64_t done, int64_t total) {
   const int filled = static_cast<int>(static_cast<double>(kBarWidth) * static_cast<double>(done) /
@@ -31,9 +26,17 @@ std::string bar(int64_t done, int64_t total) {
   return fmt::format("[{:#<{}}{:.<{}}]", "", filled, "", kBarWidth - filled);
 }
 
-}  // namespace
-
-namespace {
+// By the variables that decide the locale, the first that is set.
+bool locale_is_utf8() {
+  for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
+    const char* value = std::getenv(name);
+    if (value == nullptr || *value == '\0') continue;
+    std::string text(value);
+    for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    return text.find("utf-8") != std::string::npos || text.find("utf8") != std::string::npos;
+  }
+  return false;
+}
 
 TerminalStyle style_of(int descriptor) {
   const char* term = std::getenv("TERM");
@@ -42,6 +45,7 @@ TerminalStyle style_of(int descriptor) {
   style.interactive =
       ::isatty(descriptor) == 1 && term != nullptr && std::string_view(term) != "dumb";
   style.colour = style.interactive && (no_color == nullptr || *no_color == '\0');
+  style.unicode = locale_is_utf8();
   return style;
 }
 
@@ -49,6 +53,14 @@ TerminalStyle style_of(int descriptor) {
 
 TerminalStyle stderr_style() { return style_of(STDERR_FILENO); }
 TerminalStyle stdout_style() { return style_of(STDOUT_FILENO); }
+
+int stderr_columns() {
+  winsize size = {};
+  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+  const char* columns = std::getenv("COLUMNS");
+  const int number = columns == nullptr ? 0 : std::atoi(columns);
+  return number > 0 ? number : 80;
+}
 
 Progress::Progress(std::string label, int64_t total, bool quiet)
     : label_(std::move(label)),
@@ -87,7 +99,7 @@ void Progress::update(int64_t done, std::string_view note) {
   if (quiet_ || Clock::now() < next_draw_) return;
   const std::string line = line_for(done, note);
   if (style_.interactive) {
-    const auto width = static_cast<size_t>(terminal_columns() - 1);
+    const auto width = static_cast<size_t>(stderr_columns() - 1);
     write_error_output(fmt::format("\r\x1b[K{}", std::string_view(line).substr(0, width)));
     drawn_ = true;
   } else {

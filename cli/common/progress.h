@@ -12,9 +12,13 @@ namespace tercet::cli {
 struct TerminalStyle {
   bool interactive = false;
   bool colour = false;
+  bool unicode = false;  // the locale's characters are UTF-8
 };
 TerminalStyle stderr_style();
 TerminalStyle stdout_style();
+
+// Columns of the terminal on stderr at this moment; without one COLUMNS, or 80. At least 1.
+int stderr_columns();
 
 // Progress of long work on stderr: one rewritten line on a terminal, otherwise a plain line now and
 // then. Never touches stdout.

@@ -9,9 +9,10 @@
 
 #include "cli/common/numbers.h"
 #include "cli/common/output.h"
-#include "cli/common/progress.h"
 #include "cli/common/signals.h"
+#include "cli/common/terminal_text.h"
 #include "cli/learn/commands.h"
+#include "cli/learn/live_view.h"
 #include "cli/learn/ranks.h"
 #include "cli/learn/recipe_options.h"
 #include "core/error.h"
@@ -99,7 +100,6 @@ class Reporter {
   }
 
   void start(const RunInfo& info) {
-    gemm_gflops_ = info.gemm_gflops;
     if (info.resumed && info.checkpoint_version != info.code_version) warn_of_version(info);
     if (json_) {
       return line({{"event", "start"},
@@ -109,14 +109,14 @@ class Reporter {
                    {"gemm_gflops", info.gemm_gflops},
                    {"recipe", learn::to_json(info.recipe)}});
     }
-    progress_ = std::make_unique<Progress>("pretrain", info.recipe.steps);
+    view_ = std::make_unique<LiveView>(info.first_step, info.recipe.steps, info.gemm_gflops);
     const ModelConfig& c = info.config;
-    progress_->message(
+    view_->message(
         fmt::format("{} model, {} parameters ({} in {} linear maps), {} layers of width {}",
                     info.recipe.family, format_count(static_cast<uint64_t>(c.parameter_count())),
                     format_count(static_cast<uint64_t>(c.linear_parameter_count())),
                     to_string(c.linear), c.num_hidden_layers, c.hidden_size));
-    progress_->message(
+    view_->message(
         fmt::format("{} steps of {} tokens = {} tokens ({:.2f} epochs), {} on {}{} thread(s), "
                     "{:.0f} GFLOP/s GEMM",
                     info.recipe.steps, info.tokens_per_step,
@@ -125,10 +125,10 @@ class Reporter {
                     info.ranks > 1 ? fmt::format("{} ranks of ", info.ranks) : "", info.threads,
                     info.gemm_gflops));
     if (!info.recipe.init_from.empty() && !info.resumed) {
-      progress_->message(fmt::format("starts from {}, {} optimizer state", info.recipe.init_from,
+      view_->message(fmt::format("starts from {}, {} optimizer state", info.recipe.init_from,
                                      info.kept_optimizer ? "with its" : "without"));
     }
-    if (info.resumed) progress_->message(fmt::format("resumed after step {}", info.first_step));
+    if (info.resumed) view_->message(fmt::format("resumed after step {}", info.first_step));
   }
 
   // Other code may round or order otherwise: the promise of identical bits is off.
@@ -142,9 +142,7 @@ class Reporter {
 
   void step(const StepReport& r) {
     if (json_) return line(step_json(r));
-    progress_->update(r.step,
-                      fmt::format("loss {:.4f}  {:.0f} tokens/s  {:.0f} GFLOP/s ({:.0f} %)", r.loss,
-                                  r.tokens_per_second, r.gflops, 100 * r.gflops / gemm_gflops_));
+    view_->step(r);
   }
 
   void skip(const SkipReport& r) {
@@ -155,7 +153,7 @@ class Reporter {
                    {"grad_norm", finite_or_null(r.grad_norm)},
                    {"recent_loss", r.recent_loss}});
     }
-    progress_->message(
+    view_->warning(
         fmt::format("step {:>6}  skipped: loss {:.4f}, gradient norm {:.3g}; the mean "
                     "of recent losses is {:.4f}",
                     r.step, r.loss, r.grad_norm, r.recent_loss));
@@ -163,17 +161,17 @@ class Reporter {
 
   void eval(const EvalReport& r) {
     if (json_) return line(eval_json(r));
-    progress_->message(eval_text(r));
+    view_->message(eval_text(r));
   }
 
   void sample(int64_t step, const std::string& text) {
     if (json_) return line({{"event", "sample"}, {"step", step}, {"text", text}});
-    progress_->message(fmt::format("step {:>6}  sample: {}", step, text));
+    // The model's own words: no control characters.
+    view_->message(fmt::format("step {:>6}  sample: {}", step, terminal_text(text)));
   }
 
   bool json_;
-  double gemm_gflops_ = 1;
-  std::unique_ptr<Progress> progress_;
+  std::unique_ptr<LiveView> view_;
 };
 
 // What makes no sense is refused before any work, with the file that says so.

@@ -5,9 +5,11 @@ interrupted or ran out of disk continues to the same bits, and that damage is na
 Environment: TERCET, the path of the program.
 """
 
+import fcntl
 import json
 import os
 import pathlib
+import pty
 import re
 import resource
 import shutil
@@ -15,6 +17,7 @@ import signal
 import struct
 import subprocess
 import tempfile
+import termios
 import time
 import unittest
 
@@ -510,6 +513,47 @@ class Pretrain(unittest.TestCase):
                            "--warmup-steps", 0, "--json")
         events = [json.loads(line)["event"] for line in result.stdout.splitlines()]
         self.assertEqual(events, ["start", "step", "step", "step", "eval", "done"])
+
+    def on_terminal(self, columns, **environment):
+        """What a run writes to a terminal of so many columns, and its directory."""
+        master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        out = self.new()
+        process = subprocess.Popen(
+            [TERCET, "pretrain", "--config", str(self.recipe), "--out", str(out),
+             "--spike-deviations", "1e-9"], stdout=subprocess.DEVNULL, stderr=slave,
+            env={**os.environ, "TERM": "xterm", "LC_ALL": "C.UTF-8", **environment})
+        os.close(slave)
+        written = b""
+        try:
+            while block := os.read(master, 65536):
+                written += block
+        except OSError:
+            pass  # the other end is closed
+        os.close(master)
+        self.assertEqual(process.wait(), 0, written)
+        return written.decode(), out
+
+    def test_the_live_line_on_a_terminal(self):
+        for columns, environment in ((100, {}), (40, {"NO_COLOR": "1", "LC_ALL": "C"})):
+            text, out = self.on_terminal(columns, **environment)
+            plain = re.sub("\x1b\\[[0-9]*m", "", text)
+            self.assertEqual(plain == text, "NO_COLOR" in environment)
+            drawn = re.findall("\r([^\r\n\x1b]+)\x1b\\[K", plain)
+            self.assertTrue(drawn)
+            for line in drawn:
+                self.assertLess(len(line), columns)
+                self.assertEqual(line.isascii(), columns == 40 or "first step" in line)
+            self.assertRegex(drawn[-1], r"^60/60 .*loss \d+\.\d+")
+            self.assertRegex("".join(drawn), r"^0/60 ")
+            # Lasting lines, each from the start of a cleared line.
+            lasting = re.findall("(?:\r\x1b\\[K|^)([^\r\n\x1b]+)\r\n", plain)
+            for kind, word in (("eval", "validation loss"), ("sample", "sample: "),
+                               ("skip", "skipped")):
+                self.assertEqual(len([line for line in lasting if word in line]),
+                                 len(self.events(out, kind)), kind)
+            # Nothing of the line stays behind.
+            self.assertRegex(plain, "\r\x1b\\[K$")
 
     def test_bad_corpora(self):
         empty = self.folder / "empty.txt"
