@@ -6,6 +6,7 @@
 #include "learn/nn/column_groups.h"
 #include "learn/nn/cpu_dispatch.h"
 #include "learn/nn/input_codes.h"
+#include "learn/nn/device_path.h"
 #include "learn/nn/low_bit_form.h"
 #include "learn/nn/reference_ops.h"
 
@@ -71,7 +72,7 @@ at::Tensor fading_linear(const at::Tensor& x, const std::vector<at::Tensor>& wei
                          CodeCache* cache) {
   if (share <= 0) return dense_linear(x, weights, compute);
   if (share >= 1) return low_bit_linear(x, weights, compute, form, cache);
-  if (!x.is_cpu()) return reference::fading_linear(x, weights, compute, form, share);
+  if (!runs_fused(x)) return reference::fading_linear(x, weights, compute, form, share);
   return sum_over_groups(x, weights, form.groups,
                          [&](const at::Tensor& input, const std::vector<at::Tensor>& parts) {
                            std::vector<at::Tensor> between;

@@ -4,6 +4,8 @@
 
 #include "learn/nn/code_matrix.h"
 #include "learn/nn/column_groups.h"
+#include "learn/nn/device_ops.h"
+#include "learn/nn/device_path.h"
 #include "learn/nn/low_bit_form.h"
 #include "learn/nn/reference_ops.h"
 
@@ -56,7 +58,12 @@ at::Tensor shifted_linear(const at::Tensor& x, const std::vector<at::Tensor>& we
 
 at::Tensor low_bit_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
                           at::ScalarType compute, const LowBitForm& form, CodeCache* cache) {
-  if (!x.is_cpu()) return reference::low_bit_linear(x, weights, compute, form);
+  if (!runs_fused(x)) {
+    const bool is_plain =
+        form.groups == 1 && !form.shifted && form.range != InputRange::kFourBits;
+    return is_plain ? device::low_bit_linear(x, weights, compute, form.kind, form.range)
+                    : reference::low_bit_linear(x, weights, compute, form);
+  }
   return sum_over_groups(
       x, weights, form.groups, [&](const at::Tensor& input, const std::vector<at::Tensor>& parts) {
         // A cache goes by the tensors, and those of groups are made for this call.

@@ -28,22 +28,21 @@ at::Tensor dense_linear(const at::Tensor& x, const std::vector<at::Tensor>& weig
 
 class CodeCache;
 
-// BitNet b1.58 (methods.md 2.1): the same product with ternary weights, clamp(round(w / gamma), -1,
-// 1) * gamma with gamma = mean |w| per weight, and x rounded to int8 by its absmax per token.
-// Gradients go straight through both roundings. On the CPU the product is the runtime's own, exact
-// in int32 whatever `compute` is, which is then the type of the backward products. With a cache the
-// codes of the weights are kept for the next call.
-enum class InputRange { kPerToken, kAllTokens };
-at::Tensor ternary_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
-                          at::ScalarType compute, CodeCache* cache = nullptr,
-                          InputRange range = InputRange::kPerToken);
-
 // With what scale inputs are rounded.
 enum class InputRange {
   kPerToken,   // the absmax of each token, to int8
   kAllTokens,  // the absmax of all tokens of the call, to int8
   kFourBits,   // mean |x| / sqrt(7) of each token, to [-8, 7] (BitNet a4.8, methods.md 4)
 };
+
+// BitNet b1.58 (methods.md 2.1): the same product with ternary weights, clamp(round(w / gamma), -1,
+// 1) * gamma with gamma = mean |w| per weight, and x rounded to int8 by its absmax per token.
+// Gradients go straight through both roundings. On the CPU the product is the runtime's own, exact
+// in int32 whatever `compute` is, which is then the type of the backward products. With a cache the
+// codes of the weights are kept for the next call.
+at::Tensor ternary_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
+                          at::ScalarType compute, CodeCache* cache = nullptr,
+                          InputRange range = InputRange::kPerToken);
 
 // BitNet b1 (methods.md 1.1): the same with binary weights, sign(w - mean w) * mean |w|, where
 // sign(0) = -1. While it trains, x is rounded with one scale for all tokens.

@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "learn/pretrain/checkpoint.h"
+#include "learn/pretrain/checkpoint_directory.h"
 #include "learn/study/training_process.h"
 
 namespace tercet::learn {
