@@ -5,9 +5,10 @@
 #include <tercet/bit_linear.h>
 #include <torch/torch.h>
 
-#include <chrono>
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <string>
@@ -79,14 +80,16 @@ torch::Tensor read_text(const std::string& file) {
     std::ifstream stream(file);
     text.assign(std::istreambuf_iterator<char>(stream), {});
   }
-  TORCH_CHECK(text.size() > kContext + 1, "'", file, "' holds too little text");
+  if (text.size() <= kContext + 1) {
+    std::fprintf(stderr, "'%s' holds too little text\n", file.c_str());
+    std::exit(1);
+  }
   return torch::from_blob(text.data(), {static_cast<int64_t>(text.size())}, torch::kByte)
       .to(torch::kLong);
 }
 
-float train(CharModel& model, const torch::Tensor& text, int steps) {
+void train(CharModel& model, const torch::Tensor& text, int steps) {
   torch::optim::AdamW optimizer(model->parameters(), torch::optim::AdamWOptions(3e-3));
-  float recent = 0;
   for (int step = 1; step <= steps; ++step) {
     const auto starts = torch::randint(text.size(0) - kContext - 1, {kBatch, 1});
     const auto windows = text.index({starts + torch::arange(kContext + 1)});
@@ -96,10 +99,10 @@ float train(CharModel& model, const torch::Tensor& text, int steps) {
     optimizer.zero_grad();
     loss.backward();
     optimizer.step();
-    recent = loss.item<float>();
-    if (step == 1 || step % (steps / 5) == 0) std::printf("  step %4d  loss %.3f\n", step, recent);
+    if (step == 1 || step % std::max(1, steps / 5) == 0) {
+      std::printf("  step %4d  loss %.3f\n", step, loss.item<float>());
+    }
   }
-  return recent;
 }
 
 // What is kept of a trained ternary model: its layers packed at 1.6 bits per weight.
@@ -143,10 +146,7 @@ int main(int argc, char** argv) {
     } else {
       std::printf("full precision\n");
     }
-    const auto start = std::chrono::steady_clock::now();
-    const float loss = train(model, text, steps);
-    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    std::printf("  final loss %.3f after %.1f s\n", loss, seconds.count());
+    train(model, text, steps);
     if (bit) save_packed(model, packed);
   }
 }
