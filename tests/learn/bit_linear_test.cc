@@ -31,6 +31,10 @@ at::Tensor expected_input(const at::Tensor& input, const BitLinearOptions& bits)
     const at::Tensor centred = x - x.mean(-1, true);
     x = centred * at::rsqrt(centred.pow(2).mean(-1, true) + 1e-5);
   }
+  if (bits.activation_range() == ActivationRange::kPerTokenFourBits) {
+    const at::Tensor unit = x.detach().abs().mean(-1, true) / std::sqrt(7.0);
+    return straight_through(x, (x / unit).round().clamp(-8, 7) * unit);
+  }
   const at::Tensor largest = bits.activation_range() == ActivationRange::kPerToken
                                  ? x.detach().abs().amax(-1, true)
                                  : x.detach().abs().amax();
@@ -56,8 +60,9 @@ at::Tensor expected_output(const at::Tensor& x, const at::Tensor& weight, const 
 std::vector<BitLinearOptions> all_options() {
   std::vector<BitLinearOptions> all;
   for (const BitKind kind : {BitKind::kB158, BitKind::kB1}) {
-    for (const ActivationRange range : {ActivationRange::kPerToken, ActivationRange::kPerTensor,
-                                        ActivationRange::kPerTensorWhenGradRecorded}) {
+    for (const ActivationRange range :
+         {ActivationRange::kPerToken, ActivationRange::kPerTensor,
+          ActivationRange::kPerTensorWhenGradRecorded, ActivationRange::kPerTokenFourBits}) {
       for (const InputNorm norm : {InputNorm::kNone, InputNorm::kRms, InputNorm::kLayer}) {
         all.push_back(BitLinearOptions().kind(kind).activation_range(range).input_norm(norm));
       }

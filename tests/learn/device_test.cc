@@ -5,62 +5,40 @@
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
-#include <functional>
 #include <tuple>
 #include <vector>
 
 #include "learn/nn/device_ops.h"
 #include "learn/nn/device_path.h"
+#include "learn/nn/low_bit_form.h"
 #include "learn/nn/reference_ops.h"
 #include "learn/nn/transformer.h"
+#include "learn/op_support.h"
 
 namespace tercet::learn {
 namespace {
 
-using Inputs = std::vector<at::Tensor>;
-using Op = std::function<at::Tensor(const Inputs&)>;
-
-double relative_error(const at::Tensor& a, const at::Tensor& b) {
-  return ((a - b).norm() / (b.norm() + 1e-20)).item<double>();
-}
-
-void expect_same(const Op& ours, const Op& plain, const Inputs& inputs, double tolerance) {
-  Inputs left, right;
-  for (const at::Tensor& input : inputs) {
-    left.push_back(input.clone().set_requires_grad(true));
-    right.push_back(input.clone().set_requires_grad(true));
-  }
-  const at::Tensor y = ours(left);
-  const at::Tensor expected = plain(right);
-  ASSERT_EQ(y.sizes(), expected.sizes());
-  EXPECT_LT(relative_error(y, expected), tolerance);
-  const at::Tensor direction = at::randn(y.sizes());
-  torch::autograd::backward({(y * direction).sum()}, {});
-  torch::autograd::backward({(expected * direction).sum()}, {});
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    EXPECT_LT(relative_error(left[i].grad(), right[i].grad()), tolerance) << "input " << i;
-  }
-}
-
-struct Case {
-  at::ScalarType compute;
-  double tolerance;
-};
-const Case kCases[] = {{at::kFloat, 3e-6}, {at::kBFloat16, 2e-2}};
+using test::Case;
+using test::expect_same;
+using test::Inputs;
+using test::kCases;
+using test::relative_error;
 
 TEST(DeviceOps, LowBitLinear) {
   at::manual_seed(2);
+  LowBitForm form;
   for (const Case& c : kCases) {
     for (const LinearKind kind : {LinearKind::kB158, LinearKind::kB1}) {
-      for (const InputRange range : {InputRange::kPerToken, InputRange::kAllTokens}) {
+      for (const InputRange range :
+           {InputRange::kPerToken, InputRange::kAllTokens, InputRange::kFourBits}) {
+        form.kind = kind;
+        form.range = range;
         expect_same(
             [&](const Inputs& in) {
               return device::low_bit_linear(in[0], {in[1], in[2]}, c.compute, kind, range);
             },
             [&](const Inputs& in) {
-              return kind == LinearKind::kB1
-                         ? reference::binary_linear(in[0], {in[1], in[2]}, c.compute, range)
-                         : reference::ternary_linear(in[0], {in[1], in[2]}, c.compute, range);
+              return reference::low_bit_linear(in[0], {in[1], in[2]}, c.compute, form);
             },
             {at::randn({29, 43}), at::randn({17, 43}) * 0.02 + 0.01, at::randn({5, 43}) * 3},
             c.tolerance);

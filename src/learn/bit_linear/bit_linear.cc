@@ -18,6 +18,8 @@ const char* to_string(ActivationRange range) {
       return "per tensor";
     case ActivationRange::kPerTensorWhenGradRecorded:
       return "per tensor when gradients are recorded";
+    case ActivationRange::kPerTokenFourBits:
+      return "per token, 4 bits";
     case ActivationRange::kPerToken:
       break;
   }

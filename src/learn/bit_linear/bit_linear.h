@@ -28,9 +28,10 @@ enum class BitKind {
 
 // Over which inputs one scale for their rounding to integers reaches.
 enum class ActivationRange {
-  kPerToken,                  // each vector of in_features numbers
-  kPerTensor,                 // all of one call
-  kPerTensorWhenGradRecorded  // the latter while gradients are recorded, otherwise the former (b1)
+  kPerToken,                   // each vector of in_features numbers, to 8 bits by its absmax
+  kPerTensor,                  // all of one call, to 8 bits by its absmax
+  kPerTensorWhenGradRecorded,  // the latter while gradients are recorded, otherwise the former (b1)
+  kPerTokenFourBits            // each vector, to [-8, 7] by mean |x| / sqrt(7) (BitNet a4.8)
 };
 
 // A norm without weights that inputs pass before they are rounded, so that state dicts stay those
@@ -55,10 +56,10 @@ struct TERCET_API BitLinearOptions {
   TORCH_ARG(torch::Dtype, compute) = torch::kFloat;
 };
 
-// torch::nn::Linear with weights of one or 1.58 bits and inputs of 8 bits. It keeps and trains the
-// full-precision `weight` [out_features, in_features] and `bias` [out_features]; the first is
-// rounded anew in each forward pass, gradients go straight through all roundings. Names, shapes and
-// initial values are Linear's, so torch::save() files of either load into the other.
+// torch::nn::Linear with weights of one or 1.58 bits and inputs of 8 (or 4) bits. It keeps and
+// trains the full-precision `weight` [out_features, in_features] and `bias` [out_features]; the
+// first is rounded anew in each forward pass, gradients go straight through all roundings. Names,
+// shapes and initial values are Linear's, so torch::save() files of either load into the other.
 //
 // Inputs, weights and outputs are of any real floating type (products are taken in `compute`), on
 // the CPU in fused loops and on other devices in libtorch's operations. Autocast has no effect

@@ -9,6 +9,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "core/error.h"
+#include "learn/nn/low_bit_form.h"
 #include "learn/nn/ops.h"
 
 namespace tercet {
@@ -56,10 +57,18 @@ void check(const at::Tensor& input, const at::Tensor& weight) {
 }
 
 learn::InputRange input_range(ActivationRange range) {
-  const bool whole =
-      range == ActivationRange::kPerTensor ||
-      (range == ActivationRange::kPerTensorWhenGradRecorded && at::GradMode::is_enabled());
-  return whole ? learn::InputRange::kAllTokens : learn::InputRange::kPerToken;
+  switch (range) {
+    case ActivationRange::kPerTensor:
+      return learn::InputRange::kAllTokens;
+    case ActivationRange::kPerTensorWhenGradRecorded:
+      return at::GradMode::is_enabled() ? learn::InputRange::kAllTokens
+                                        : learn::InputRange::kPerToken;
+    case ActivationRange::kPerTokenFourBits:
+      return learn::InputRange::kFourBits;
+    case ActivationRange::kPerToken:
+      break;
+  }
+  return learn::InputRange::kPerToken;
 }
 
 at::Tensor normed(const at::Tensor& x, InputNorm norm) {
@@ -80,10 +89,10 @@ at::Tensor rounded_product(const at::Tensor& rows, const at::Tensor& weight,
   // Nothing has no range.
   const learn::InputRange range =
       rows.size(0) == 0 ? learn::InputRange::kPerToken : input_range(options.activation_range());
-  if (options.kind() == BitKind::kB1) {
-    return learn::binary_linear(rows, {weight}, options.compute(), range);
-  }
-  return learn::ternary_linear(rows, {weight}, options.compute(), nullptr, range);
+  learn::LowBitForm form;
+  form.kind = options.kind() == BitKind::kB1 ? LinearKind::kB1 : LinearKind::kB158;
+  form.range = range;
+  return learn::low_bit_linear(rows, {weight}, options.compute(), form);
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <cmath>
+
 #include "learn/nn/device_ops.h"
 
 namespace tercet::learn::device {
@@ -35,6 +37,11 @@ Codes weight_codes(at::TensorList weights, LinearKind kind) {
 // int8 codes of x: a row is code / scale.
 Codes input_codes(const at::Tensor& x, InputRange range) {
   const at::Tensor magnitude = x.abs();
+  if (range == InputRange::kFourBits) {
+    const at::Tensor scale =
+        magnitude.mean(-1, true).clamp_min(1e-5f).reciprocal() * std::sqrt(7.0f);
+    return {(x * scale).round().clamp(-8, 7).to(at::kChar), scale};
+  }
   at::Tensor absmax = magnitude.amax(-1, true);
   if (range == InputRange::kAllTokens) absmax = absmax.amax().expand({x.size(0), 1});
   const at::Tensor scale = absmax.clamp_min(1e-5f).reciprocal() * 127.0f;

@@ -148,11 +148,12 @@ at::Tensor integer_linear(const at::Tensor& x, const std::vector<at::Tensor>& we
 }
 
 at::Tensor ternary_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
-                          at::ScalarType compute, CodeCache* cache, InputRange range) {
+                          at::ScalarType compute, CodeCache* cache) {
+  constexpr InputRange kRange = InputRange::kPerToken;
   if (!runs_fused(x)) {
-    return device::low_bit_linear(x, weights, compute, LinearKind::kB158, range);
+    return device::low_bit_linear(x, weights, compute, LinearKind::kB158, kRange);
   }
-  return integer_linear(x, weights, compute, LinearKind::kB158, range, cache);
+  return integer_linear(x, weights, compute, LinearKind::kB158, kRange, cache);
 }
 
 at::Tensor binary_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,

@@ -59,8 +59,7 @@ at::Tensor shifted_linear(const at::Tensor& x, const std::vector<at::Tensor>& we
 at::Tensor low_bit_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
                           at::ScalarType compute, const LowBitForm& form, CodeCache* cache) {
   if (!runs_fused(x)) {
-    const bool is_plain =
-        form.groups == 1 && !form.shifted && form.range != InputRange::kFourBits;
+    const bool is_plain = form.groups == 1 && !form.shifted;
     return is_plain ? device::low_bit_linear(x, weights, compute, form.kind, form.range)
                     : reference::low_bit_linear(x, weights, compute, form);
   }

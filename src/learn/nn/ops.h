@@ -41,8 +41,7 @@ enum class InputRange {
 // in int32 whatever `compute` is, which is then the type of the backward products. With a cache the
 // codes of the weights are kept for the next call.
 at::Tensor ternary_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
-                          at::ScalarType compute, CodeCache* cache = nullptr,
-                          InputRange range = InputRange::kPerToken);
+                          at::ScalarType compute, CodeCache* cache = nullptr);
 
 // BitNet b1 (methods.md 1.1): the same with binary weights, sign(w - mean w) * mean |w|, where
 // sign(0) = -1. While it trains, x is rounded with one scale for all tokens.

@@ -42,7 +42,7 @@ at::Tensor plain_norm(const at::Tensor& x) {
 }
 
 at::Tensor ternary_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
-                          at::ScalarType compute, InputRange range) {
+                          at::ScalarType compute) {
   std::vector<at::Tensor> quantized;
   for (const at::Tensor& weight : weights) {
     const double mean = weight.detach().abs().mean(at::kDouble).item<double>();
@@ -50,7 +50,7 @@ at::Tensor ternary_linear(const at::Tensor& x, const std::vector<at::Tensor>& we
     const at::Tensor codes = (weight * (1.0f / gamma)).round().clamp(-1, 1);
     quantized.push_back(straight_through(weight, codes * gamma));
   }
-  return product(rounded_input(x, range), at::cat(quantized, 0), compute);
+  return product(rounded_input(x, InputRange::kPerToken), at::cat(quantized, 0), compute);
 }
 
 at::Tensor binary_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,

@@ -13,7 +13,7 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);
 at::Tensor dense_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
                         at::ScalarType compute);
 at::Tensor ternary_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
-                          at::ScalarType compute, InputRange range = InputRange::kPerToken);
+                          at::ScalarType compute);
 at::Tensor binary_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
                          at::ScalarType compute, InputRange range);
 at::Tensor low_bit_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
