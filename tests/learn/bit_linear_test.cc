@@ -201,6 +201,8 @@ TEST(BitLinear, RefusesWhatDoesNotFit) {
   expect_error("in_features 6 got an input of shape [2, 7]", [&] { layer(at::randn({2, 7})); });
   expect_error("in_features 6", [&] { layer(at::scalar_tensor(1.0)); });
   expect_error("floating-point", [&] { layer(at::ones({2, 6}, at::kLong)); });
+  BitLinear half(size(6, 4), BitLinearOptions().compute(torch::kHalf));
+  expect_error("not in Half", [&] { half(at::randn({2, 6})); });
   expect_error("meta", [&] { layer(at::empty({2, 6}, at::TensorOptions().device(at::kMeta))); });
 }
 

@@ -51,8 +51,9 @@ struct TERCET_API BitLinearOptions {
   TORCH_ARG(BitKind, kind) = BitKind::kB158;
   TORCH_ARG(ActivationRange, activation_range) = ActivationRange::kPerToken;
   TORCH_ARG(InputNorm, input_norm) = InputNorm::kNone;
-  // Type in which products are taken, kFloat or kBFloat16; sums, scales and results are f32 and
-  // then rounded to the input's type.
+  // Type of the backward products, kFloat or kBFloat16; on devices other than the CPU of the
+  // forward product, too, which the CPU takes exactly in integers. Sums, scales and results are f32
+  // and then rounded to the input's type.
   TORCH_ARG(torch::Dtype, compute) = torch::kFloat;
 };
 
@@ -61,9 +62,8 @@ struct TERCET_API BitLinearOptions {
 // first is rounded anew in each forward pass, gradients go straight through all roundings. Names,
 // shapes and initial values are Linear's, so torch::save() files of either load into the other.
 //
-// Inputs, weights and outputs are of any real floating type (products are taken in `compute`), on
-// the CPU in fused loops and on other devices in libtorch's operations. Autocast has no effect
-// inside. There are no second derivatives: backward() with create_graph throws.
+// Inputs, weights and outputs are of any real floating type. Autocast does not reach the forward
+// product. There are no second derivatives: backward() with create_graph throws.
 // All errors are std::runtime_error with one line of text.
 class TERCET_API BitLinearImpl : public torch::nn::Cloneable<BitLinearImpl> {
  public:

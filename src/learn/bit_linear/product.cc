@@ -41,7 +41,11 @@ std::string shape_text(const at::Tensor& tensor) {
   return fmt::format("[{}]", fmt::join(tensor.sizes(), ", "));
 }
 
-void check(const at::Tensor& input, const at::Tensor& weight) {
+void check(const at::Tensor& input, const at::Tensor& weight, at::ScalarType compute) {
+  if (compute != at::kFloat && compute != at::kBFloat16) {
+    fail(ErrorCode::kUsage, "BitLinear computes in kFloat or kBFloat16, not in {}",
+         c10::toString(compute));
+  }
   if (!at::isFloatingType(input.scalar_type())) {
     fail(ErrorCode::kUsage, "BitLinear takes real floating-point inputs, not {}",
          c10::toString(input.scalar_type()));
@@ -99,7 +103,7 @@ at::Tensor rounded_product(const at::Tensor& rows, const at::Tensor& weight,
 
 at::Tensor bit_product(const at::Tensor& input, const at::Tensor& weight, const at::Tensor& bias,
                        const BitLinearOptions& options) {
-  check(input, weight);
+  check(input, weight, options.compute());
   // The products below choose their own types.
   const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
   std::vector<int64_t> shape = input.sizes().vec();
