@@ -10,6 +10,7 @@
 #include <system_error>
 #include <utility>
 
+#include "core/disk.h"
 #include "core/error.h"
 
 namespace tercet {
@@ -17,7 +18,7 @@ namespace {
 
 [[noreturn]] void fail_errno(std::string_view action, const std::filesystem::path& path) {
   const int number = errno;
-  fail(ErrorCode::kIo, "cannot {} '{}': {}", action, path.string(), errno_text(number));
+  fail(ErrorCode::kIo, "cannot {} '{}': {}", action, path.string(), write_error_text(number, path));
 }
 
 void close_keeping_errno(int descriptor) {

@@ -174,6 +174,61 @@ class Pretrain(unittest.TestCase):
         self.must("pretrain", "--out", out, "--resume")
         self.assert_same_as_reference(out)
 
+    def on_small_disk(self, mebibytes, script):
+        """Runs a shell script on a disk of so much room, $DISK, which is gone afterwards."""
+        if subprocess.run(["unshare", "-rm", "true"], stderr=subprocess.DEVNULL,
+                          check=False).returncode != 0:
+            self.skipTest("needs the right to mount")
+        disk = pathlib.Path(tempfile.mkdtemp(dir=self.folder))
+        mount = f"mount -t tmpfs -o size={mebibytes}m none $DISK"
+        result = subprocess.run(
+            ["unshare", "-rm", "sh", "-c", f"{mount} || exit 99\n{script}"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=300, check=False,
+            env={**os.environ, "DISK": str(disk), "RECIPE": str(self.recipe)})
+        return disk, result
+
+    def test_a_disk_that_is_too_small_is_named_at_the_start(self):
+        # A checkpoint is three times the model, and four of them may lie there at one time.
+        disk, result = self.on_small_disk(
+            2, "$TERCET pretrain --config $RECIPE --out $DISK/run; status=$?\n"
+               "ls $DISK/run\nexit $status")
+        self.assert_error(result, 4, f"'{disk}'", "keep_checkpoints")
+        self.assertEqual(result.stdout.split(), ["run.lock"])
+
+    def test_a_disk_that_others_fill_is_named_and_the_run_goes_on_later(self):
+        model = self.new().with_suffix(".safetensors")
+        disk, result = self.on_small_disk(20, f"""
+            $TERCET pretrain --config $RECIPE --out $DISK/run & run=$!
+            until test -e $DISK/run/checkpoints/step-00000010; do sleep 0.01; done
+            kill -STOP $run; head -c 100M /dev/zero >$DISK/filler 2>/dev/null; kill -CONT $run
+            wait $run; status=$?
+            ls $DISK/run/checkpoints
+            rm $DISK/filler
+            $TERCET pretrain --out $DISK/run --resume 2>/dev/null || exit 98
+            cp $DISK/run/model.safetensors {model}
+            exit $status""")
+        self.assert_error(result, 4, f"No space left on device on the disk at '{disk}'")
+        self.assertIn("step-00000010", result.stdout.split())
+        self.assertNotIn("unfinished", result.stdout)
+        self.assertEqual(model.read_bytes(),
+                         (self.reference / "model.safetensors").read_bytes())
+
+    def test_two_processes_do_not_share_a_directory(self):
+        out = self.new()
+        process = self.start(out)
+        self.wait_for_checkpoint(out, process)
+        process.send_signal(signal.SIGSTOP)
+        try:
+            for options in (("--resume",), ("--config", self.recipe)):
+                self.assert_error(run("pretrain", "--out", out, *options), 2,
+                                  f"process {process.pid} ")
+        finally:
+            process.kill()
+            process.communicate()
+        # The dead hold no lock.
+        self.must("pretrain", "--out", out, "--resume")
+        self.assert_same_as_reference(out)
+
     def test_damaged_checkpoints_are_named(self):
         for name in ("model.safetensors", "optimizer.safetensors", "state.json", "config.json"):
             out = self.new()

@@ -2,6 +2,8 @@
 // What a run records and how it continues.
 #include "learn/pretrain/trainer.h"
 
+#include <set>
+
 #include "learn/trainer_support.h"
 #include "version/version.h"
 
@@ -41,6 +43,41 @@ TEST_F(Training, ResumingIsRecordedAndOtherCodeIsTold) {
   EXPECT_EQ(resumed[0].at("threads"), 1);
   EXPECT_EQ(state(checkpoint("run", 12)).at("code_version"), version());
   EXPECT_EQ(events("run", "start").size(), 1u);
+}
+
+// At the boundary of the two stages, where the learning rate drops and the weight decay ends, and
+// after a step that was skipped, whose gradients are gone.
+TEST_F(Training, ResumesToTheSameBitsBetweenStagesAndAfterSkips) {
+  Recipe r = recipe();
+  r.steps = 58;
+  r.eval_every = 16;
+  r.checkpoint_every = 16;
+  r.batch_size = r.micro_batch_size = 1;
+  r.learning_rate = 0.1;
+  r.spike_deviations = 1e-9;  // noise is a spike, too
+  train(r, "whole");
+  const std::vector<Json> skips = events("whole", "skip");
+  ASSERT_FALSE(skips.empty());
+  const int64_t skipped = skips[skips.size() / 2].at("step");
+  const std::vector<Json> steps = events("whole", "step");
+  const int64_t boundary = r.steps / 2;
+  for (const int64_t last : std::set<int64_t>{skipped, boundary - 1, boundary, boundary + 1}) {
+    const std::string name = fmt::format("until-{}", last);
+    train_until(r, name, [&](int64_t step, bool) { return step == last; });
+    resume(name);
+    EXPECT_EQ(weights(name), weights("whole")) << last;
+    EXPECT_EQ(events(name, "skip"), skips) << last;
+    EXPECT_EQ(events(name, "eval"), events("whole", "eval")) << last;
+    const std::vector<Json> continued = events(name, "step");
+    ASSERT_EQ(continued.size(), steps.size());
+    for (size_t i = 0; i < steps.size(); ++i) {
+      for (const char* field : {"step", "loss", "grad_norm", "learning_rate", "weight_decay"}) {
+        EXPECT_EQ(continued[i].at(field), steps[i].at(field)) << last << ", " << field;
+      }
+    }
+  }
+  // The test needs two stages.
+  EXPECT_GT(steps.front().at("weight_decay"), steps.back().at("weight_decay"));
 }
 
 TEST_F(Training, RecomputingBlocksTrainsTheSameModel) {

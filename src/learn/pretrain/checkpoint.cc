@@ -82,9 +82,15 @@ void check_files(const Json& checksums, const fs::path& checkpoint) {
     const fs::path file = checkpoint / fs::path(name).filename();
     if (!fs::exists(file)) fail_damaged(file, "is missing");
     if (!sum.is_string() || sum.get<std::string>() != file_checksum(file)) {
-      fail_damaged(file, "is damaged (its checksum differs)");
+      fail_damaged(file, "is damaged or was changed (its checksum differs)");
     }
   }
+}
+
+// An error that is on its way up says more than one from here.
+void discard(const fs::path& unfinished) {
+  std::error_code ignored;
+  fs::remove_all(unfinished, ignored);
 }
 
 }  // namespace
@@ -145,9 +151,13 @@ void save_checkpoint(const fs::path& out, const TrainingState& state, const Tran
     stats.save(unfinished / kStatsFile);
     copy_tokenizer_files(tokenizer_directory, unfinished);
     write_text_file(unfinished / kStateFile, state_json(state, unfinished).dump(2) + "\n");
+  } catch (const Error& error) {
+    discard(unfinished);
+    if (error.code() != ErrorCode::kIo) throw;
+    fail(ErrorCode::kIo, "{}; once that is solved, --resume goes on from the checkpoint before",
+         error.what());
   } catch (...) {
-    std::error_code ignored;  // the error on its way up says more
-    fs::remove_all(unfinished, ignored);
+    discard(unfinished);
     throw;
   }
   rename_durably(unfinished, target);
@@ -160,7 +170,7 @@ TrainingState read_checkpoint(const fs::path& checkpoint) {
   try {
     const Json json = read_json_file(file);
     if (json.at("state_checksum") != state_checksum(json)) {
-      fail_damaged(file, "is damaged (its checksum differs)");
+      fail_damaged(file, "is damaged or was changed (its checksum differs)");
     }
     check_files(json.at("checksums"), checkpoint);
     return training_state(json);

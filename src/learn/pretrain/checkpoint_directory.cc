@@ -78,6 +78,10 @@ std::optional<fs::path> newest_checkpoint(const fs::path& out, int64_t most_step
   return newest;
 }
 
+int64_t count_checkpoints(const fs::path& out) {
+  return static_cast<int64_t>(finished_checkpoints(out).size());
+}
+
 void retain_checkpoints(const fs::path& out, int64_t keep, int64_t best_step) {
   const std::map<int64_t, fs::path> all = finished_checkpoints(out);
   const fs::path best = out / "checkpoints" / kBest;

@@ -20,6 +20,9 @@ std::optional<std::filesystem::path> newest_checkpoint(const std::filesystem::pa
 std::optional<std::filesystem::path> newest_checkpoint(const std::filesystem::path& out,
                                                        int64_t most_steps);
 
+// How many finished ones there are.
+int64_t count_checkpoints(const std::filesystem::path& out);
+
 // Makes `best` the checkpoint of `best_step` (when that exists; -1: there is none) and removes all
 // others but the newest `keep`. Throws kIo.
 void retain_checkpoints(const std::filesystem::path& out, int64_t keep, int64_t best_step);

@@ -102,12 +102,16 @@ double measured_gemm_gflops(at::ScalarType compute, at::Device device) {
   const at::Tensor b = at::ones({side, side}, options);
   double best = 0.0;
   const Clock::time_point start = Clock::now();
-  while (Clock::now() - start < std::chrono::milliseconds(600)) {
+  Clock::time_point best_at = start;
+  while (Clock::now() - start < std::chrono::milliseconds(600) &&
+         Clock::now() - best_at < std::chrono::milliseconds(150)) {
     const Clock::time_point begin = Clock::now();
     // Reading one element waits for devices that run behind.
     at::matmul(a, b)[0][0].item<double>();
     const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-    best = std::max(best, 2.0 * std::pow(static_cast<double>(side), 3) / seconds / 1e9);
+    const double rate = 2.0 * std::pow(static_cast<double>(side), 3) / seconds / 1e9;
+    if (rate > best) best_at = Clock::now();
+    best = std::max(best, rate);
   }
   return best;
 }

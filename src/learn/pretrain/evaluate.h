@@ -32,7 +32,7 @@ std::vector<int32_t> sample_tokens(const Transformer& model, std::vector<int32_t
                                    at::ScalarType compute);
 
 // Best rate of a square matrix product of this type on this device, in GFLOP/s: what the training
-// step is compared with. Takes about a second.
+// step is compared with. Takes at most a second.
 double measured_gemm_gflops(at::ScalarType compute, at::Device device);
 
 // Floating-point operations of forward and backward per token: 6 per weight of the linear maps and

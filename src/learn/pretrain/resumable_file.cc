@@ -6,6 +6,7 @@
 
 #include <cerrno>
 
+#include "core/disk.h"
 #include "core/error.h"
 
 namespace tercet::learn {
@@ -32,7 +33,9 @@ void ResumableFile::append(std::string_view bytes) {
     const ssize_t written = ::write(descriptor_, bytes.data() + done, bytes.size() - done);
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) {
-      fail(ErrorCode::kIo, "cannot write '{}': {}", file_.string(), errno_text(errno));
+      const int number = errno;
+      fail(ErrorCode::kIo, "cannot write '{}': {}", file_.string(),
+           write_error_text(number, file_));
     }
     done += static_cast<size_t>(written);
   }
@@ -41,7 +44,8 @@ void ResumableFile::append(std::string_view bytes) {
 
 void ResumableFile::flush() {
   if (::fsync(descriptor_) != 0) {
-    fail(ErrorCode::kIo, "cannot flush '{}': {}", file_.string(), errno_text(errno));
+    const int number = errno;
+    fail(ErrorCode::kIo, "cannot flush '{}': {}", file_.string(), write_error_text(number, file_));
   }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "learn/pretrain/trainer.h"
 
+#include <optional>
 #include <tuple>
 #include <utility>
 
@@ -10,6 +11,8 @@
 #include "learn/nn/tensor_memory.h"
 #include "learn/pretrain/checkpoint.h"
 #include "learn/pretrain/checkpoint_directory.h"
+#include "learn/pretrain/run_checks.h"
+#include "learn/pretrain/run_lock.h"
 #include "learn/pretrain/torch_session.h"
 #include "learn/pretrain/training_run.h"
 #include "version/version.h"
@@ -44,8 +47,13 @@ void check_unused(const std::filesystem::path& out) {
 
 TrainResult start_run(const Recipe& recipe, const std::filesystem::path& out,
                       const TrainEvents& events, const std::atomic<bool>* stop, Team team) {
-  if (team.is_first()) check_unused(out);
   Recipe ready = resolved(recipe, team.ranks());
+  std::optional<RunLock> lock;
+  if (team.is_first()) {
+    make_directories(out);
+    lock.emplace(out);
+    check_unused(out);
+  }
   // The run may be resumed from another directory.
   ready.data = std::filesystem::absolute(ready.data).lexically_normal().string();
   const bool fresh = ready.init_from.empty();
@@ -54,7 +62,6 @@ TrainResult start_run(const Recipe& recipe, const std::filesystem::path& out,
   }
   check_agreement(team, ready, true);
   settle_threads(ready, team.sharing());
-  if (team.is_first()) make_directories(out);
   TrainingRun run(ready, ready.init_from, out, events, stop, team);
   if (!fresh) run.begin_from(ready.init_from);
   return run.train();
@@ -74,6 +81,7 @@ std::pair<std::filesystem::path, TrainingState> find_checkpoint(const std::files
     fail(ErrorCode::kUsage, "the run in '{}' is finished: all {} steps are done", out.string(),
          recipe.steps);
   }
+  check_same_run(out, *checkpoint, state.recipe);
   return {*checkpoint, std::move(state)};
 }
 
@@ -81,7 +89,11 @@ TrainResult resume_run(const std::filesystem::path& out, const TrainEvents& even
                        const std::atomic<bool>* stop, Team team) {
   std::filesystem::path checkpoint;
   TrainingState state;
-  if (team.is_first()) std::tie(checkpoint, state) = find_checkpoint(out);
+  std::optional<RunLock> lock;
+  if (team.is_first()) {
+    if (newest_checkpoint(out)) lock.emplace(out);  // else there is nothing to find
+    std::tie(checkpoint, state) = find_checkpoint(out);
+  }
   state = training_state(Json::parse(team.share(to_json(state).dump())));
   Recipe recipe;
   apply_json(recipe, state.recipe, (checkpoint / "state.json").string());

@@ -19,6 +19,7 @@
 #include "learn/pretrain/checkpoint_directory.h"
 #include "learn/pretrain/evaluate.h"
 #include "learn/pretrain/initial_model.h"
+#include "learn/pretrain/run_checks.h"
 #include "learn/pretrain/torch_session.h"
 #include "tokenizer/tokenizer_files.h"
 #include "version/version.h"
@@ -105,6 +106,7 @@ void TrainingRun::restore(const std::filesystem::path& checkpoint, const Trainin
 
 TrainResult TrainingRun::train() {
   if (team_.is_first()) {
+    check_disk(out_, recipe_, model_.config().parameter_count());
     report_ = std::make_unique<RunReport>(out_, state_.log_bytes, state_.event_bytes, events_);
   }
   optimizer_.share_first_values();

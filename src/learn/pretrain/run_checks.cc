@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "learn/pretrain/run_checks.h"
+
+#include <algorithm>
+#include <fstream>
+#include <string>
+
+#include "core/disk.h"
+#include "core/error.h"
+#include "learn/pretrain/checkpoint_directory.h"
+
+namespace tercet::learn {
+namespace {
+
+// The recipe in the log's first line; null when there is none.
+Json logged_recipe(const std::filesystem::path& log) {
+  std::ifstream file(log);
+  std::string line;
+  if (!std::getline(file, line)) return {};
+  try {
+    const Json start = parse_json(line, log.string());
+    return start.is_object() && start.contains("recipe") ? start.at("recipe") : Json();
+  } catch (const Error&) {
+    return {};  // cut off by a crash of the machine
+  }
+}
+
+// What a run may change when it is resumed.
+bool may_differ(const std::string& field) { return field == "threads" || field == "data"; }
+
+std::string readable(uint64_t bytes) {
+  const bool large = bytes >= 1'000'000'000;
+  return fmt::format("{:.1f} {}", static_cast<double>(bytes) / (large ? 1e9 : 1e6),
+                     large ? "GB" : "MB");
+}
+
+// Weights and both moments in f32.
+uint64_t checkpoint_bytes(int64_t parameters) { return 12 * static_cast<uint64_t>(parameters); }
+
+}  // namespace
+
+void check_same_run(const std::filesystem::path& out, const std::filesystem::path& checkpoint,
+                    const Json& recipe) {
+  const std::filesystem::path log = out / "log.jsonl";
+  const Json logged = logged_recipe(log);
+  if (!logged.is_object()) return;
+  for (const auto& [field, value] : recipe.items()) {
+    if (!logged.contains(field) || logged.at(field) == value || may_differ(field)) continue;
+    fail(ErrorCode::kBadInput,
+         "checkpoint '{}' is of another run: its {} is {}, but '{}' began with {}; put the run's "
+         "own checkpoints back",
+         checkpoint.string(), field, value.dump(), log.string(), logged.at(field).dump());
+  }
+}
+
+uint64_t disk_bytes(const Recipe& recipe, int64_t parameters, int64_t existing) {
+  // The newest ones, the best one, and the one that is being written.
+  const int64_t kept = recipe.keep_checkpoints + 2;
+  const int64_t written =
+      recipe.checkpoint_every > 0 ? recipe.steps / recipe.checkpoint_every + 2 : 1;
+  const int64_t more = std::max<int64_t>(1, std::min(kept, written) - existing);
+  return static_cast<uint64_t>(more) * checkpoint_bytes(parameters) +
+         4 * static_cast<uint64_t>(parameters);
+}
+
+void check_disk(const std::filesystem::path& out, const Recipe& recipe, int64_t parameters) {
+  const uint64_t needed = disk_bytes(recipe, parameters, count_checkpoints(out));
+  const Disk disk = disk_of(out);
+  if (needed <= disk.free_bytes) return;
+  fail(ErrorCode::kIo,
+       "the disk at '{}' has {} free, but the run needs {} ({} a checkpoint); free some space, "
+       "lower keep_checkpoints, or choose another --out",
+       disk.mount_point.string(), readable(disk.free_bytes), readable(needed),
+       readable(checkpoint_bytes(parameters)));
+}
+
+}  // namespace tercet::learn
