@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "kernels/kernel_table.h"
-#include "model/rope_frequencies.h"
+#include "formats/rope_frequencies.h"
 
 namespace tercet {
 

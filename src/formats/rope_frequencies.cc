@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "model/rope_frequencies.h"
+#include "formats/rope_frequencies.h"
 
 #include <algorithm>
 #include <cmath>

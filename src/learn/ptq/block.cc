@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "learn/ptq/block.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "core/error.h"
+#include "formats/rope_frequencies.h"
+
+namespace tercet::learn {
+namespace {
+
+at::Tensor activated(const at::Tensor& x, Activation activation) {
+  switch (activation) {
+    case Activation::kSilu:
+      return at::silu(x);
+    case Activation::kRelu2:
+      return at::relu(x).square();
+    case Activation::kGeluTanh:
+      return at::gelu(x, "tanh");
+  }
+  return x;
+}
+
+std::pair<at::Tensor, at::Tensor> angle_table(const RopeFrequencies& frequencies,
+                                              int64_t positions) {
+  const auto options = at::TensorOptions().dtype(at::kDouble);
+  const at::Tensor radians = at::tensor(at::ArrayRef<double>(frequencies.radians), options);
+  const at::Tensor angle = at::outer(at::arange(positions, options), radians);
+  return {(angle.cos() * frequencies.amplitude).to(at::kFloat),
+          (angle.sin() * frequencies.amplitude).to(at::kFloat)};
+}
+
+}  // namespace
+
+const at::Tensor& BlockWeights::at(const std::string& name) const {
+  const auto found = tensors.find(name);
+  if (found == tensors.end()) fail(ErrorCode::kInternal, "the block has no tensor '{}'", name);
+  return found->second;
+}
+
+const std::vector<std::string>& linear_maps() {
+  static const std::vector<std::string> names = {
+      "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
+      "mlp.gate_proj",    "mlp.up_proj",      "mlp.down_proj"};
+  return names;
+}
+
+BlockWeights load_block(const HfModel& model, int64_t layer) {
+  const std::string prefix = fmt::format("model.layers.{}.", layer);
+  BlockWeights out;
+  for (const TensorSpec& spec : tensor_specs(model.config())) {
+    if (!spec.hf_name.starts_with(prefix)) continue;
+    const TensorView& view = model.tensor(spec.hf_name);
+    const std::vector<float> values = to_f32(view);
+    at::Tensor tensor =
+        at::from_blob(const_cast<float*>(values.data()), view.shape, at::kFloat).clone();
+    model.release(view);
+    if (!tensor.isfinite().all().item<bool>()) {
+      fail(ErrorCode::kBadInput, "{}: tensor '{}' holds a value that is not a finite number",
+           model.directory().string(), spec.hf_name);
+    }
+    if (spec.hf_offset != 0.0f) tensor += static_cast<double>(spec.hf_offset);
+    out.tensors[spec.hf_name.substr(prefix.size())] = tensor;
+  }
+  return out;
+}
+
+RotaryAngles rotary_angles(const ModelConfig& config, int64_t positions) {
+  std::vector<float> factors;
+  if (config.rope_scaling.type == RopeType::kLlama3) factors = llama3_frequency_factors(config);
+  RotaryAngles out;
+  std::tie(out.cosine, out.sine) = angle_table(scaled_frequencies(config, factors), positions);
+  out.local_cosine = out.cosine;
+  out.local_sine = out.sine;
+  if (config.rope_local_theta > 0.0f) {
+    std::tie(out.local_cosine, out.local_sine) =
+        angle_table(plain_frequencies(config.rotary_dimensions(),
+                                      static_cast<double>(config.rope_local_theta)),
+                    positions);
+  }
+  return out;
+}
+
+at::Tensor rounded_to_int8(const at::Tensor& x) {
+  const at::Tensor scale = 127.0 / x.abs().amax(-1, true).clamp_min(1e-5);
+  return (x * scale).round().clamp(-128, 127) / scale;
+}
+
+at::Tensor rms_normed(const at::Tensor& x, const at::Tensor& weight, double eps) {
+  return x * at::rsqrt(x.square().mean(-1, true) + eps) * weight;
+}
+
+Block::Block(const ModelConfig& config, int64_t layer, const BlockWeights& weights,
+             const RotaryAngles& angles, std::vector<std::string> low_bit)
+    : config_(config),
+      weights_(weights),
+      low_bit_(std::move(low_bit)),
+      sliding_(config.is_sliding(layer)),
+      cosine_(sliding_ ? angles.local_cosine : angles.cosine),
+      sine_(sliding_ ? angles.local_sine : angles.sine) {}
+
+at::Tensor Block::norm(const std::string& name, const at::Tensor& x) const {
+  const std::string full = name + ".weight";
+  if (!weights_.has(full)) return x;
+  return rms_normed(x, weights_.at(full), static_cast<double>(config_.rms_norm_eps));
+}
+
+at::Tensor Block::seen_by(const std::string& map, const at::Tensor& x) const {
+  const bool low_bit = std::find(low_bit_.begin(), low_bit_.end(), map) != low_bit_.end();
+  return low_bit ? rounded_to_int8(x) : x;
+}
+
+at::Tensor Block::linear(const std::string& map, const at::Tensor& x) const {
+  const at::Tensor product = at::matmul(seen_by(map, x), weights_.at(map + ".weight").t());
+  return weights_.has(map + ".bias") ? product + weights_.at(map + ".bias") : product;
+}
+
+at::Tensor Block::rotated(const at::Tensor& heads) const {
+  const int64_t tokens = heads.size(1);
+  const int64_t pairs = cosine_.size(1);
+  const at::Tensor cosine = cosine_.narrow(0, 0, tokens);
+  const at::Tensor sine = sine_.narrow(0, 0, tokens);
+  const at::Tensor first = heads.narrow(2, 0, pairs);
+  const at::Tensor second = heads.narrow(2, pairs, pairs);
+  return at::cat({first * cosine - second * sine, second * cosine + first * sine,
+                  heads.narrow(2, 2 * pairs, heads.size(2) - 2 * pairs)},
+                 2);
+}
+
+// [count, tokens, head_dim]
+at::Tensor Block::heads_of(const std::string& map, const at::Tensor& x, int64_t count) const {
+  return linear("self_attn." + map + "_proj", x)
+      .reshape({x.size(0), count, config_.head_dim})
+      .transpose(0, 1);
+}
+
+// Added to scores: 0 where a position may look, -inf elsewhere. [tokens, tokens]
+at::Tensor Block::allowed(int64_t tokens) const {
+  const at::Tensor blocked =
+      at::full({tokens, tokens}, -std::numeric_limits<float>::infinity(), at::kFloat);
+  at::Tensor mask = blocked.triu(1);
+  if (sliding_ && config_.sliding_window < tokens) {
+    mask = mask + blocked.tril(-config_.sliding_window);
+  }
+  return mask;
+}
+
+at::Tensor Block::attention_input(const at::Tensor& r) const { return norm("input_layernorm", r); }
+
+at::Tensor Block::mixed(const at::Tensor& x) const {
+  const int64_t tokens = x.size(0);
+  const int64_t kv_heads = config_.num_key_value_heads;
+  const int64_t shared = config_.num_attention_heads / kv_heads;
+  const at::Tensor q =
+      rotated(norm("self_attn.q_norm", heads_of("q", x, config_.num_attention_heads)));
+  const at::Tensor k = rotated(norm("self_attn.k_norm", heads_of("k", x, kv_heads)));
+  const at::Tensor v = heads_of("v", x, kv_heads);
+  const double scale = config_.attention_scale != 0.0f
+                           ? static_cast<double>(config_.attention_scale)
+                           : 1.0 / std::sqrt(static_cast<double>(config_.head_dim));
+  const at::Tensor grouped = q.reshape({kv_heads, shared * tokens, config_.head_dim}) * scale;
+  const at::Tensor scores = at::bmm(grouped, k.transpose(1, 2))
+                                .reshape({kv_heads, shared, tokens, tokens}) +
+                            allowed(tokens);
+  const at::Tensor weights = at::softmax(scores, -1).reshape({kv_heads, shared * tokens, tokens});
+  const at::Tensor heads = at::bmm(weights, v).reshape(
+      {config_.num_attention_heads, tokens, config_.head_dim});
+  return norm("self_attn.attn_sub_norm", heads.transpose(0, 1).reshape({tokens, -1}));
+}
+
+at::Tensor Block::after_attention(const at::Tensor& r, const at::Tensor& mixed) const {
+  const at::Tensor y = linear("self_attn.o_proj", mixed);
+  if (config_.norm != NormPlacement::kSandwich) return r + y;
+  return r + norm("post_attention_layernorm", y);
+}
+
+at::Tensor Block::ffn_input(const at::Tensor& r) const {
+  const bool sandwich = config_.norm == NormPlacement::kSandwich;
+  return norm(sandwich ? "pre_feedforward_layernorm" : "post_attention_layernorm", r);
+}
+
+at::Tensor Block::gated(const at::Tensor& x) const {
+  return norm("mlp.ffn_sub_norm", activated(linear("mlp.gate_proj", x), config_.hidden_act) *
+                                      linear("mlp.up_proj", x));
+}
+
+at::Tensor Block::after_ffn(const at::Tensor& r, const at::Tensor& gated) const {
+  const at::Tensor y = linear("mlp.down_proj", gated);
+  if (config_.norm != NormPlacement::kSandwich) return r + y;
+  return r + norm("post_feedforward_layernorm", y);
+}
+
+}  // namespace tercet::learn

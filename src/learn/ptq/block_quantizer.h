@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "learn/ptq/activation_store.h"
+#include "learn/ptq/block.h"
+#include "learn/ptq/layer_quantizer.h"
+
+namespace tercet::learn {
+
+// One quantized linear map, for the report.
+struct LayerReport {
+  std::string name;  // HF module
+  int64_t rows = 0;
+  int64_t cols = 0;
+  double bits_per_weight = 0;
+  std::array<double, 3> shares{};  // of the codes -1, 0 and 1
+  double mean_scale = 0;
+  double shrinkage = 0;
+  std::vector<StageError> stages;
+  double seconds = 0;
+};
+
+// The calibration windows on their way through the model: in full precision (f) and behind the
+// quantized layers so far (q). Without cross terms only q exists.
+struct CalibrationState {
+  std::vector<int64_t> rows;  // tokens of each window
+  size_t fit_windows = 0;     // the rest is held out
+  std::vector<ActivationStore> residual;  // q, then f
+  std::vector<ActivationStore> inner;     // q, f: inputs of o; then q, f: inputs of down
+  bool has_float() const { return residual.size() > 1; }
+};
+
+// Takes a block's linear maps to few bits, one input after the other: each sees what the maps before
+// it, already quantized, make of the calibration text.
+class BlockQuantizer {
+ public:
+  struct Settings {
+    const ModelConfig* config = nullptr;
+    const RotaryAngles* angles = nullptr;
+    LayerOptions layer;
+    bool int8_inputs = false;
+    // Which maps: by HF module name.
+    std::function<bool(const std::string&)> chosen;
+    const std::atomic<bool>* stop = nullptr;
+  };
+  BlockQuantizer(const Settings& settings, CalibrationState& state);
+
+  // Replaces the chosen maps of `weights` by their quantized values and carries the state to the
+  // next block. Throws kInterrupted when *stop becomes true, the state is then of no more use.
+  std::vector<LayerReport> quantize(int64_t layer, BlockWeights& weights);
+  // Carries the state through a block that is finished.
+  void advance(int64_t layer, const BlockWeights& original, const BlockWeights& quantized);
+
+ private:
+  struct Sides;  // the block in full precision and quantized
+  enum class Step { kAttention, kOutput, kFeedForward, kDown, kDone };
+
+  // Carries every window up to the input of the maps of `step`, which is gathered when `fit` is
+  // given.
+  void walk(Step step, const Sides& sides, Moments* fit, Moments* held_out);
+  void gather(const Sides& sides, const std::string& map, const std::vector<at::Tensor>& inputs,
+              const std::vector<at::Tensor>& residual, Moments& moments) const;
+  void quantize_maps(const std::vector<std::string>& maps, const Moments& fit,
+                     const Moments& held_out, const std::string& prefix, BlockWeights& weights,
+                     std::vector<LayerReport>& reports) const;
+  std::vector<std::string> chosen_maps(int64_t layer) const;
+  void check_stop() const;
+
+  Settings settings_;
+  CalibrationState& state_;
+};
+
+}  // namespace tercet::learn

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+namespace tercet::learn {
+
+// Second moments of what enters a linear map, over calibration tokens; f: in the full-precision
+// model, q: in the quantized one. Sums, not means; double on the CPU.
+struct Moments {
+  at::Tensor qq;        // [cols, cols] sum x_q x_q'
+  at::Tensor fq;        // [cols, cols] sum x_f x_q', undefined without cross terms
+  at::Tensor residual;  // [rows, cols] sum (r_f - r_q) x_q' for maps that write to the residual
+                        // stream r, undefined for others and without cross terms
+  int64_t tokens = 0;
+
+  // x_f, x_q: [tokens, cols]; r_f, r_q: [tokens, rows] or undefined. x_f undefined: no cross terms.
+  void add(const at::Tensor& x_q, const at::Tensor& x_f, const at::Tensor& r_f,
+           const at::Tensor& r_q);
+  void add(const Moments& other);
+};
+
+// What a linear map should become: minimise (target - W) h (target - W)' summed over rows.
+struct LayerTarget {
+  at::Tensor weight;  // [rows, cols] f32
+  at::Tensor h;       // [cols, cols] f32, symmetric, positive definite
+};
+
+// methods.md 25: with H = qq, D = lambda diag(H): W_s = (W_f fq + residual + W_f D) (H + D)^-1,
+// target = gamma W_s + (1 - gamma) W_f, h = H + D, both divided by the tokens. W_f: weight
+// [rows, cols]. gamma 0 needs no cross terms. Channels that never fire get a small weight of their
+// own, so that h can be inverted. Throws kBadInput naming `name` when no channel fires.
+LayerTarget layer_target(const at::Tensor& weight, const Moments& moments, double lambda,
+                         double gamma, const char* name);
+
+// How well `values` does what the target of gamma asks for, per token and without the part that no
+// weights can change: tr(W H W') - 2 tr(W C'), C = gamma (W_f fq + residual) + (1 - gamma) W_f H.
+double output_objective(const at::Tensor& values, const at::Tensor& weight, const Moments& moments,
+                        double gamma);
+
+// tr((target - values) h (target - values)') / tr(target h target').
+double relative_error(const at::Tensor& values, const LayerTarget& target);
+
+}  // namespace tercet::learn

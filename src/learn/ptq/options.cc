@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "learn/ptq/options.h"
+
+#include <regex>
+
+#include "core/error.h"
+
+namespace tercet::learn {
+
+Json to_json(const PtqOptions& options) {
+  const LayerOptions& layer = options.layer;
+  return {{"method", to_string(layer.method)},
+          {"group_size", to_string(layer.grouping)},
+          {"grid_points", layer.grid_points},
+          {"hessian", layer.hessian},
+          {"feedback", layer.feedback},
+          {"flip_rounds", layer.flip_rounds},
+          {"cross_term", layer.cross_term},
+          {"shrinkage", layer.shrinkage < 0 ? Json("auto") : Json(layer.shrinkage)},
+          {"calib_tokens", options.calibration_tokens},
+          {"ctx", options.context},
+          {"held_out", options.held_out},
+          {"only", options.only},
+          {"activations", options.int8_activations ? "int8" : "float"},
+          {"threads", options.threads}};
+}
+
+void check(const PtqOptions& options) {
+  const LayerOptions& layer = options.layer;
+  const char* method = to_string(layer.method);
+  if (needs_calibration(layer.method) && options.calibration.empty()) {
+    fail(ErrorCode::kUsage, "{} needs text to calibrate on: --calib FILE", method);
+  }
+  if (!needs_calibration(layer.method) && layer.cross_term != 0) {
+    fail(ErrorCode::kUsage, "{} looks at no activations; leave out --cross-term", method);
+  }
+  if (layer.cross_term < 0 || layer.cross_term > 1) {
+    fail(ErrorCode::kUsage, "--cross-term is {}; it lies between 0 and 1", layer.cross_term);
+  }
+  if (options.held_out < 0 || options.held_out > 0.5) {
+    fail(ErrorCode::kUsage, "--held-out is {}; it lies between 0 and 0.5", options.held_out);
+  }
+  if (layer.shrinkage < 0 && options.held_out == 0) {
+    fail(ErrorCode::kUsage, "--shrinkage auto chooses on held-out text; give --held-out 0.125");
+  }
+  if (layer.method == PtqMethod::kSvid && layer.grouping.scope != packing::ScaleScope::kRow) {
+    fail(ErrorCode::kUsage, "svid has a scale per row and one per column; leave out --group-size");
+  }
+  if (options.calibration_tokens < 256) {
+    fail(ErrorCode::kUsage, "--calib-tokens is {}; give 256 at least", options.calibration_tokens);
+  }
+  try {
+    const std::regex pattern(options.only);
+  } catch (const std::regex_error& error) {
+    fail(ErrorCode::kUsage, "--only '{}' is no regular expression: {}", options.only, error.what());
+  }
+}
+
+}  // namespace tercet::learn

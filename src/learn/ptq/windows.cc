@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "learn/ptq/windows.h"
+
+#include <algorithm>
+#include <string_view>
+
+#include "core/error.h"
+#include "core/file.h"
+
+namespace tercet::learn {
+namespace {
+
+constexpr uint64_t kMaxText = uint64_t{1} << 31;
+constexpr int64_t kShortest = 8;  // tokens of a window that are worth a forward pass
+constexpr std::string_view kDivider = "<|endoftext|>";
+
+std::string_view stripped(std::string_view text) {
+  constexpr std::string_view kSpace = " \t\r\n";
+  const size_t begin = text.find_first_not_of(kSpace);
+  if (begin == std::string_view::npos) return {};
+  return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
+}
+
+std::vector<std::string_view> documents(std::string_view text) {
+  if (text.find(kDivider) == std::string_view::npos) return {text};
+  std::vector<std::string_view> out;
+  while (true) {
+    const size_t end = text.find(kDivider);
+    const std::string_view document = stripped(text.substr(0, end));
+    if (!document.empty()) out.push_back(document);
+    if (end == std::string_view::npos) return out;
+    text.remove_prefix(end + kDivider.size());
+  }
+}
+
+}  // namespace
+
+int64_t TextWindows::tokens() const {
+  int64_t count = 0;
+  for (const auto& window : ids) count += static_cast<int64_t>(window.size());
+  return count;
+}
+
+TextWindows read_windows(const std::filesystem::path& file, const Tokenizer& tokenizer,
+                         int64_t context, int64_t limit) {
+  if (context < 16) fail(ErrorCode::kUsage, "a context of {} tokens is too short", context);
+  const std::string text = read_text_file(file, kMaxText);
+  TextWindows out;
+  out.has_bos = tokenizer.add_bos() && tokenizer.bos_id() >= 0;
+  const int64_t room = context - (out.has_bos ? 1 : 0);
+  int64_t left = limit > 0 ? limit : INT64_MAX;
+  for (const std::string_view document : documents(text)) {
+    if (left < kShortest) break;
+    const std::vector<int32_t> ids = tokenizer.encode(document);
+    for (int64_t first = 0; first < std::ssize(ids); first += room) {
+      const int64_t count = std::min({room, std::ssize(ids) - first, left});
+      if (count < kShortest) break;
+      std::vector<int32_t> window;
+      if (out.has_bos) window.push_back(tokenizer.bos_id());
+      window.insert(window.end(), ids.begin() + first, ids.begin() + first + count);
+      left -= std::ssize(window);
+      out.ids.push_back(std::move(window));
+    }
+  }
+  if (out.ids.empty()) {
+    fail(ErrorCode::kBadInput, "'{}' is too short: it gives no window of {} tokens or more",
+         file.string(), kShortest);
+  }
+  return out;
+}
+
+}  // namespace tercet::learn

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "tokenizer/tokenizer.h"
+
+namespace tercet::learn {
+
+// Token ids of consecutive positions that are computed together, each window from an empty context.
+struct TextWindows {
+  std::vector<std::vector<int32_t>> ids;  // BOS in front where the tokenizer says so
+  bool has_bos = false;
+  int64_t tokens() const;
+};
+
+// The text of a file, as long as it has tokens up to `limit` (0: all). Documents are divided by
+// lines `<|endoftext|>`; without such lines the file is one document. Each is cut into windows of
+// `context` positions (BOS included) or what is left of it; pieces of fewer than 8 tokens are left
+// out. Throws kIo, kBadInput (no window: the file and what to do), kUsage for a context below 16.
+TextWindows read_windows(const std::filesystem::path& file, const Tokenizer& tokenizer,
+                         int64_t context, int64_t limit);
+
+}  // namespace tercet::learn
