@@ -12,10 +12,11 @@ struct Delegated {
   const char* description;
 };
 
-constexpr std::array<Delegated, 3> kDelegated = {{
+constexpr std::array<Delegated, 4> kDelegated = {{
     {"pretrain", "Train a model from scratch, ternary or full precision"},
     {"twin", "Train several families on the same tokens and compare them"},
     {"scaling", "Twin experiments over several sizes, their scaling laws and energy"},
+    {"quantize", "Make a full-precision model ternary or binary, without training"},
 }};
 
 }  // namespace

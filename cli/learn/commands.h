@@ -9,6 +9,7 @@ namespace tercet::cli {
 void add_pretrain(CLI::App& app);
 void add_twin(CLI::App& app);
 void add_scaling(CLI::App& app);
+void add_quantize(CLI::App& app);
 // What `tercet doctor` asks about libtorch.
 void add_learn_doctor(CLI::App& app);
 

@@ -11,6 +11,7 @@ int main(int argc, char** argv) {
   tercet::cli::add_pretrain(app);
   tercet::cli::add_twin(app);
   tercet::cli::add_scaling(app);
+  tercet::cli::add_quantize(app);
   tercet::cli::add_learn_doctor(app);
   return tercet::cli::run_program(app, argc, argv);
 }

@@ -244,6 +244,7 @@ ModelConfig model_config_from_json(const Json& json, const std::string& origin) 
   read_token_ids(file, fields, family, config);
   config.validate(origin);
   read_dense_maps(file, config);
+  apply_given_ternary(file, config);
   return config;
 }
 

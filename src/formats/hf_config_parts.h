@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
+
+#include "formats/hf_model.h"
 #include "formats/json_fields.h"
 #include "formats/model_config.h"
 
@@ -35,5 +38,12 @@ void read_windows(const JsonFields& fields, WindowRule rule, ModelConfig& config
 void read_quantization(const JsonFields& fields, bool is_bitnet, ModelConfig& config);
 // Its modules_to_not_convert. Needs a valid configuration, complete but for dense_maps.
 void read_dense_maps(const JsonFields& fields, ModelConfig& config);
+
+
+// The mark of given ternary weights. `fields` is the whole file.
+std::optional<GivenTernary> read_given_ternary(const JsonFields& fields);
+// What follows from it: linear and dense_maps where inputs are rounded to int8, nothing otherwise.
+// Needs a valid configuration.
+void apply_given_ternary(const JsonFields& fields, ModelConfig& config);
 
 }  // namespace tercet

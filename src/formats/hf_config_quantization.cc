@@ -125,7 +125,9 @@ void read_input_norms(const JsonFields& fields, const JsonFields& quantization,
 HfTernaryStorage ternary_storage_from_json(const Json& json, const std::string& origin) {
   const JsonFields fields(json, origin);
   const auto quantization = fields.object("quantization_config");
-  return quantization ? read_storage(*quantization) : HfTernaryStorage{};
+  HfTernaryStorage out = quantization ? read_storage(*quantization) : HfTernaryStorage{};
+  out.given = read_given_ternary(fields);
+  return out;
 }
 
 void read_quantization(const JsonFields& fields, bool is_bitnet, ModelConfig& config) {

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,20 @@ Json model_config_to_json(const ModelConfig& config);
 std::map<std::string, std::string> weight_map_from_json(const Json& json,
                                                         const std::string& origin);
 
+// The mark in config.json of a model whose linear maps hold ternary weights multiplied out: in each
+// reach of a scale every weight is -s, 0 or s. transformers takes the model for the dense one that it
+// also is; here its codes are packed, without loss.
+struct GivenTernary {
+  bool one_scale = false;  // of the whole matrix
+  int64_t group_size = 0;  // columns per scale; 0: the whole row
+  bool int8_activations = false;
+  std::vector<std::string> dense_maps;  // HF module names of maps that are not ternary, sorted
+
+  bool operator==(const GivenTernary&) const = default;
+};
+inline constexpr const char* kGivenTernaryKey = "ternary_weights";
+Json given_ternary_to_json(const GivenTernary& given);
+
 // How a directory holds the low-bit maps of a kB158 model.
 struct HfTernaryStorage {
   // Four codes in a byte, rows r, r + R/4, r + R/2 and r + 3R/4 of a column sharing it, with a
@@ -40,11 +55,13 @@ struct HfTernaryStorage {
   bool packed = false;
   // Packed weights are code / weight_scale, else code * weight_scale.
   bool reciprocal_scale = false;
+  // Also of dense models, whose maps are then packed but take inputs as they are.
+  std::optional<GivenTernary> given;
 
   bool operator==(const HfTernaryStorage&) const = default;
 };
 
-// From quantization_config; latent without it.
+// From quantization_config and the mark of given ternary weights; latent without them.
 HfTernaryStorage ternary_storage_from_json(const Json& json, const std::string& origin);
 
 // An HF model directory: config.json and one model.safetensors (or model.safetensors.index.json

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/hf_source.h"
 
+#include <algorithm>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -39,6 +41,9 @@ std::string HfSource::display_name() const {
 LinearWeights HfSource::matrix(const TensorSpec& spec, WeightStorage& storage) const {
   const TensorView& tensor = model_.tensor(spec.hf_name);
   const std::string origin = path().string();
+  if (is_given_ternary(spec)) {
+    return pack_given(tensor, spec, *model_.ternary_storage().given, origin, storage);
+  }
   if (!spec.low_bit) return matrix_weights(tensor, {}, spec, origin, storage);
   const HfTernaryStorage& form = model_.ternary_storage();
   if (!form.packed) return quantize_latent(tensor, spec, config().linear, origin, storage);
@@ -47,7 +52,19 @@ LinearWeights HfSource::matrix(const TensorSpec& spec, WeightStorage& storage) c
   return read(tensor, scale, form.reciprocal_scale, spec, origin, storage);
 }
 
+// Whether the map's weights are codes times scales already.
+bool HfSource::is_given_ternary(const TensorSpec& spec) const {
+  const std::optional<GivenTernary>& given = model_.ternary_storage().given;
+  if (!given || spec.rows == 0 || !spec.gguf_name.starts_with("blk.")) return false;
+  constexpr std::string_view kWeight = ".weight";
+  const std::string module = spec.hf_name.substr(0, spec.hf_name.size() - kWeight.size());
+  return !std::binary_search(given->dense_maps.begin(), given->dense_maps.end(), module);
+}
+
 MatrixForm HfSource::matrix_form(const TensorSpec& spec) const {
+  if (is_given_ternary(spec)) {
+    return {StoredType::kTrit4, given_reach(*model_.ternary_storage().given, spec.cols)};
+  }
   if (spec.low_bit) return {StoredType::kTrit4, {packing::ScaleScope::kTensor, spec.cols}};
   WeightStorage unused;
   return {matrix(spec, unused).type, {}};

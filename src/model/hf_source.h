@@ -27,6 +27,7 @@ class HfSource final : public WeightSource {
   std::optional<ChatTemplateSource> chat_template() const override;
 
  private:
+  bool is_given_ternary(const TensorSpec& spec) const;
   explicit HfSource(HfModel model);
   const TensorView* scale_of_bias(const TensorSpec& spec) const;
 

@@ -5,6 +5,7 @@
 
 #include "formats/hf_model.h"
 #include "formats/model_config.h"
+#include "model/ternary_rows.h"
 #include "model/weights.h"
 
 namespace tercet {
@@ -30,6 +31,15 @@ LinearWeights unpack_four_rows(const TensorView& packed, const TensorView& scale
 LinearWeights pack_float_codes(const TensorView& codes, const TensorView& scale, bool reciprocal,
                                const TensorSpec& spec, const std::string& origin,
                                WeightStorage& storage);
+
+// Ternary weights that were multiplied out (GivenTernary), each reach of a scale found again; for
+// spec.low_bit with int8 activations, else to be used as they are. Throws kBadInput naming the first
+// row where weights have two magnitudes.
+LinearWeights pack_given(const TensorView& weights, const TensorSpec& spec,
+                         const GivenTernary& given, const std::string& origin,
+                         WeightStorage& storage);
+// How far its scales reach in a matrix of that width.
+ScaleReach given_reach(const GivenTernary& given, int64_t cols);
 
 // "model.layers.0.mlp.up_proj.weight" -> "model.layers.0.mlp.up_proj.weight_scale".
 std::string packed_scale_name(const std::string& hf_name);

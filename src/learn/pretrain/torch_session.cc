@@ -2,8 +2,6 @@
 #include "learn/pretrain/torch_session.h"
 
 #include <ATen/Context.h>
-#include <ATen/Parallel.h>
-#include <dlfcn.h>
 #include <torch/cuda.h>
 #include <torch/version.h>
 
@@ -11,18 +9,9 @@
 
 #include "core/cpu.h"
 #include "core/error.h"
+#include "learn/nn/threads.h"
 
 namespace tercet::learn {
-namespace {
-
-// libtorch's own setting does not reach an OpenBLAS that has threads of its own.
-void set_openblas_threads(int threads) {
-  using Setter = void (*)(int);
-  void* symbol = ::dlsym(RTLD_DEFAULT, "openblas_set_num_threads");
-  if (symbol != nullptr) reinterpret_cast<Setter>(symbol)(threads);
-}
-
-}  // namespace
 
 at::Device parse_device(const std::string& name) {
   if (name != "cuda" || at::hasCUDA()) return at::Device(name);
@@ -61,8 +50,7 @@ void settle_threads(Recipe& recipe, int64_t sharing) {
   if (recipe.threads == 0) {
     recipe.threads = std::max<int64_t>(1, read_cpu_info().physical_cores / sharing);
   }
-  at::set_num_threads(static_cast<int>(recipe.threads));
-  set_openblas_threads(static_cast<int>(recipe.threads));
+  set_compute_threads(static_cast<int>(recipe.threads));
 }
 
 void rethrow_torch_error(const c10::Error& error) {

@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 
@@ -159,8 +160,12 @@ std::vector<LayerReport> BlockQuantizer::quantize(int64_t layer, BlockWeights& w
   for (size_t i = 0; i < inputs_of_block().size(); ++i) {
     Moments fit;
     Moments held_out;
-    if (!state_.rows.empty()) walk(static_cast<Step>(i), sides, &fit, &held_out);
-    quantize_maps(inputs_of_block()[i].maps, fit, held_out, prefix, weights, reports);
+    const std::vector<std::string>& maps = inputs_of_block()[i].maps;
+    const bool wanted = std::any_of(maps.begin(), maps.end(), [&](const std::string& map) {
+      return settings_.chosen(prefix + map);
+    });
+    walk(static_cast<Step>(i), sides, wanted ? &fit : nullptr, wanted ? &held_out : nullptr);
+    quantize_maps(maps, fit, held_out, prefix, weights, reports);
   }
   walk(Step::kDone, sides, nullptr, nullptr);
   return reports;

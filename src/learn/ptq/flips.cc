@@ -39,55 +39,103 @@ void flip_row(const Round& round, const float* scale, float* codes, float* corre
   }
 }
 
-void flip_once(LowBitMatrix& matrix, const LayerTarget& target, const at::Tensor& order) {
-  const int64_t rows = matrix.codes.size(0);
-  const int64_t cols = matrix.codes.size(1);
-  const at::Tensor scales = at_columns(matrix.scales, matrix.column_group).contiguous();
-  const at::Tensor correlation =
-      at::matmul(target.weight - matrix.values(), target.h).contiguous();
-  matrix.codes = matrix.codes.contiguous();
-  const Round round{target.h.data_ptr<float>(), scales.data_ptr<float>(),
-                    order.data_ptr<int64_t>(), cols};
-  at::parallel_for(0, rows, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      flip_row(round, round.columns_scale + row * cols,
-               matrix.codes.data_ptr<float>() + row * cols,
-               correlation.data_ptr<float>() + row * cols);
+// A matrix with its products with h, which follow it through flips and new scales.
+class FlipRun {
+ public:
+  FlipRun(const LowBitMatrix& matrix, const LayerTarget& target)
+      : matrix_(matrix),
+        target_(target),
+        order_(target.h.diagonal().argsort(0, /*descending=*/true).contiguous()),
+        wanted_(at::matmul(target.weight, target.h)) {
+    matrix_.codes = matrix.codes.clone().contiguous();
+    values_product_ = at::matmul(matrix_.values(), target.h);
+  }
+
+  const LowBitMatrix& matrix() const { return matrix_; }
+
+  // (W - A T) h (W - A T)'
+  double error() const {
+    const at::Tensor difference = target_.weight - matrix_.values();
+    return (difference * (wanted_ - values_product_)).sum(at::kDouble).item<double>();
+  }
+
+  void round(int number) {
+    flip_all();
+    // The products drift with every flip; now and then they are made anew.
+    const bool exact = number % kExactEvery == kExactEvery - 1;
+    if (matrix_.scales.size(1) > 1 || exact) {
+      fit_scales(matrix_, target_);
+      values_product_ = at::matmul(matrix_.values(), target_.h);
+    } else {
+      rescale();
     }
-  });
-}
+  }
+
+ private:
+  static constexpr int kExactEvery = 5;
+
+  void flip_all() {
+    const int64_t rows = matrix_.codes.size(0);
+    const int64_t cols = matrix_.codes.size(1);
+    const at::Tensor scales = at_columns(matrix_.scales, matrix_.column_group).contiguous();
+    const at::Tensor correlation = (wanted_ - values_product_).contiguous();
+    matrix_.codes = matrix_.codes.clone().contiguous();
+    const Round round{target_.h.data_ptr<float>(), scales.data_ptr<float>(),
+                      order_.data_ptr<int64_t>(), cols};
+    at::parallel_for(0, rows, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        flip_row(round, round.columns_scale + row * cols,
+                 matrix_.codes.data_ptr<float>() + row * cols,
+                 correlation.data_ptr<float>() + row * cols);
+      }
+    });
+    values_product_ = wanted_ - correlation;
+  }
+
+  // fit_scales() for one scale per row or tensor, from the products that are there.
+  void rescale() {
+    const at::Tensor values = matrix_.values();
+    at::Tensor numerator = (values * wanted_).sum(1, true);
+    at::Tensor denominator = (values * values_product_).sum(1, true);
+    if (matrix_.grouping.scope == packing::ScaleScope::kTensor) {
+      numerator = numerator.sum(0, true).expand_as(numerator);
+      denominator = denominator.sum(0, true).expand_as(denominator);
+    }
+    const at::Tensor factor = at::where(denominator > 0, numerator / denominator.clamp_min(1e-30),
+                                        at::ones_like(numerator))
+                                  .clamp_min(0);
+    matrix_.scales = (matrix_.scales * factor).contiguous();
+    values_product_ = values_product_ * factor;
+  }
+
+  LowBitMatrix matrix_;
+  const LayerTarget& target_;
+  at::Tensor order_;
+  at::Tensor wanted_;          // W h
+  at::Tensor values_product_;  // A T h
+};
 
 }  // namespace
 
 void flip_codes(LowBitMatrix& matrix, const LayerTarget& target, int rounds,
                 const std::function<double(const LowBitMatrix&)>& held_out) {
-  const at::Tensor order = target.h.diagonal().argsort(0, /*descending=*/true).contiguous();
-  double error = relative_error(matrix.values(), target);
-  LowBitMatrix best = matrix;
-  double best_held_out = held_out ? held_out(matrix) : 0;
+  FlipRun run(matrix, target);
+  double error = run.error();
+  double lowest = held_out ? held_out(matrix) : error;
   int waited = 0;
   for (int i = 0; i < rounds; ++i) {
-    LowBitMatrix next = matrix;
-    next.codes = matrix.codes.clone();
-    flip_once(next, target, order);
-    fit_scales(next, target);
-    const double reached = relative_error(next.values(), target);
-    if (!(reached < error)) break;  // rounding is all that is left
+    run.round(i);
+    const double reached = run.error();
     const bool worthwhile = reached < error * (1 - kWorthwhile);
-    matrix = next;
     error = reached;
-    if (held_out) {
-      const double now = held_out(matrix);
-      waited = now < best_held_out ? 0 : waited + 1;
-      if (waited == 0) {
-        best = matrix;
-        best_held_out = now;
-      }
-      if (waited == kPatience) break;
+    const double now = held_out ? held_out(run.matrix()) : reached;
+    waited = now < lowest ? 0 : waited + 1;
+    if (waited == 0) {
+      matrix = run.matrix();
+      lowest = now;
     }
-    if (!worthwhile) break;
+    if (!worthwhile || (held_out && waited == kPatience)) break;
   }
-  if (held_out) matrix = best;
 }
 
 }  // namespace tercet::learn

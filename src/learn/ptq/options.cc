@@ -46,8 +46,8 @@ void check(const PtqOptions& options) {
   if (layer.method == PtqMethod::kSvid && layer.grouping.scope != packing::ScaleScope::kRow) {
     fail(ErrorCode::kUsage, "svid has a scale per row and one per column; leave out --group-size");
   }
-  if (options.calibration_tokens < 256) {
-    fail(ErrorCode::kUsage, "--calib-tokens is {}; give 256 at least", options.calibration_tokens);
+  if (options.calibration_tokens != 0 && options.calibration_tokens < 256) {
+    fail(ErrorCode::kUsage, "--calib-tokens is {}; give 256 at least, or 0 for all", options.calibration_tokens);
   }
   try {
     const std::regex pattern(options.only);

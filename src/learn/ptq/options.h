@@ -15,7 +15,7 @@ struct PtqOptions {
   std::filesystem::path source;       // an HF directory in full precision
   std::filesystem::path out;          // the HF directory to write
   std::filesystem::path calibration;  // text; empty for methods that need none
-  int64_t calibration_tokens = 65536;
+  int64_t calibration_tokens = 65536;  // 0: all
   int64_t context = 0;  // positions of a window; 0: the model's own, 2048 at most
   double held_out = 0;  // share of the windows that only judges
   std::string only;     // regular expression for HF module names; empty: all linear maps

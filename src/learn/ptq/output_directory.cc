@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "learn/ptq/output_directory.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <regex>
+
+#include "core/error.h"
+#include "core/file.h"
+#include "formats/safetensors.h"
+#include "learn/data/hash.h"
+#include "tokenizer/tokenizer_files.h"
+
+namespace tercet::learn {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kState = "quantize.json";
+constexpr const char* kReports = "reports";
+// Of each tensor, from both ends: enough to tell models apart without reading all of them.
+constexpr size_t kSample = 65536;
+
+std::span<const uint8_t> bytes_of(const std::string& text) {
+  return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
+}
+
+bool is_linear_weight(const std::string& name) {
+  const auto& maps = linear_maps();
+  return std::any_of(maps.begin(), maps.end(),
+                     [&](const std::string& map) { return name == map + ".weight"; });
+}
+
+// A tensor of the source under a name, or of f16 values.
+struct Piece {
+  TensorView view;
+  at::Tensor owned;
+};
+
+TensorView half_view(const std::string& name, const at::Tensor& tensor) {
+  TensorView view;
+  view.name = name;
+  view.type = DType::kF16;
+  view.shape.assign(tensor.sizes().begin(), tensor.sizes().end());
+  view.bytes = {static_cast<const uint8_t*>(tensor.data_ptr()), tensor.nbytes()};
+  return view;
+}
+
+void write_pieces(const fs::path& path, const std::vector<Piece>& pieces,
+                  std::map<std::string, std::string> metadata) {
+  std::vector<TensorView> views;
+  for (const Piece& piece : pieces) views.push_back(piece.view);
+  metadata["format"] = "pt";
+  write_safetensors(path, views, metadata);
+}
+
+bool has_nothing(const fs::path& path) {
+  std::error_code ignored;
+  return !fs::exists(path, ignored) || fs::is_empty(path, ignored);
+}
+
+void check_target(const PtqOptions& options, const std::string& fingerprint) {
+  const fs::path state = options.out / kState;
+  std::error_code ignored;
+  const bool has_state = fs::exists(state, ignored);
+  if (fs::equivalent(options.source, options.out, ignored)) {
+    fail(ErrorCode::kUsage, "--out is the source directory; choose another");
+  }
+  if (!options.resume) {
+    if (has_nothing(options.out)) return;
+    fail(ErrorCode::kUsage, "'{}' is not empty; {}choose another directory", options.out.string(),
+         has_state ? "--resume continues the run in it, or " : "");
+  }
+  if (!has_state) {
+    fail(ErrorCode::kUsage, "'{}' holds no run to resume (no {})", options.out.string(), kState);
+  }
+  const Json json = read_json_file(state);
+  if (json.value("fingerprint", "") == fingerprint) return;
+  fail(ErrorCode::kUsage,
+       "'{}' was begun with another model, calibration text or other options; give the same, or "
+       "another --out",
+       options.out.string());
+}
+
+}  // namespace
+
+std::string fingerprint_of(const HfModel& source, const std::vector<std::vector<int32_t>>& windows,
+                           const Json& options) {
+  Fnv1a64 hash;
+  hash.update(bytes_of(read_json_file(source.directory() / "config.json").dump()));
+  for (const TensorSpec& spec : tensor_specs(source.config())) {
+    if (spec.hf_name.empty()) continue;
+    const TensorView& view = source.tensor(spec.hf_name);
+    hash.update(bytes_of(spec.hf_name));
+    const size_t part = std::min(kSample, view.bytes.size());
+    hash.update(view.bytes.first(part));
+    hash.update(view.bytes.last(part));
+    source.release(view);
+  }
+  for (const auto& window : windows) {
+    hash.update({reinterpret_cast<const uint8_t*>(window.data()), window.size() * sizeof(int32_t)});
+  }
+  hash.update(bytes_of(options.dump()));
+  return fmt::format("{:016x}", hash.value());
+}
+
+Json to_json(const LayerReport& report) {
+  Json stages = Json::array();
+  for (const StageError& stage : report.stages) {
+    stages.push_back({{"stage", stage.stage}, {"relative_error", stage.error}});
+  }
+  return {{"name", report.name},
+          {"rows", report.rows},
+          {"cols", report.cols},
+          {"bits_per_weight", report.bits_per_weight},
+          {"shares", report.shares},
+          {"mean_scale", report.mean_scale},
+          {"shrinkage", report.shrinkage},
+          {"stages", std::move(stages)},
+          {"seconds", report.seconds}};
+}
+
+LayerReport layer_report_from_json(const Json& json) {
+  LayerReport out;
+  try {
+    out.name = json.at("name").get<std::string>();
+    out.rows = json.at("rows").get<int64_t>();
+    out.cols = json.at("cols").get<int64_t>();
+    out.bits_per_weight = json.at("bits_per_weight").get<double>();
+    out.shares = json.at("shares").get<std::array<double, 3>>();
+    out.mean_scale = json.at("mean_scale").get<double>();
+    out.shrinkage = json.at("shrinkage").get<double>();
+    for (const Json& stage : json.at("stages")) {
+      out.stages.push_back({stage.at("stage").get<std::string>(),
+                            stage.at("relative_error").get<double>()});
+    }
+    out.seconds = json.at("seconds").get<double>();
+  } catch (const Json::exception& error) {
+    fail(ErrorCode::kBadInput, "the report of a finished block is damaged: {}", error.what());
+  }
+  return out;
+}
+
+bool is_chosen(const PtqOptions& options, const std::string& module) {
+  return options.only.empty() || std::regex_search(module, std::regex(options.only));
+}
+
+OutputDirectory::OutputDirectory(const PtqOptions& options, const HfModel& source,
+                                 const std::string& fingerprint)
+    : path_(options.out), source_(source), options_(options), fingerprint_(fingerprint) {
+  check_target(options, fingerprint);
+  if (options.resume) return;
+  make_directories(path_);
+  write_state("running", Json::object());
+}
+
+std::string OutputDirectory::shard_name(int64_t layer) const {
+  const int64_t count = source_.config().num_hidden_layers + 1;
+  return fmt::format("model-{:05}-of-{:05}.safetensors", layer + 1, count);
+}
+
+void OutputDirectory::write_state(const char* status, const Json& summary) const {
+  Json state = {{"status", status},
+                {"fingerprint", fingerprint_},
+                {"source", options_.source.string()},
+                {"calibration", options_.calibration.string()},
+                {"options", to_json(options_)}};
+  state.update(summary);
+  write_text_file(path_ / kState, state.dump(2) + "\n");
+}
+
+std::optional<std::vector<LayerReport>> OutputDirectory::finished(int64_t layer) const {
+  const fs::path shard = path_ / shard_name(layer);
+  std::error_code ignored;
+  if (!fs::exists(shard, ignored)) return std::nullopt;
+  const SafetensorsFile file(shard);
+  const auto text = file.metadata().find(kReports);
+  if (text == file.metadata().end()) {
+    fail(ErrorCode::kBadInput, "'{}' is not of this run; remove it", shard.string());
+  }
+  std::vector<LayerReport> out;
+  for (const Json& json : parse_json(text->second, shard.string())) {
+    out.push_back(layer_report_from_json(json));
+  }
+  return out;
+}
+
+BlockWeights OutputDirectory::read_block(int64_t layer) const {
+  const std::string prefix = fmt::format("model.layers.{}.", layer);
+  const SafetensorsFile file(path_ / shard_name(layer));
+  BlockWeights out = load_block(source_, layer);
+  for (const TensorView& view : file.tensors()) {
+    const std::string name = view.name.substr(prefix.size());
+    if (!is_linear_weight(name)) continue;
+    std::vector<float> values = to_f32(view);
+    out.tensors[name] = at::from_blob(values.data(), view.shape, at::kFloat).clone();
+  }
+  return out;
+}
+
+void OutputDirectory::write_block(int64_t layer, const BlockWeights& weights,
+                                  const std::vector<LayerReport>& reports) const {
+  const std::string prefix = fmt::format("model.layers.{}.", layer);
+  std::vector<Piece> pieces;
+  for (const TensorSpec& spec : tensor_specs(source_.config())) {
+    if (!spec.hf_name.starts_with(prefix)) continue;
+    const std::string name = spec.hf_name.substr(prefix.size());
+    const std::string module = spec.hf_name.substr(0, spec.hf_name.size() - 7);
+    if (is_linear_weight(name) && is_chosen(options_, module)) {
+      const at::Tensor half = weights.at(name).to(at::kHalf).contiguous();
+      pieces.push_back({half_view(spec.hf_name, half), half});
+    } else {
+      pieces.push_back({source_.tensor(spec.hf_name), {}});
+      pieces.back().view.name = spec.hf_name;
+    }
+  }
+  Json list = Json::array();
+  for (const LayerReport& report : reports) list.push_back(to_json(report));
+  write_pieces(path_ / shard_name(layer), pieces, {{kReports, list.dump()}});
+}
+
+void OutputDirectory::write_rest() const {
+  std::vector<Piece> pieces;
+  for (const TensorSpec& spec : tensor_specs(source_.config())) {
+    if (spec.hf_name.empty() || spec.hf_name.starts_with("model.layers.")) continue;
+    pieces.push_back({source_.tensor(spec.hf_name), {}});
+    pieces.back().view.name = spec.hf_name;
+  }
+  write_pieces(path_ / shard_name(source_.config().num_hidden_layers), pieces, {});
+}
+
+void OutputDirectory::write_index() const {
+  Json weight_map = Json::object();
+  uint64_t bytes = 0;
+  for (int64_t shard = 0; shard <= source_.config().num_hidden_layers; ++shard) {
+    const SafetensorsFile file(path_ / shard_name(shard));
+    for (const TensorView& view : file.tensors()) {
+      weight_map[view.name] = shard_name(shard);
+      bytes += view.bytes.size();
+    }
+  }
+  const Json index = {{"metadata", {{"total_size", bytes}}}, {"weight_map", weight_map}};
+  write_text_file(path_ / "model.safetensors.index.json", index.dump(2) + "\n");
+}
+
+void OutputDirectory::write_config() const {
+  Json config = model_config_to_json(source_.config());
+  config["torch_dtype"] = "float16";
+  if (is_packable(options_.layer.method)) {
+    GivenTernary given;
+    given.group_size = options_.layer.grouping.scope == packing::ScaleScope::kGroup
+                           ? options_.layer.grouping.size
+                           : 0;
+    given.one_scale = options_.layer.grouping.scope == packing::ScaleScope::kTensor;
+    given.int8_activations = options_.int8_activations;
+    for (const TensorSpec& spec : tensor_specs(source_.config())) {
+      if (spec.rows == 0 || !spec.hf_name.starts_with("model.layers.")) continue;
+      const std::string module = spec.hf_name.substr(0, spec.hf_name.size() - 7);
+      if (!is_chosen(options_, module)) given.dense_maps.push_back(module);
+    }
+    std::sort(given.dense_maps.begin(), given.dense_maps.end());
+    config[kGivenTernaryKey] = given_ternary_to_json(given);
+  }
+  write_text_file(path_ / "config.json", config.dump(2) + "\n");
+}
+
+void OutputDirectory::finish(const Json& summary) const {
+  write_rest();
+  write_index();
+  std::error_code ignored;
+  const bool has_tokenizer = fs::exists(source_.directory() / "tokenizer.json", ignored) ||
+                             fs::exists(source_.directory() / "tokenizer.model", ignored);
+  if (has_tokenizer) copy_tokenizer_files(source_.directory(), path_);
+  const fs::path generation = source_.directory() / "generation_config.json";
+  if (fs::exists(generation, ignored)) {
+    write_text_file(path_ / "generation_config.json", read_text_file(generation, 1u << 20));
+  }
+  write_config();
+  write_state("complete", summary);
+}
+
+void OutputDirectory::amend(const Json& summary) const { write_state("complete", summary); }
+
+}  // namespace tercet::learn

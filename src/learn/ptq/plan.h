@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "formats/model_config.h"
+#include "learn/ptq/options.h"
+
+namespace tercet::learn {
+
+// What a run will need, computed before it begins. Bytes and seconds.
+struct PtqPlan {
+  int64_t windows = 0;
+  int64_t tokens = 0;             // of calibration
+  uint64_t activation_bytes = 0;  // on the way through the model
+  bool spills = false;            // to a file, because they pass max_memory
+  uint64_t block_bytes = 0;       // one block's weights, moments and work space
+  uint64_t peak_memory = 0;
+  uint64_t output_bytes = 0;
+  uint64_t disk_bytes = 0;  // output and spilled activations
+  double flops = 0;
+  double gflops = 0;  // of a product on this machine, measured
+  double seconds = 0;
+};
+
+// rows: tokens of each window. options.max_memory must be settled. Throws kUsage when one block does
+// not fit in max_memory.
+PtqPlan plan_quantization(const ModelConfig& config, const PtqOptions& options,
+                          const std::vector<int64_t>& rows);
+
+// Physical memory of the machine in bytes, for a default of max_memory.
+uint64_t machine_memory();
+
+}  // namespace tercet::learn

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "learn/ptq/quantize_model.h"
+
+#include <ATen/ATen.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "core/cpu.h"
+#include "core/error.h"
+#include "learn/nn/threads.h"
+#include "learn/ptq/output_directory.h"
+#include "learn/ptq/windows.h"
+
+namespace tercet::learn {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t kLongestContext = 2048;
+constexpr uint64_t kEvaluationMemory = uint64_t{512} << 20;
+
+HfModel open_source(const fs::path& path) {
+  std::error_code ignored;
+  if (fs::is_regular_file(path, ignored)) {
+    fail(ErrorCode::kUsage,
+         "'{}' is a file; quantize reads HF directories: tercet convert {} DIR/ --type f32 makes "
+         "one of a GGUF file",
+         path.string(), path.string());
+  }
+  HfModel model(path);
+  const ModelConfig& config = model.config();
+  if (config.linear != LinearKind::kDense || model.ternary_storage().given) {
+    fail(ErrorCode::kUnsupported, "'{}' is ternary already (its linear maps are {})", path.string(),
+         config.linear == LinearKind::kDense ? "marked so" : to_string(config.linear));
+  }
+  const bool known = config.norm == NormPlacement::kPre || config.norm == NormPlacement::kSub ||
+                     config.norm == NormPlacement::kSandwich;
+  if (!known) {
+    fail(ErrorCode::kUnsupported,
+         "norm placement '{}' of '{}' is not quantized; pre, sub and sandwich are",
+         to_string(config.norm), path.string());
+  }
+  return model;
+}
+
+void settle(PtqOptions& options, const ModelConfig& config) {
+  check(options);
+  if (options.threads == 0) options.threads = static_cast<int>(read_cpu_info().physical_cores);
+  set_compute_threads(options.threads);
+  if (options.max_memory == 0) options.max_memory = machine_memory() / 2;
+  if (options.context == 0) {
+    options.context = std::min(kLongestContext, config.max_position_embeddings);
+  }
+  if (options.context > config.max_position_embeddings) {
+    fail(ErrorCode::kUsage, "--ctx is {}, the model's context {}", options.context,
+         config.max_position_embeddings);
+  }
+}
+
+std::vector<std::vector<int32_t>> text_windows(const fs::path& text, const HfModel& model,
+                                               int64_t context, int64_t limit) {
+  if (text.empty()) return {};
+  const Tokenizer tokenizer = Tokenizer::load(model.directory());
+  if (tokenizer.vocab_size() > model.config().vocab_size) {
+    fail(ErrorCode::kBadInput, "'{}': the tokenizer has {} tokens, the model {}",
+         model.directory().string(), tokenizer.vocab_size(), model.config().vocab_size);
+  }
+  return read_windows(text, tokenizer, context, limit).ids;
+}
+
+std::vector<int64_t> lengths_of(const std::vector<std::vector<int32_t>>& windows) {
+  std::vector<int64_t> rows;
+  for (const auto& window : windows) rows.push_back(std::ssize(window));
+  return rows;
+}
+
+CalibrationState initial_state(const HfModel& model, const PtqOptions& options, bool spills,
+                               const std::vector<std::vector<int32_t>>& windows) {
+  const ModelConfig& config = model.config();
+  CalibrationState state;
+  state.rows = lengths_of(windows);
+  const double kept = static_cast<double>(windows.size()) * (1 - options.held_out);
+  state.fit_windows = std::max<size_t>(static_cast<size_t>(kept + 0.5), 1);
+  const size_t sides = windows.empty() ? 0 : (options.layer.cross_term != 0 ? 2 : 1);
+  const fs::path spill = spills ? options.out : fs::path();
+  for (size_t side = 0; side < sides; ++side) {
+    state.residual.emplace_back(state.rows, config.hidden_size, spill);
+    for (size_t i = 0; i < windows.size(); ++i) {
+      state.residual[side].put(i, embedded(model, windows[i]));
+    }
+  }
+  for (const int64_t width :
+       {config.num_attention_heads * config.head_dim, config.intermediate_size}) {
+    for (size_t side = 0; side < sides; ++side) state.inner.emplace_back(state.rows, width, spill);
+  }
+  return state;
+}
+
+uint64_t peak_rss() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
+}
+
+// One run with everything settled.
+class Run {
+ public:
+  Run(const PtqOptions& options, const PtqEvents& events, const std::atomic<bool>* stop,
+      const HfModel& source)
+      : options_(options), events_(events), stop_(stop), source_(source) {}
+
+  PtqResult run() {
+    const auto start = std::chrono::steady_clock::now();
+    const auto windows = text_windows(options_.calibration, source_, options_.context,
+                                      options_.calibration_tokens);
+    result_.plan = plan_quantization(source_.config(), options_, lengths_of(windows));
+    if (events_.on_plan) events_.on_plan(result_.plan);
+    result_.fingerprint = fingerprint_of(source_, windows, to_json(options_));
+    const OutputDirectory out(options_, source_, result_.fingerprint);
+    quantize_blocks_of(out, windows);
+    if (result_.layers.empty()) {
+      fail(ErrorCode::kUsage, "--only '{}' matches no linear map", options_.only);
+    }
+    add_up();
+    result_.seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    result_.peak_rss_bytes = peak_rss();
+    out.finish(to_json(result_));
+    if (!options_.evaluation.empty()) {
+      evaluate();
+      out.amend(to_json(result_));
+    }
+    return std::move(result_);
+  }
+
+ private:
+  void quantize_blocks_of(const OutputDirectory& out,
+                          const std::vector<std::vector<int32_t>>& windows) {
+    const int64_t layers = source_.config().num_hidden_layers;
+    CalibrationState state = initial_state(source_, options_, result_.plan.spills, windows);
+    const RotaryAngles angles = rotary_angles(source_.config(), options_.context);
+    BlockQuantizer::Settings settings;
+    settings.config = &source_.config();
+    settings.angles = &angles;
+    settings.layer = options_.layer;
+    settings.int8_inputs = options_.int8_activations;
+    settings.chosen = [this](const std::string& module) { return is_chosen(options_, module); };
+    settings.stop = stop_;
+    BlockQuantizer quantizer(settings, state);
+    for (int64_t layer = 0; layer < layers; ++layer) {
+      const auto done = out.finished(layer);
+      std::vector<LayerReport> reports;
+      if (done) {
+        reports = *done;
+        quantizer.advance(layer, load_block(source_, layer), out.read_block(layer));
+      } else {
+        BlockWeights weights = load_block(source_, layer);
+        reports = quantizer.quantize(layer, weights);
+        out.write_block(layer, weights, reports);
+      }
+      if (events_.on_block) events_.on_block(layer + 1, layers, reports, done.has_value());
+      result_.layers.insert(result_.layers.end(), reports.begin(), reports.end());
+    }
+  }
+
+  void add_up() {
+    double bits = 0;
+    for (const LayerReport& layer : result_.layers) {
+      const int64_t weights = layer.rows * layer.cols;
+      result_.quantized_weights += weights;
+      bits += layer.bits_per_weight * static_cast<double>(weights);
+    }
+    result_.bits_per_weight = bits / static_cast<double>(result_.quantized_weights);
+  }
+
+  void evaluate() {
+    const HfModel quantized(options_.out);
+    const auto windows = text_windows(options_.evaluation, source_, options_.context,
+                                      options_.evaluation_tokens);
+    EvaluationRequest request;
+    request.source = &source_;
+    request.quantized = &quantized;
+    request.windows = &windows;
+    request.memory = std::min(kEvaluationMemory, options_.max_memory);
+    request.stop = stop_;
+    request.progress = events_.on_evaluation;
+    request.int8_inputs = [this](const std::string& module) {
+      return options_.int8_activations && is_chosen(options_, module);
+    };
+    result_.evaluation = evaluate_beside(request);
+  }
+
+  const PtqOptions& options_;
+  const PtqEvents& events_;
+  const std::atomic<bool>* stop_;
+  const HfModel& source_;
+  PtqResult result_;
+};
+
+}  // namespace
+
+PtqPlan plan_run(PtqOptions options) {
+  const HfModel source = open_source(options.source);
+  settle(options, source.config());
+  const auto windows =
+      text_windows(options.calibration, source, options.context, options.calibration_tokens);
+  return plan_quantization(source.config(), options, lengths_of(windows));
+}
+
+PtqResult quantize_model(PtqOptions options, const PtqEvents& events,
+                         const std::atomic<bool>* stop) {
+  const HfModel source = open_source(options.source);
+  settle(options, source.config());
+  return Run(options, events, stop, source).run();
+}
+
+Json to_json(const PtqPlan& plan) {
+  return {{"windows", plan.windows},
+          {"tokens", plan.tokens},
+          {"activation_bytes", plan.activation_bytes},
+          {"spills_to_disk", plan.spills},
+          {"block_bytes", plan.block_bytes},
+          {"peak_memory_bytes", plan.peak_memory},
+          {"output_bytes", plan.output_bytes},
+          {"disk_bytes", plan.disk_bytes},
+          {"flops", plan.flops},
+          {"gflops", plan.gflops},
+          {"seconds", plan.seconds}};
+}
+
+Json to_json(const PtqResult& result) {
+  Json layers = Json::array();
+  for (const LayerReport& layer : result.layers) layers.push_back(to_json(layer));
+  Json out = {{"quantized_weights", result.quantized_weights},
+              {"bits_per_weight", result.bits_per_weight},
+              {"seconds", result.seconds},
+              {"peak_rss_bytes", result.peak_rss_bytes},
+              {"plan", to_json(result.plan)},
+              {"layers", std::move(layers)}};
+  if (result.evaluation) {
+    const EvaluationReport& e = *result.evaluation;
+    out["evaluation"] = {{"tokens", e.tokens},
+                         {"mean_nll", e.mean_nll},
+                         {"perplexity", e.perplexity()},
+                         {"source_mean_nll", e.source_nll},
+                         {"source_perplexity", e.source_perplexity()},
+                         {"kl_divergence_mean", e.kl_divergence_mean},
+                         {"top1_agreement", e.top1_agreement}};
+  }
+  return out;
+}
+
+}  // namespace tercet::learn

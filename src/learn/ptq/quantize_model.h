@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "learn/ptq/block_quantizer.h"
+#include "learn/ptq/evaluate.h"
+#include "learn/ptq/options.h"
+#include "learn/ptq/plan.h"
+
+namespace tercet::learn {
+
+struct PtqResult {
+  std::vector<LayerReport> layers;
+  int64_t quantized_weights = 0;
+  double bits_per_weight = 0;  // of the quantized maps, every scale counted
+  std::optional<EvaluationReport> evaluation;
+  double seconds = 0;  // without the evaluation
+  uint64_t peak_rss_bytes = 0;
+  PtqPlan plan;
+  std::string fingerprint;
+};
+
+// What happens on the way; each may be empty.
+struct PtqEvents {
+  std::function<void(const PtqPlan&)> on_plan;
+  // A block is finished (resumed: it was before).
+  std::function<void(int64_t done, int64_t total, const std::vector<LayerReport>&, bool resumed)>
+      on_block;
+  std::function<void(int64_t done, int64_t total)> on_evaluation;
+};
+
+// The plan of a run, nothing else: reads the model's headers and the calibration text.
+PtqPlan plan_run(PtqOptions options);
+
+// Quantizes the model at options.source into options.out, block by block. Throws what the options,
+// the model or the text deserve; kUnsupported for a model that is ternary already or of a kind that
+// is not computed here; kInterrupted when *stop becomes true, finished blocks kept.
+PtqResult quantize_model(PtqOptions options, const PtqEvents& events,
+                         const std::atomic<bool>* stop);
+
+Json to_json(const PtqResult& result);
+Json to_json(const PtqPlan& plan);
+
+}  // namespace tercet::learn

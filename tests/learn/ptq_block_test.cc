@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// The block-wise forward pass against the logits that transformers computed for the tiny models in
+// tests/golden/models.
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "core/error.h"
+#include "formats/json_fields.h"
+#include "formats/safetensors.h"
+#include "learn/ptq/activation_store.h"
+#include "learn/ptq/block.h"
+#include "learn/ptq/evaluate.h"
+
+namespace tercet::learn {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kModels = TERCET_SOURCE_DIR "/tests/golden/models";
+
+at::Tensor tensor_of(const TensorView& view) {
+  std::vector<float> values = to_f32(view);
+  return at::from_blob(values.data(), view.shape, at::kFloat).clone();
+}
+
+at::Tensor logits_of(const HfModel& model, const std::vector<int32_t>& ids) {
+  const ModelConfig& config = model.config();
+  const RotaryAngles angles = rotary_angles(config, std::ssize(ids));
+  at::Tensor r = embedded(model, ids);
+  for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
+    const BlockWeights weights = load_block(model, layer);
+    const Block block(config, layer, weights, angles, {});
+    r = block.after_attention(r, block.mixed(block.attention_input(r)));
+    r = block.after_ffn(r, block.gated(block.ffn_input(r)));
+  }
+  at::Tensor norm = tensor_of(model.tensor("model.norm.weight"));
+  if (config.zero_centered_norms) norm = norm + 1;
+  const at::Tensor head = tensor_of(model.tensor(
+      config.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight"));
+  return at::matmul(rms_normed(r, norm, static_cast<double>(config.rms_norm_eps)), head.t());
+}
+
+TEST(Block, GivesTheLogitsOfTransformersForEveryDenseArchitecture) {
+  int compared = 0;
+  for (const auto& entry : fs::directory_iterator(kModels)) {
+    const HfModel model(entry.path());
+    const ModelConfig& config = model.config();
+    if (config.linear != LinearKind::kDense) continue;
+    const Json json = read_json_file(entry.path() / "golden.json");
+    const JsonFields fields(json, "golden.json");
+    std::vector<int32_t> ids;
+    for (const int64_t id : fields.integers_or("ids", {})) ids.push_back(static_cast<int32_t>(id));
+    const SafetensorsFile golden(entry.path() / "golden.safetensors");
+    const at::Tensor expected = tensor_of(golden.tensor("logits"));
+    const at::Tensor positions =
+        at::tensor(at::ArrayRef<int64_t>(fields.integers_or("positions", {})), at::kLong);
+    const at::Tensor found = logits_of(model, ids).index_select(0, positions);
+    const double error = ((found - expected.reshape(found.sizes())).norm() / expected.norm()).item<double>();
+    EXPECT_LT(error, 1e-4) << entry.path();
+    ++compared;
+  }
+  EXPECT_GE(compared, 10);
+}
+
+TEST(Block, RoundsInputsOfLowBitMapsPerToken) {
+  const at::Tensor x = at::tensor({1.0f, -0.5f, 0.003f, 100.0f, 0.4f, 0.0f}).reshape({2, 3});
+  const at::Tensor rounded = rounded_to_int8(x);
+  EXPECT_FLOAT_EQ(rounded[0][0].item<float>(), 1.0f);
+  EXPECT_FLOAT_EQ(rounded[0][1].item<float>(), -64.0f / 127.0f);
+  EXPECT_FLOAT_EQ(rounded[0][2].item<float>(), 0.0f);
+  EXPECT_FLOAT_EQ(rounded[1][1].item<float>(), 100.0f / 127.0f);
+}
+
+TEST(ActivationStore, KeepsTheSameOnDiskAsInMemory) {
+  const std::vector<int64_t> rows = {3, 1, 5};
+  const fs::path directory = fs::temp_directory_path();
+  ActivationStore memory(rows, 7, {});
+  ActivationStore disk(rows, 7, directory);
+  for (const size_t i : {size_t{2}, size_t{0}, size_t{1}, size_t{2}}) {
+    const at::Tensor values = at::randn({rows[i], 7});
+    memory.put(i, values);
+    disk.put(i, values);
+  }
+  for (size_t i = 0; i < rows.size(); ++i) EXPECT_TRUE(disk.get(i).equal(memory.get(i)));
+  EXPECT_EQ(ActivationStore::bytes(rows, 7), 9u * 7u * 4u);
+  EXPECT_THROW(ActivationStore(rows, 7, directory / "missing"), Error);
+}
+
+}  // namespace
+}  // namespace tercet::learn

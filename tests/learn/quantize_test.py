@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A full-precision model made ternary by the command line: that the files compute what was
+measured, that a killed run continues to the same bits, and that mistakes are named.
+
+Environment: TERCET, the path of the program.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import struct
+import subprocess
+import tempfile
+import time
+import unittest
+
+TERCET = os.environ["TERCET"]
+RECIPE = {"family": "llama", "hidden_size": 48, "intermediate_size": 92, "num_hidden_layers": 3,
+          "num_attention_heads": 4, "num_key_value_heads": 2, "sequence_length": 32,
+          "batch_size": 8, "steps": 120, "learning_rate": 0.01, "warmup_steps": 4,
+          "sample_tokens": 0, "threads": 1}
+
+
+def corpus_text(first, count):
+    verbs = {"dog": "barks", "bird": "sings", "fish": "swims", "child": "laughs"}
+    lines = []
+    for i in range(first, first + count):
+        noun = list(verbs)[(i * 7 + i // 3) % 4]
+        lines.append(f"In house {i % 13} the {noun} {verbs[noun]} at night.\n")
+    return "".join(lines)
+
+
+def run(*arguments, **options):
+    return subprocess.run([TERCET, *map(str, arguments)], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, encoding="utf-8", timeout=300,
+                          check=False, **options)
+
+
+class Quantize(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="tercet-quantize-"))
+        cls.addClassCleanup(shutil.rmtree, cls.folder)
+        corpus = cls.folder / "corpus.txt"
+        corpus.write_text(corpus_text(0, 2000), encoding="utf-8")
+        cls.calib = cls.folder / "calib.txt"
+        cls.calib.write_text(corpus_text(2000, 400), encoding="utf-8")
+        cls.heldout = cls.folder / "heldout.txt"
+        cls.heldout.write_text(corpus_text(2400, 100), encoding="utf-8")
+        cls.must("tokenizer", "train", corpus, "--vocab-size", 320, "--out", cls.folder / "tok")
+        cls.must("data", "build", corpus, "--tokenizer", cls.folder / "tok",
+                 "--validation-fraction", 0.1, "--out", cls.folder / "data")
+        recipe = cls.folder / "recipe.json"
+        recipe.write_text(json.dumps({**RECIPE, "data": str(cls.folder / "data")}))
+        cls.source = cls.folder / "source"
+        cls.must("pretrain", "--config", recipe, "--out", cls.source)
+        cls.before = cls.contents(cls.source)
+        cls.reference = cls.folder / "reference"
+        cls.summary = cls.quantize("--out", cls.reference)
+
+    @classmethod
+    def must(cls, *arguments):
+        result = run(*arguments)
+        assert result.returncode == 0, result.stderr
+        return result
+
+    @classmethod
+    def quantize(cls, *options):
+        result = cls.must("quantize", cls.source, "--calib", cls.calib, "--eval-text", cls.heldout,
+                          "--ctx", 64, "--threads", 1, "--json", *options)
+        return json.loads(result.stdout.splitlines()[-1])
+
+    @staticmethod
+    def contents(folder):
+        return {p.name: p.read_bytes() for p in sorted(folder.iterdir()) if p.is_file()}
+
+    def new(self):
+        return pathlib.Path(tempfile.mkdtemp(dir=self.folder)) / "out"
+
+    def assert_error(self, result, code, *words):
+        self.assertEqual(result.returncode, code, result.stderr)
+        lines = [line for line in result.stderr.splitlines() if "error:" in line]
+        self.assertEqual(len(lines), 1, result.stderr)
+        for word in words:
+            self.assertIn(str(word), lines[0])
+
+    def perplexity(self, model):
+        result = self.must("perplexity", model, "--text", self.heldout, "--ctx", 64, "--json")
+        return json.loads(result.stdout)["mean_nll"]
+
+    def test_it_beats_rounding_and_the_report_is_complete(self):
+        plain = self.quantize("--method", "absmean", "--group-size", "tensor", "--out", self.new())
+        evaluation = self.summary["evaluation"]
+        self.assertLess(evaluation["mean_nll"], plain["evaluation"]["mean_nll"])
+        self.assertGreater(evaluation["kl_divergence_mean"], 0)
+        self.assertEqual(len(self.summary["layers"]), 3 * 7)
+        for layer in self.summary["layers"]:
+            self.assertAlmostEqual(sum(layer["shares"]), 1, places=6)
+            errors = {s["stage"]: s["relative_error"] for s in layer["stages"]}
+            self.assertLessEqual(errors["flips"], errors["threshold"])
+        self.assertEqual(self.contents(self.source), self.before)
+        state = json.loads((self.reference / "quantize.json").read_text())
+        self.assertEqual(state["status"], "complete")
+        self.assertEqual(state["evaluation"], evaluation)
+
+    def test_directory_and_gguf_file_compute_what_was_measured(self):
+        measured = self.summary["evaluation"]["mean_nll"]
+        for model in (self.reference, self.reference / "model.gguf"):
+            self.assertAlmostEqual(self.perplexity(model), measured, delta=2e-3)
+        plain = self.quantize("--activations", "float", "--out", self.new())
+        measured = plain["evaluation"]["mean_nll"]
+        self.assertNotEqual(measured, self.summary["evaluation"]["mean_nll"])
+        for model in (plain["out"], plain["model"]):
+            self.assertAlmostEqual(self.perplexity(model), measured, delta=2e-3)
+        info = json.loads(self.must("inspect", plain["model"], "--json").stdout)
+        self.assertIn("trit5", json.dumps(info))
+
+    def test_every_method_and_group_size(self):
+        for method in ("twn", "grid", "gptq", "pt2-llm", "arb", "svid"):
+            with self.subTest(method=method):
+                options = [] if method == "svid" else ["--group-size", 40]
+                summary = self.quantize("--method", method, *options, "--out", self.new())
+                self.assertLess(summary["evaluation"]["mean_nll"], 7)
+                self.perplexity(summary["model"])
+        for size in ("tensor", "16"):
+            with self.subTest(size=size):
+                summary = self.quantize("--group-size", size, "--out", self.new())
+                self.assertAlmostEqual(self.perplexity(summary["model"]),
+                                       summary["evaluation"]["mean_nll"], delta=2e-3)
+
+    def test_part_of_the_maps(self):
+        summary = self.quantize("--only", "mlp", "--out", self.new())
+        self.assertEqual(len(summary["layers"]), 3 * 3)
+        self.assertAlmostEqual(self.perplexity(summary["model"]),
+                               summary["evaluation"]["mean_nll"], delta=2e-3)
+
+    def test_a_killed_run_continues_to_the_same_bits_also_from_disk(self):
+        out = self.new()
+        command = [TERCET, "quantize", str(self.source), "--calib", str(self.calib), "--ctx", "64",
+                   "--threads", "1", "--out", str(out)]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        first = out / "model-00001-of-00004.safetensors"
+        deadline = time.monotonic() + 60
+        while not first.exists() and time.monotonic() < deadline:
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        self.assertFalse((out / "config.json").exists())
+        result = run("perplexity", out, "--text", self.heldout)
+        self.assertNotEqual(result.returncode, 0)
+        self.assert_error(run(*command[1:]), 2, "not empty", "--resume")
+        self.assert_error(run(*command[1:], "--resume", "--flips", 3), 2, "other options")
+        self.must(*command[1:], "--resume", "--max-memory", "8MB")
+        for name, content in self.contents(self.reference).items():
+            if name.endswith(".safetensors"):
+                tensors = content[8 + struct.unpack("<Q", content[:8])[0]:]
+                other = (out / name).read_bytes()
+                self.assertEqual(tensors, other[8 + struct.unpack("<Q", other[:8])[0]:], name)
+        self.assertEqual(len(list(out.glob("activations-*"))), 0)
+
+    def test_an_interrupt_keeps_finished_blocks(self):
+        out = self.new()
+        process = subprocess.Popen([TERCET, "quantize", str(self.source), "--calib",
+                                    str(self.calib), "--ctx", "64", "--flips", "1000", "--out",
+                                    str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        while not (out / "quantize.json").exists() and process.poll() is None:
+            time.sleep(0.002)
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+        self.assertEqual(process.returncode, 130)
+        self.assertEqual(json.loads((out / "quantize.json").read_text())["status"], "running")
+
+    def test_a_dry_run_writes_nothing(self):
+        result = self.must("quantize", self.source, "--calib", self.calib, "--ctx", 64,
+                           "--dry-run", "--json")
+        plan = json.loads(result.stdout)
+        self.assertGreater(plan["tokens"], 1000)
+        self.assertGreater(plan["peak_memory_bytes"], plan["block_bytes"] - 1)
+        self.assertGreater(plan["seconds"], 0)
+        self.assertEqual(self.contents(self.source), self.before)
+
+    def test_mistakes_are_refused_by_name(self):
+        source, out = self.source, self.new()
+        base = ["quantize", source, "--calib", self.calib, "--ctx", 64, "--out", out]
+        self.assert_error(run("quantize", source, "--out", out), 2, "--calib")
+        self.assert_error(run(*base[:4]), 2, "--out")
+        self.assert_error(run(*base, "--method", "rtn"), 2, "rtn", "absmean")
+        self.assert_error(run(*base, "--group-size", "5"), 2, "5")
+        self.assert_error(run(*base, "--only", "nothing_like_it"), 2, "nothing_like_it")
+        self.assert_error(run(*base, "--only", "("), 2, "regular expression")
+        self.assert_error(run(*base, "--cross-term", "2"), 2, "--cross-term")
+        self.assert_error(run(*base, "--max-memory", "100KB"), 2, "--max-memory")
+        self.assert_error(run(*base, "--resume"), 2, "no run to resume")
+        self.assert_error(run("quantize", source, "--method", "twn", "--flips", 3, "--out", out), 2,
+                          "twn")
+        self.assert_error(run("quantize", source, "--calib", self.calib, "--out", source), 2,
+                          "source")
+        self.assert_error(run("quantize", self.reference, "--calib", self.calib, "--out", out), 3,
+                          "ternary already")
+        self.assert_error(run("quantize", self.reference / "model.gguf", "--out", out), 2,
+                          "tercet convert")
+        short = self.folder / "short.txt"
+        short.write_text("In", encoding="utf-8")
+        self.assert_error(run("quantize", source, "--calib", short, "--out", out), 3, "too short")
+        self.assertEqual(self.contents(self.source), self.before)
+
+    def test_weights_that_are_not_finite_are_named(self):
+        broken = self.new()
+        shutil.copytree(self.source, broken)
+        path = broken / "model.safetensors"
+        content = bytearray(path.read_bytes())
+        size = struct.unpack("<Q", content[:8])[0]
+        header = json.loads(content[8:8 + size])
+        begin = header["model.layers.1.mlp.up_proj.weight"]["data_offsets"][0]
+        content[8 + size + begin:8 + size + begin + 4] = struct.pack("<f", float("nan"))
+        path.write_bytes(bytes(content))
+        self.assert_error(run("quantize", broken, "--calib", self.calib, "--ctx", 64, "--out",
+                              self.new()), 3, "model.layers.1.mlp.up_proj")
+
+
+if __name__ == "__main__":
+    unittest.main()
