@@ -21,6 +21,7 @@
 namespace tercet::cli {
 namespace {
 
+using learn::BlockTrainingOptions;
 using learn::LayerReport;
 using learn::PtqMethod;
 using learn::PtqOptions;
@@ -67,8 +68,8 @@ PtqOptions options_of(const QuantizeArguments& arguments) {
   const PtqMethod method = learn::parse_ptq_method(arguments.method);
   learn::LayerOptions& layer = options.layer;
   layer = learn::default_layer_options(method);
-  layer.grouping = learn::parse_grouping(
-      arguments.group_size.empty() ? default_group_size(method) : arguments.group_size);
+  layer.grouping = learn::parse_grouping(arguments.group_size.empty() ? default_group_size(method)
+                                                                      : arguments.group_size);
   layer.grid_points = arguments.grid_points;
   layer.hessian = !arguments.no_hessian;
   const bool solves = method == PtqMethod::kGptq || method == PtqMethod::kPtBitnet;
@@ -90,8 +91,8 @@ void print_plan(const PtqPlan& plan) {
   print_text("calibration: {} tokens in {} windows, {} of activations{}\n",
              format_count(static_cast<uint64_t>(plan.tokens)), plan.windows,
              format_bytes(plan.activation_bytes), plan.spills ? " on disk" : "");
-  print_text("memory: about {} at most, {} of them for one block\n",
-             format_bytes(plan.peak_memory), format_bytes(plan.block_bytes));
+  print_text("memory: about {} at most, {} of them for one block\n", format_bytes(plan.peak_memory),
+             format_bytes(plan.block_bytes));
   print_text("disk: {} for the model, {} in all\n", format_bytes(plan.output_bytes),
              format_bytes(plan.disk_bytes));
   print_text("time: about {} ({:.3g} TFLOP at {:.0f} GFLOP/s)\n", format_seconds(plan.seconds),
@@ -137,16 +138,18 @@ class Reporter {
     if (json_) {
       Json names = Json::array();
       for (const LayerReport& layer : layers) names.push_back(layer.name);
-      return line({{"event", "block"}, {"block", done}, {"blocks", total}, {"maps", names},
+      return line({{"event", "block"},
+                   {"block", done},
+                   {"blocks", total},
+                   {"maps", names},
                    {"resumed", resumed}});
     }
     if (!progress_) progress_ = std::make_unique<Progress>("quantize: blocks", total);
-    const double error = layers.empty() || layers.back().stages.empty()
-                             ? 0
-                             : layers.back().stages.back().error;
-    progress_->update(done, layers.empty() ? std::string()
-                                           : fmt::format("{} error {:.4f}", layers.back().name,
-                                                         error));
+    const double error =
+        layers.empty() || layers.back().stages.empty() ? 0 : layers.back().stages.back().error;
+    progress_->update(done, layers.empty()
+                                ? std::string()
+                                : fmt::format("{} error {:.4f}", layers.back().name, error));
   }
 
   void evaluation(int64_t done, int64_t total) {
@@ -168,41 +171,51 @@ void print_result(const QuantizeArguments& arguments, const PtqResult& result) {
              "scale", "error against the target after each stage");
   for (const LayerReport& layer : result.layers) {
     print_text("{:<44} {:>11} {:>6.3f} {:>6.3f} {:>6.3f} {:>6.3f} {:>9.3g}  {}\n", layer.name,
-               fmt::format("{}x{}", layer.rows, layer.cols), layer.bits_per_weight,
-               layer.shares[0], layer.shares[1], layer.shares[2], layer.mean_scale,
-               stages_text(layer));
+               fmt::format("{}x{}", layer.rows, layer.cols), layer.bits_per_weight, layer.shares[0],
+               layer.shares[1], layer.shares[2], layer.mean_scale, stages_text(layer));
   }
-  print_text("{}: {} weights at {:.4f} bits, in {} with {} of memory\n",
+  print_text("{}: {} weights at {:.4f} bits (scales in f16), in {} with {} of memory\n",
              arguments.options.out.string(),
-             format_count(static_cast<uint64_t>(result.quantized_weights)),
-             result.bits_per_weight, format_seconds(result.seconds),
-             format_bytes(result.peak_rss_bytes));
+             format_count(static_cast<uint64_t>(result.quantized_weights)), result.bits_per_weight,
+             format_seconds(result.seconds), format_bytes(result.peak_rss_bytes));
   if (!result.evaluation) return;
   const learn::EvaluationReport& e = *result.evaluation;
-  print_text("{} tokens: {:.4f} nats, perplexity {:.3f}; the source {:.4f} nats, {:.3f}\n", e.tokens,
-             e.mean_nll, e.perplexity(), e.source_nll, e.source_perplexity());
+  print_text("{} tokens: {:.4f} nats, perplexity {:.3f}; the source {:.4f} nats, {:.3f}\n",
+             e.tokens, e.mean_nll, e.perplexity(), e.source_nll, e.source_perplexity());
   print_text("KL from the source {:.4f} nats, same best token at {:.1f} %\n", e.kl_divergence_mean,
              100 * e.top1_agreement);
 }
 
-// The runtime half writes the GGUF file. Returns why there is none; empty: there is.
-std::string write_gguf(const QuantizeArguments& arguments) {
-  if (arguments.gguf_type == "none") return "--gguf-type none";
+// The file that the runtime half makes of the directory.
+struct GgufOutcome {
+  std::string why_not;  // empty: there is a file
+  std::string path;
+  Json report;  // of tercet convert
+};
+
+GgufOutcome write_gguf(const QuantizeArguments& arguments) {
   const PtqMethod method = learn::parse_ptq_method(arguments.method);
+  GgufOutcome outcome;
+  if (arguments.gguf_type == "none") outcome.why_not = "--gguf-type none";
   if (!learn::is_packable(method)) {
-    return fmt::format("{} has shifts or column scales, which no packed type holds",
-                       arguments.method);
+    outcome.why_not =
+        fmt::format("{} has shifts or column scales, which no packed type holds", arguments.method);
   }
-  const std::filesystem::path tercet = program_path().parent_path() / "tercet";
+  if (!outcome.why_not.empty()) return outcome;
   const std::filesystem::path out = arguments.options.out;
-  const ChildResult result = run_and_capture(
-      tercet, {"convert", out.string(), (out / "model.gguf").string(), "--type",
-               arguments.gguf_type, "--rest-type", arguments.head_type});
-  if (result.exit_status == 0) return "";
-  fail(ErrorCode::kUsage,
-       "the model in '{}' is complete, but its GGUF file was not written (see above); choose another "
-       "--type: tercet convert {} model.gguf",
-       out.string(), out.string());
+  outcome.path = (out / "model.gguf").string();
+  const ChildResult child =
+      run_and_capture(program_path().parent_path() / "tercet",
+                      {"convert", out.string(), outcome.path, "--type", arguments.gguf_type,
+                       "--rest-type", arguments.head_type, "--json"});
+  if (child.exit_status != 0) {
+    fail(ErrorCode::kUsage,
+         "the directory '{}' is complete, but its GGUF file was not written for the reason above; "
+         "tercet convert with another --type makes one",
+         out.string());
+  }
+  outcome.report = parse_json(child.output, "tercet convert");
+  return outcome;
 }
 
 PtqResult run_reported(const QuantizeArguments& arguments, const PtqOptions& options) {
@@ -222,20 +235,26 @@ void run(const QuantizeArguments& arguments) {
   }
   if (options.out.empty()) fail(ErrorCode::kUsage, "give the directory to write: --out DIR");
   const PtqResult result = run_reported(arguments, options);
-  const std::string no_gguf = write_gguf(arguments);
-  const std::string model =
-      no_gguf.empty() ? (options.out / "model.gguf").string() : options.out.string();
+  const GgufOutcome gguf = write_gguf(arguments);
+  const std::string model = gguf.why_not.empty() ? gguf.path : options.out.string();
   if (arguments.json) {
     Json document = learn::to_json(result);
     document["event"] = "done";
     document["out"] = options.out.string();
     document["model"] = model;
+    document["gguf"] = gguf.report;
     document["version"] = version();
     write_output(document.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
     return;
   }
   print_result(arguments, result);
-  if (!no_gguf.empty()) print_text("no GGUF file: {}\n", no_gguf);
+  if (gguf.why_not.empty()) {
+    print_text("{}: {}, linear maps {} at {:.4f} bits with everything counted\n", gguf.path,
+               format_bytes(gguf.report.value("file_bytes", uint64_t{0})),
+               gguf.report.value("type", ""), gguf.report.value("linear_bits_per_weight", 0.0));
+  } else {
+    print_text("no GGUF file: {}\n", gguf.why_not);
+  }
   print_text("next: tercet run {} -p \"...\"\n", model);
 }
 
@@ -268,6 +287,24 @@ void add_stage_options(CLI::App& command, const std::shared_ptr<QuantizeArgument
   command
       .add_option("--held-out", arguments->held_out,
                   "Share of the calibration text that only judges")
+      ->group(group);
+}
+
+void add_training_options(CLI::App& command, BlockTrainingOptions& training) {
+  const char* group = "Training block by block";
+  command
+      .add_option("--block-steps", training.steps,
+                  "Train each block's codes, scales and norms for so many steps against the "
+                  "full-precision block, 0: not")
+      ->check(CLI::Range(0, 100000))
+      ->group(group);
+  command.add_option("--block-windows", training.windows_per_step, "Windows of such a step")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str()
+      ->group(group);
+  command.add_option("--block-rate", training.latent_rate, "Learning rate of weights over scale")
+      ->check(CLI::Range(1e-6, 1.0))
+      ->capture_default_str()
       ->group(group);
 }
 
@@ -323,6 +360,7 @@ void add_quantize(CLI::App& app) {
   command->add_flag("--dry-run", arguments->dry_run, "Say what the run will need; write nothing");
   command->add_flag("--json", arguments->json, "Print JSON lines on stdout and nothing else there");
   add_stage_options(*command, arguments);
+  add_training_options(*command, options.block_training);
   command->footer(
       "Example:\n  tercet quantize model/ --calib text.txt --out ternary/\n"
       "  tercet quantize model/ --method gptq --group-size 128 --calib text.txt --out gptq/\n"

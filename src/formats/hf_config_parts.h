@@ -39,7 +39,6 @@ void read_quantization(const JsonFields& fields, bool is_bitnet, ModelConfig& co
 // Its modules_to_not_convert. Needs a valid configuration, complete but for dense_maps.
 void read_dense_maps(const JsonFields& fields, ModelConfig& config);
 
-
 // The mark of given ternary weights. `fields` is the whole file.
 std::optional<GivenTernary> read_given_ternary(const JsonFields& fields);
 // What follows from it: linear and dense_maps where inputs are rounded to int8, nothing otherwise.

@@ -35,7 +35,9 @@ std::vector<std::string> read_names(const JsonFields& fields) {
 }  // namespace
 
 Json given_ternary_to_json(const GivenTernary& given) {
-  Json out = {{"scale_per", given.one_scale ? "tensor" : given.group_size > 0 ? "group" : "row"},
+  Json out = {{"scale_per", given.one_scale        ? "tensor"
+                            : given.group_size > 0 ? "group"
+                                                   : "row"},
               {"activations", given.int8_activations ? "int8" : "float"},
               {"dense_maps", given.dense_maps}};
   if (given.group_size > 0) out["group_size"] = given.group_size;

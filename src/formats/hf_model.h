@@ -35,8 +35,8 @@ std::map<std::string, std::string> weight_map_from_json(const Json& json,
                                                         const std::string& origin);
 
 // The mark in config.json of a model whose linear maps hold ternary weights multiplied out: in each
-// reach of a scale every weight is -s, 0 or s. transformers takes the model for the dense one that it
-// also is; here its codes are packed, without loss.
+// reach of a scale every weight is -s, 0 or s. transformers takes the model for the dense one that
+// it also is; here its codes are packed, without loss.
 struct GivenTernary {
   bool one_scale = false;  // of the whole matrix
   int64_t group_size = 0;  // columns per scale; 0: the whole row

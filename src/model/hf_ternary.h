@@ -33,8 +33,8 @@ LinearWeights pack_float_codes(const TensorView& codes, const TensorView& scale,
                                WeightStorage& storage);
 
 // Ternary weights that were multiplied out (GivenTernary), each reach of a scale found again; for
-// spec.low_bit with int8 activations, else to be used as they are. Throws kBadInput naming the first
-// row where weights have two magnitudes.
+// spec.low_bit with int8 activations, else to be used as they are. Throws kBadInput naming the
+// first row where weights have two magnitudes.
 LinearWeights pack_given(const TensorView& weights, const TensorSpec& spec,
                          const GivenTernary& given, const std::string& origin,
                          WeightStorage& storage);

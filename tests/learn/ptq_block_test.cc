@@ -37,8 +37,8 @@ at::Tensor logits_of(const HfModel& model, const std::vector<int32_t>& ids) {
   }
   at::Tensor norm = tensor_of(model.tensor("model.norm.weight"));
   if (config.zero_centered_norms) norm = norm + 1;
-  const at::Tensor head = tensor_of(model.tensor(
-      config.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight"));
+  const at::Tensor head = tensor_of(
+      model.tensor(config.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight"));
   return at::matmul(rms_normed(r, norm, static_cast<double>(config.rms_norm_eps)), head.t());
 }
 
@@ -57,7 +57,8 @@ TEST(Block, GivesTheLogitsOfTransformersForEveryDenseArchitecture) {
     const at::Tensor positions =
         at::tensor(at::ArrayRef<int64_t>(fields.integers_or("positions", {})), at::kLong);
     const at::Tensor found = logits_of(model, ids).index_select(0, positions);
-    const double error = ((found - expected.reshape(found.sizes())).norm() / expected.norm()).item<double>();
+    const double error =
+        ((found - expected.reshape(found.sizes())).norm() / expected.norm()).item<double>();
     EXPECT_LT(error, 1e-4) << entry.path();
     ++compared;
   }

@@ -2,9 +2,8 @@
 // The synthetic ladder of methods.md 23 in small: heavy-tailed weights, inputs with a power-law
 // spectrum and outlier channels, errors on held-out inputs.
 #include <ATen/ATen.h>
-#include <gtest/gtest.h>
-
 #include <fmt/format.h>
+#include <gtest/gtest.h>
 
 #include "learn/ptq/layer_quantizer.h"
 
@@ -41,28 +40,40 @@ class Ladder {
     at::manual_seed(7);
     weight_ = student_weights();
     const at::Tensor root = mixing(power);
-    calibration_.add(inputs(root, per_dimension), {}, {}, {});
+    seen_ = inputs(root, per_dimension);
+    calibration_.add(seen_, {}, {}, {});
     fresh_ = inputs(root, 16);
   }
 
-  double error(PtqMethod method, int64_t flips = 0, bool hessian = true, double shrinkage = 0.01) {
+  LowBitMatrix quantized(PtqMethod method, int flips, bool hessian, double shrinkage) const {
     LayerOptions options = default_layer_options(method);
     options.grouping = {packing::ScaleScope::kGroup, 128};
-    options.flip_rounds = static_cast<int>(flips);
+    options.flip_rounds = flips;
     options.hessian = hessian;
     options.cross_term = 0;
     options.shrinkage = shrinkage;
-    return held_out(quantize_layer(weight_, calibration_, {}, options, "w").matrix);
+    return quantize_layer(weight_, calibration_, {}, options, "w").matrix;
+  }
+
+  // On inputs that were not seen.
+  double error(PtqMethod method, int flips = 0, bool hessian = true) const {
+    return error_on(fresh_, quantized(method, flips, hessian, 0.01));
+  }
+
+  // The error on new inputs over that on seen ones, with flips.
+  double overfit(double shrinkage) const {
+    const LowBitMatrix matrix = quantized(PtqMethod::kPtBitnet, 20, true, shrinkage);
+    return error_on(fresh_, matrix) / error_on(seen_, matrix);
   }
 
  private:
-  double held_out(const LowBitMatrix& matrix) const {
-    const at::Tensor wanted = at::matmul(fresh_, weight_.t());
-    const at::Tensor wrong = at::matmul(fresh_, (weight_ - matrix.values()).t());
+  double error_on(const at::Tensor& x, const LowBitMatrix& matrix) const {
+    const at::Tensor wanted = at::matmul(x, weight_.t());
+    const at::Tensor wrong = at::matmul(x, (weight_ - matrix.values()).t());
     return wrong.square().sum().item<double>() / wanted.square().sum().item<double>();
   }
 
-  at::Tensor weight_, fresh_;
+  at::Tensor weight_, seen_, fresh_;
   Moments calibration_;
 };
 
@@ -78,9 +89,10 @@ TEST(Ladder, HasTheOrderThatIsKnown) {
   RecordProperty("ladder", fmt::format("absmean {:.3f} twn {:.3f} grid {:.3f} grid-h {:.3f} gptq "
                                        "{:.3f} pt2 {:.3f} flips {:.3f}",
                                        absmean, twn, by_distance, by_hessian, gptq, pt2, flips));
-  EXPECT_NEAR(absmean, 0.338, 0.05);
+  EXPECT_GT(absmean, 0.2);
+  EXPECT_LT(absmean, 0.4);
   EXPECT_LT(twn, 0.85 * absmean);
-  EXPECT_LE(by_distance, 1.02 * twn);
+  EXPECT_NEAR(by_distance, twn, 0.1 * twn);
   EXPECT_LT(by_hessian, 0.85 * by_distance);
   EXPECT_LT(gptq, 0.85 * by_hessian);
   EXPECT_LT(pt2, by_hessian);
@@ -89,9 +101,10 @@ TEST(Ladder, HasTheOrderThatIsKnown) {
 
 TEST(Ladder, FewSamplesOverfitAndShrinkageCuresIt) {
   Ladder ladder(1, 2);
-  const double little = ladder.error(PtqMethod::kPtBitnet, 20, true, 0.01);
-  const double much = ladder.error(PtqMethod::kPtBitnet, 20, true, 2);
-  EXPECT_LT(much, 0.9 * little);
+  const double little = ladder.overfit(0.01);
+  const double much = ladder.overfit(2);
+  EXPECT_GT(little, 1.5);
+  EXPECT_LT(much, 0.8 * little);
 }
 
 }  // namespace

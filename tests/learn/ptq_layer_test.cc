@@ -280,8 +280,8 @@ TEST(Binary, SvidIsTheBestRankOne) {
   const at::Tensor expected_size = std::get<1>(at::linalg_svd(w.abs().to(at::kDouble)))[0];
   const at::Tensor rank_one = m.values().abs().to(at::kDouble);
   EXPECT_NEAR(rank_one.norm().item<double>(), expected_size.item<double>(), 1e-5);
-  EXPECT_NEAR((rank_one * w.abs()).sum().item<double>(),
-              std::pow(expected_size.item<double>(), 2), 1e-3);
+  EXPECT_NEAR((rank_one * w.abs()).sum().item<double>(), std::pow(expected_size.item<double>(), 2),
+              1e-3);
 }
 
 TEST(LayerTarget, IsWhatMinimisesTheOutputError) {
@@ -308,8 +308,7 @@ TEST(LayerTarget, IsWhatMinimisesTheOutputError) {
   // The objective is the loss per token less a constant.
   const at::Tensor other = random_matrix(3, n, 99);
   const double expected = (loss(other) - loss(w)) / 64;
-  const double found =
-      output_objective(other, w, moments, 1) - output_objective(w, w, moments, 1);
+  const double found = output_objective(other, w, moments, 1) - output_objective(w, w, moments, 1);
   EXPECT_NEAR(found, expected, 1e-4 * std::abs(expected));
   // Half of the correction, and none.
   EXPECT_TRUE(at::allclose(layer_target(w, moments, 0, 0.5, "w").weight, 0.5 * (w + target.weight),

@@ -122,7 +122,7 @@ class Quantize(unittest.TestCase):
             with self.subTest(method=method):
                 options = [] if method == "svid" else ["--group-size", 40]
                 summary = self.quantize("--method", method, *options, "--out", self.new())
-                self.assertLess(summary["evaluation"]["mean_nll"], 7)
+                self.assertLess(summary["evaluation"]["mean_nll"], 9)
                 self.perplexity(summary["model"])
         for size in ("tensor", "16"):
             with self.subTest(size=size):

@@ -35,8 +35,9 @@ void transfer_all(size_t bytes, const char* what, Transfer transfer) {
       done += static_cast<size_t>(count);
     } else if (count == 0 || errno != EINTR) {
       const int number = count == 0 ? ENOSPC : errno;
-      fail(ErrorCode::kIo, "cannot {} the activations on disk: {}; free space there, or give more "
-                           "memory with --max-memory",
+      fail(ErrorCode::kIo,
+           "cannot {} the activations on disk: {}; free space there, or give more "
+           "memory with --max-memory",
            what, errno_text(number));
     }
   }

@@ -13,9 +13,7 @@ constexpr int kRefinements = 15;
 constexpr int kPowerIterations = 50;
 
 // 0 counts as -1, as in the runtime's one bit codes.
-at::Tensor signs(const at::Tensor& x) {
-  return at::where(x > 0, 1.0f, -1.0f).to(at::kFloat);
-}
+at::Tensor signs(const at::Tensor& x) { return at::where(x > 0, 1.0f, -1.0f).to(at::kFloat); }
 
 }  // namespace
 
@@ -42,8 +40,9 @@ LowBitMatrix alternating_binary(const at::Tensor& weight, const at::Tensor& h) {
 
 LowBitMatrix arb(const LayerTarget& target, const Grouping& grouping) {
   if (grouping.scope == packing::ScaleScope::kTensor) {
-    fail(ErrorCode::kUsage, "arb has a scale and a shift per row or group; use --group-size row or "
-                            "a number of columns");
+    fail(ErrorCode::kUsage,
+         "arb has a scale and a shift per row or group; use --group-size row or "
+         "a number of columns");
   }
   return quantize_blocks(target, grouping, ColumnOrder::kNeighbours, alternating_binary);
 }

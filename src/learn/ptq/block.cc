@@ -77,10 +77,9 @@ RotaryAngles rotary_angles(const ModelConfig& config, int64_t positions) {
   out.local_cosine = out.cosine;
   out.local_sine = out.sine;
   if (config.rope_local_theta > 0.0f) {
-    std::tie(out.local_cosine, out.local_sine) =
-        angle_table(plain_frequencies(config.rotary_dimensions(),
-                                      static_cast<double>(config.rope_local_theta)),
-                    positions);
+    std::tie(out.local_cosine, out.local_sine) = angle_table(
+        plain_frequencies(config.rotary_dimensions(), static_cast<double>(config.rope_local_theta)),
+        positions);
   }
   return out;
 }
@@ -163,12 +162,12 @@ at::Tensor Block::mixed(const at::Tensor& x) const {
                            ? static_cast<double>(config_.attention_scale)
                            : 1.0 / std::sqrt(static_cast<double>(config_.head_dim));
   const at::Tensor grouped = q.reshape({kv_heads, shared * tokens, config_.head_dim}) * scale;
-  const at::Tensor scores = at::bmm(grouped, k.transpose(1, 2))
-                                .reshape({kv_heads, shared, tokens, tokens}) +
-                            allowed(tokens);
+  const at::Tensor scores =
+      at::bmm(grouped, k.transpose(1, 2)).reshape({kv_heads, shared, tokens, tokens}) +
+      allowed(tokens);
   const at::Tensor weights = at::softmax(scores, -1).reshape({kv_heads, shared * tokens, tokens});
-  const at::Tensor heads = at::bmm(weights, v).reshape(
-      {config_.num_attention_heads, tokens, config_.head_dim});
+  const at::Tensor heads =
+      at::bmm(weights, v).reshape({config_.num_attention_heads, tokens, config_.head_dim});
   return norm("self_attn.attn_sub_norm", heads.transpose(0, 1).reshape({tokens, -1}));
 }
 
@@ -184,8 +183,8 @@ at::Tensor Block::ffn_input(const at::Tensor& r) const {
 }
 
 at::Tensor Block::gated(const at::Tensor& x) const {
-  return norm("mlp.ffn_sub_norm", activated(linear("mlp.gate_proj", x), config_.hidden_act) *
-                                      linear("mlp.up_proj", x));
+  return norm("mlp.ffn_sub_norm",
+              activated(linear("mlp.gate_proj", x), config_.hidden_act) * linear("mlp.up_proj", x));
 }
 
 at::Tensor Block::after_ffn(const at::Tensor& r, const at::Tensor& gated) const {

@@ -13,8 +13,7 @@ namespace {
 at::Tensor next_block(const at::Tensor& weight, int64_t count, ColumnOrder order) {
   if (order == ColumnOrder::kNeighbours) return at::arange(count, at::kLong);
   const at::Tensor mean = weight.mean(1);
-  const at::Tensor similarity =
-      at::mv(weight.t(), mean) / weight.norm(2, {0}).clamp_min(1e-30);
+  const at::Tensor similarity = at::mv(weight.t(), mean) / weight.norm(2, {0}).clamp_min(1e-30);
   return std::get<1>(similarity.topk(count));
 }
 
@@ -35,8 +34,8 @@ at::Tensor compensation(const at::Tensor& error, const at::Tensor& h, const at::
 
 }  // namespace
 
-LowBitMatrix quantize_blocks(const LayerTarget& target, const Grouping& grouping,
-                             ColumnOrder order, const BlockQuantizer& quantize) {
+LowBitMatrix quantize_blocks(const LayerTarget& target, const Grouping& grouping, ColumnOrder order,
+                             const BlockQuantizer& quantize) {
   const int64_t cols = target.weight.size(1);
   const int64_t step = grouping.columns(cols);
   const at::Tensor h = target.h.to(at::kDouble);

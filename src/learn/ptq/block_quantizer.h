@@ -10,6 +10,7 @@
 
 #include "learn/ptq/activation_store.h"
 #include "learn/ptq/block.h"
+#include "learn/ptq/block_training.h"
 #include "learn/ptq/layer_quantizer.h"
 
 namespace tercet::learn {
@@ -24,27 +25,29 @@ struct LayerReport {
   double mean_scale = 0;
   double shrinkage = 0;
   std::vector<StageError> stages;
+  double block_loss = 0;  // that its block was trained down to; 0: it was not
   double seconds = 0;
 };
 
 // The calibration windows on their way through the model: in full precision (f) and behind the
 // quantized layers so far (q). Without cross terms only q exists.
 struct CalibrationState {
-  std::vector<int64_t> rows;  // tokens of each window
-  size_t fit_windows = 0;     // the rest is held out
+  std::vector<int64_t> rows;              // tokens of each window
+  size_t fit_windows = 0;                 // the rest is held out
   std::vector<ActivationStore> residual;  // q, then f
   std::vector<ActivationStore> inner;     // q, f: inputs of o; then q, f: inputs of down
   bool has_float() const { return residual.size() > 1; }
 };
 
-// Takes a block's linear maps to few bits, one input after the other: each sees what the maps before
-// it, already quantized, make of the calibration text.
+// Takes a block's linear maps to few bits, one input after the other: each sees what the maps
+// before it, already quantized, make of the calibration text.
 class BlockQuantizer {
  public:
   struct Settings {
     const ModelConfig* config = nullptr;
     const RotaryAngles* angles = nullptr;
     LayerOptions layer;
+    BlockTrainingOptions training;
     bool int8_inputs = false;
     // Which maps: by HF module name.
     std::function<bool(const std::string&)> chosen;
@@ -52,7 +55,8 @@ class BlockQuantizer {
   };
   BlockQuantizer(const Settings& settings, CalibrationState& state);
 
-  // Replaces the chosen maps of `weights` by their quantized values and carries the state to the
+  // Replaces the chosen maps of `weights` by their quantized values (and trains the whole block if
+  // settings.training has steps) and carries the state to the
   // next block. Throws kInterrupted when *stop becomes true, the state is then of no more use.
   std::vector<LayerReport> quantize(int64_t layer, BlockWeights& weights);
   // Carries the state through a block that is finished.
@@ -71,6 +75,15 @@ class BlockQuantizer {
                      const Moments& held_out, const std::string& prefix, BlockWeights& weights,
                      std::vector<LayerReport>& reports) const;
   std::vector<std::string> chosen_maps(int64_t layer) const;
+  std::vector<LayerReport> train(int64_t layer, BlockWeights& weights);
+  std::map<std::string, LayerResult> starting_points(const std::string& prefix,
+                                                     const BlockWeights& weights,
+                                                     const std::array<Moments, 4>& moments) const;
+  BlockTrainingReport train_maps(int64_t layer, const std::vector<std::string>& low_bit,
+                                 BlockWeights& weights,
+                                 std::map<std::string, LayerResult>& results) const;
+  std::array<Moments, 4> moments_of_inputs(const Block& block) const;
+  void pass_whole(size_t side, const Block& block);
   void check_stop() const;
 
   Settings settings_;

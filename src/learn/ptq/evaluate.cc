@@ -28,8 +28,8 @@ class Head {
   explicit Head(const HfModel& model) : config_(model.config()) {
     norm_ = matrix_of(model, "model.norm.weight");
     if (config_.zero_centered_norms) norm_ += 1;
-    matrix_ = matrix_of(model, config_.tie_word_embeddings ? "model.embed_tokens.weight"
-                                                           : "lm_head.weight");
+    matrix_ = matrix_of(
+        model, config_.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight");
   }
 
   at::Tensor log_probabilities(const at::Tensor& r) const {

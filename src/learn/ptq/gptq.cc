@@ -39,7 +39,8 @@ LowBitMatrix gptq(const LayerTarget& target, const LowBitMatrix& start) {
   const int64_t cols = weight.size(1);
   for (int64_t first = 0; first < cols; first += kBlock) {
     const int64_t count = std::min(kBlock, cols - first);
-    const at::Tensor block_upper = upper.narrow(0, first, count).narrow(1, first, count).contiguous();
+    const at::Tensor block_upper =
+        upper.narrow(0, first, count).narrow(1, first, count).contiguous();
     const at::Tensor block = weight.narrow(1, first, count).contiguous();
     const at::Tensor block_scales = scales.narrow(1, first, count).contiguous();
     const at::Tensor block_codes = at::empty_like(block);

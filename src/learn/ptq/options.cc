@@ -16,6 +16,9 @@ Json to_json(const PtqOptions& options) {
           {"feedback", layer.feedback},
           {"flip_rounds", layer.flip_rounds},
           {"cross_term", layer.cross_term},
+          {"block_steps", options.block_training.steps},
+          {"block_windows", options.block_training.windows_per_step},
+          {"block_rate", options.block_training.latent_rate},
           {"shrinkage", layer.shrinkage < 0 ? Json("auto") : Json(layer.shrinkage)},
           {"calib_tokens", options.calibration_tokens},
           {"ctx", options.context},
@@ -34,6 +37,9 @@ void check(const PtqOptions& options) {
   if (!needs_calibration(layer.method) && layer.cross_term != 0) {
     fail(ErrorCode::kUsage, "{} looks at no activations; leave out --cross-term", method);
   }
+  if (options.block_training.steps > 0 && layer.method != PtqMethod::kPtBitnet) {
+    fail(ErrorCode::kUsage, "--block-steps is a stage of pt-bitnet, not of {}", method);
+  }
   if (layer.cross_term < 0 || layer.cross_term > 1) {
     fail(ErrorCode::kUsage, "--cross-term is {}; it lies between 0 and 1", layer.cross_term);
   }
@@ -47,7 +53,8 @@ void check(const PtqOptions& options) {
     fail(ErrorCode::kUsage, "svid has a scale per row and one per column; leave out --group-size");
   }
   if (options.calibration_tokens != 0 && options.calibration_tokens < 256) {
-    fail(ErrorCode::kUsage, "--calib-tokens is {}; give 256 at least, or 0 for all", options.calibration_tokens);
+    fail(ErrorCode::kUsage, "--calib-tokens is {}; give 256 at least, or 0 for all",
+         options.calibration_tokens);
   }
   try {
     const std::regex pattern(options.only);

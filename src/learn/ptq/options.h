@@ -6,23 +6,25 @@
 #include <string>
 
 #include "formats/json.h"
+#include "learn/ptq/block_training.h"
 #include "learn/ptq/layer_quantizer.h"
 
 namespace tercet::learn {
 
 // One quantization of a whole model.
 struct PtqOptions {
-  std::filesystem::path source;       // an HF directory in full precision
-  std::filesystem::path out;          // the HF directory to write
-  std::filesystem::path calibration;  // text; empty for methods that need none
+  std::filesystem::path source;        // an HF directory in full precision
+  std::filesystem::path out;           // the HF directory to write
+  std::filesystem::path calibration;   // text; empty for methods that need none
   int64_t calibration_tokens = 65536;  // 0: all
-  int64_t context = 0;  // positions of a window; 0: the model's own, 2048 at most
-  double held_out = 0;  // share of the windows that only judges
-  std::string only;     // regular expression for HF module names; empty: all linear maps
+  int64_t context = 0;                 // positions of a window; 0: the model's own, 2048 at most
+  double held_out = 0;                 // share of the windows that only judges
+  std::string only;              // regular expression for HF module names; empty: all linear maps
   bool int8_activations = true;  // W1.58A8 instead of A16
   LayerOptions layer;
-  uint64_t max_memory = 0;  // bytes; 0: half of what the machine has free
-  int threads = 0;          // 0: physical cores
+  BlockTrainingOptions block_training;  // steps 0: layers are quantized one by one instead
+  uint64_t max_memory = 0;              // bytes; 0: half of what the machine has free
+  int threads = 0;                      // 0: physical cores
   bool resume = false;
   std::filesystem::path evaluation;  // text for perplexity and KL; empty: none
   int64_t evaluation_tokens = 0;     // 0: all

@@ -32,16 +32,17 @@ bool is_linear_weight(const std::string& name) {
                      [&](const std::string& map) { return name == map + ".weight"; });
 }
 
-// A tensor of the source under a name, or of f16 values.
+// A tensor of the source under its name, or one that is owned here.
 struct Piece {
   TensorView view;
   at::Tensor owned;
 };
 
-TensorView half_view(const std::string& name, const at::Tensor& tensor) {
+// Of f16 or f32.
+TensorView view_of(const std::string& name, const at::Tensor& tensor) {
   TensorView view;
   view.name = name;
-  view.type = DType::kF16;
+  view.type = tensor.scalar_type() == at::kHalf ? DType::kF16 : DType::kF32;
   view.shape.assign(tensor.sizes().begin(), tensor.sizes().end());
   view.bytes = {static_cast<const uint8_t*>(tensor.data_ptr()), tensor.nbytes()};
   return view;
@@ -118,6 +119,7 @@ Json to_json(const LayerReport& report) {
           {"mean_scale", report.mean_scale},
           {"shrinkage", report.shrinkage},
           {"stages", std::move(stages)},
+          {"block_loss", report.block_loss},
           {"seconds", report.seconds}};
 }
 
@@ -132,9 +134,10 @@ LayerReport layer_report_from_json(const Json& json) {
     out.mean_scale = json.at("mean_scale").get<double>();
     out.shrinkage = json.at("shrinkage").get<double>();
     for (const Json& stage : json.at("stages")) {
-      out.stages.push_back({stage.at("stage").get<std::string>(),
-                            stage.at("relative_error").get<double>()});
+      out.stages.push_back(
+          {stage.at("stage").get<std::string>(), stage.at("relative_error").get<double>()});
     }
+    out.block_loss = json.at("block_loss").get<double>();
     out.seconds = json.at("seconds").get<double>();
   } catch (const Json::exception& error) {
     fail(ErrorCode::kBadInput, "the report of a finished block is damaged: {}", error.what());
@@ -189,12 +192,13 @@ std::optional<std::vector<LayerReport>> OutputDirectory::finished(int64_t layer)
 BlockWeights OutputDirectory::read_block(int64_t layer) const {
   const std::string prefix = fmt::format("model.layers.{}.", layer);
   const SafetensorsFile file(path_ / shard_name(layer));
-  BlockWeights out = load_block(source_, layer);
-  for (const TensorView& view : file.tensors()) {
-    const std::string name = view.name.substr(prefix.size());
-    if (!is_linear_weight(name)) continue;
+  BlockWeights out;
+  for (const TensorSpec& spec : tensor_specs(source_.config())) {
+    if (!spec.hf_name.starts_with(prefix)) continue;
+    const TensorView& view = file.tensor(spec.hf_name);
     std::vector<float> values = to_f32(view);
-    out.tensors[name] = at::from_blob(values.data(), view.shape, at::kFloat).clone();
+    const at::Tensor stored = at::from_blob(values.data(), view.shape, at::kFloat);
+    out.tensors[spec.hf_name.substr(prefix.size())] = stored + static_cast<double>(spec.hf_offset);
   }
   return out;
 }
@@ -209,7 +213,11 @@ void OutputDirectory::write_block(int64_t layer, const BlockWeights& weights,
     const std::string module = spec.hf_name.substr(0, spec.hf_name.size() - 7);
     if (is_linear_weight(name) && is_chosen(options_, module)) {
       const at::Tensor half = weights.at(name).to(at::kHalf).contiguous();
-      pieces.push_back({half_view(spec.hf_name, half), half});
+      pieces.push_back({view_of(spec.hf_name, half), half});
+    } else if (options_.block_training.steps > 0 && spec.rows == 0) {
+      const at::Tensor stored =
+          (weights.at(name) - static_cast<double>(spec.hf_offset)).contiguous();
+      pieces.push_back({view_of(spec.hf_name, stored), stored});
     } else {
       pieces.push_back({source_.tensor(spec.hf_name), {}});
       pieces.back().view.name = spec.hf_name;

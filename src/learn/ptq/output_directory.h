@@ -27,7 +27,8 @@ class OutputDirectory {
   std::optional<std::vector<LayerReport>> finished(int64_t layer) const;
   // The weights of a finished block, as load_block() gives them.
   BlockWeights read_block(int64_t layer) const;
-  // Maps as f16, which holds their values exactly; every other tensor as the source has it.
+  // Maps as f16, which holds their values exactly; vectors that may have been trained as f32; every
+  // other tensor as the source has it.
   void write_block(int64_t layer, const BlockWeights& weights,
                    const std::vector<LayerReport>& reports) const;
   // Embedding, final norm and head, the index, tokenizer files, and config.json with the mark that

@@ -86,6 +86,15 @@ double solver_flops(const ModelConfig& config, const LayerOptions& layer) {
   return flops;
 }
 
+// A step costs a forward and twice that backward for each of its windows.
+double training_flops(const ModelConfig& config, const BlockTrainingOptions& training,
+                      const std::vector<int64_t>& rows) {
+  if (rows.empty()) return 0;
+  const double share =
+      static_cast<double>(training.windows_per_step) / static_cast<double>(rows.size());
+  return 3.0 * training.steps * share * forward_flops(config, rows);
+}
+
 // Floats of one block at its widest: weights on both sides, moments of the widest input in double,
 // what the solver holds beside them.
 uint64_t block_floats(const ModelConfig& config, bool cross) {
@@ -100,6 +109,16 @@ uint64_t block_floats(const ModelConfig& config, bool cross) {
   return static_cast<uint64_t>(2 * weights + widest * (cross ? 14 : 8) + 10 * largest);
 }
 
+// Latent weights, their gradients and Adam's two moments, the values that they give, and the
+// activations of the windows of a step.
+uint64_t training_floats(const ModelConfig& config, const PtqOptions& options, int64_t longest) {
+  const uint64_t weights =
+      static_cast<uint64_t>(config.linear_parameter_count() / config.num_hidden_layers);
+  const int64_t window = longest * (8 * config.hidden_size + 8 * config.intermediate_size +
+                                    4 * config.num_attention_heads * longest);
+  return 8 * weights + static_cast<uint64_t>(options.block_training.windows_per_step * window);
+}
+
 // GFLOP/s of a product in f32.
 double measured_gflops() {
   constexpr int64_t kSize = 768;
@@ -109,8 +128,8 @@ double measured_gflops() {
   for (int i = 0; i < 3; ++i) {
     const auto start = std::chrono::steady_clock::now();
     at::matmul(a, a);
-    best = std::min(best,
-                    std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    best = std::min(
+        best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
   return 2.0 * kSize * kSize * kSize / best * 1e-9;
 }
@@ -126,19 +145,21 @@ uint64_t machine_memory() {
 PtqPlan plan_quantization(const ModelConfig& config, const PtqOptions& options,
                           const std::vector<int64_t>& rows) {
   const bool cross = options.layer.cross_term != 0;
-  const uint64_t sides = rows.empty() ? 0 : (cross ? 2 : 1);
+  const bool trains = options.block_training.steps > 0;
+  const uint64_t sides = rows.empty() ? 0 : (cross || trains ? 2 : 1);
   const int64_t layers = config.num_hidden_layers;
   PtqPlan plan;
   plan.windows = std::ssize(rows);
   plan.tokens = std::accumulate(rows.begin(), rows.end(), int64_t{0});
-  const int64_t width = config.hidden_size + config.num_attention_heads * config.head_dim +
-                        config.intermediate_size;
+  const int64_t width =
+      config.hidden_size + config.num_attention_heads * config.head_dim + config.intermediate_size;
   plan.activation_bytes = sides * ActivationStore::bytes(rows, width);
   const int64_t longest = rows.empty() ? 0 : *std::max_element(rows.begin(), rows.end());
   // Scores, their exponentials and a mask of one window, and its inner activations.
   const uint64_t window = static_cast<uint64_t>(
       longest * (3 * config.num_attention_heads * longest + 4 * config.intermediate_size));
   plan.block_bytes = sizeof(float) * (block_floats(config, cross) + window);
+  if (trains) plan.block_bytes += sizeof(float) * training_floats(config, options, longest);
   plan.spills = plan.activation_bytes + plan.block_bytes > options.max_memory;
   plan.peak_memory = plan.block_bytes + (plan.spills ? 0 : plan.activation_bytes);
   if (plan.block_bytes > options.max_memory) {
@@ -149,11 +170,11 @@ PtqPlan plan_quantization(const ModelConfig& config, const PtqOptions& options,
   }
   plan.output_bytes = 2 * static_cast<uint64_t>(config.parameter_count());
   plan.disk_bytes = plan.output_bytes + (plan.spills ? plan.activation_bytes : 0);
-  plan.flops = static_cast<double>(layers) *
-               (static_cast<double>(sides) * forward_flops(config, rows) +
-                (rows.empty() ? 0
-                              : moment_flops(config, static_cast<double>(plan.tokens), cross)) +
-                solver_flops(config, options.layer));
+  plan.flops =
+      static_cast<double>(layers) *
+      (static_cast<double>(sides) * forward_flops(config, rows) +
+       (rows.empty() ? 0 : moment_flops(config, static_cast<double>(plan.tokens), cross)) +
+       solver_flops(config, options.layer) + training_flops(config, options.block_training, rows));
   plan.gflops = measured_gflops();
   plan.seconds = plan.flops / (plan.gflops * 1e9);
   return plan;

@@ -24,8 +24,8 @@ struct PtqPlan {
   double seconds = 0;
 };
 
-// rows: tokens of each window. options.max_memory must be settled. Throws kUsage when one block does
-// not fit in max_memory.
+// rows: tokens of each window. options.max_memory must be settled. Throws kUsage when one block
+// does not fit in max_memory.
 PtqPlan plan_quantization(const ModelConfig& config, const PtqOptions& options,
                           const std::vector<int64_t>& rows);
 

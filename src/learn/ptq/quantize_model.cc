@@ -19,6 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int64_t kLongestContext = 2048;
+constexpr int64_t kFewestTokens = 256;
 constexpr uint64_t kEvaluationMemory = uint64_t{512} << 20;
 
 HfModel open_source(const fs::path& path) {
@@ -45,10 +46,21 @@ HfModel open_source(const fs::path& path) {
   return model;
 }
 
+void check_choice(const PtqOptions& options, const ModelConfig& config) {
+  constexpr size_t kWeight = std::string_view(".weight").size();
+  for (const TensorSpec& spec : tensor_specs(config)) {
+    if (spec.rows == 0 || !spec.hf_name.starts_with("model.layers.")) continue;
+    if (is_chosen(options, spec.hf_name.substr(0, spec.hf_name.size() - kWeight))) return;
+  }
+  fail(ErrorCode::kUsage, "--only '{}' matches no linear map", options.only);
+}
+
 void settle(PtqOptions& options, const ModelConfig& config) {
   check(options);
   if (options.threads == 0) options.threads = static_cast<int>(read_cpu_info().physical_cores);
   set_compute_threads(options.threads);
+  // Only packed maps round their inputs at run time.
+  if (!is_packable(options.layer.method)) options.int8_activations = false;
   if (options.max_memory == 0) options.max_memory = machine_memory() / 2;
   if (options.context == 0) {
     options.context = std::min(kLongestContext, config.max_position_embeddings);
@@ -57,6 +69,7 @@ void settle(PtqOptions& options, const ModelConfig& config) {
     fail(ErrorCode::kUsage, "--ctx is {}, the model's context {}", options.context,
          config.max_position_embeddings);
   }
+  check_choice(options, config);
 }
 
 std::vector<std::vector<int32_t>> text_windows(const fs::path& text, const HfModel& model,
@@ -70,10 +83,26 @@ std::vector<std::vector<int32_t>> text_windows(const fs::path& text, const HfMod
   return read_windows(text, tokenizer, context, limit).ids;
 }
 
+std::vector<std::vector<int32_t>> calibration_windows(const PtqOptions& options,
+                                                      const HfModel& model) {
+  auto windows =
+      text_windows(options.calibration, model, options.context, options.calibration_tokens);
+  int64_t tokens = 0;
+  for (const auto& window : windows) tokens += std::ssize(window);
+  if (windows.empty() || tokens >= kFewestTokens) return windows;
+  fail(ErrorCode::kBadInput, "'{}' is too short to calibrate on: {} tokens, {} at least are needed",
+       options.calibration.string(), tokens, kFewestTokens);
+}
+
 std::vector<int64_t> lengths_of(const std::vector<std::vector<int32_t>>& windows) {
   std::vector<int64_t> rows;
   for (const auto& window : windows) rows.push_back(std::ssize(window));
   return rows;
+}
+
+// Whether the full-precision model runs beside the quantized one.
+bool needs_both_sides(const PtqOptions& options) {
+  return options.layer.cross_term != 0 || options.block_training.steps > 0;
 }
 
 CalibrationState initial_state(const HfModel& model, const PtqOptions& options, bool spills,
@@ -83,7 +112,7 @@ CalibrationState initial_state(const HfModel& model, const PtqOptions& options, 
   state.rows = lengths_of(windows);
   const double kept = static_cast<double>(windows.size()) * (1 - options.held_out);
   state.fit_windows = std::max<size_t>(static_cast<size_t>(kept + 0.5), 1);
-  const size_t sides = windows.empty() ? 0 : (options.layer.cross_term != 0 ? 2 : 1);
+  const size_t sides = windows.empty() ? 0 : (needs_both_sides(options) ? 2 : 1);
   const fs::path spill = spills ? options.out : fs::path();
   for (size_t side = 0; side < sides; ++side) {
     state.residual.emplace_back(state.rows, config.hidden_size, spill);
@@ -113,16 +142,13 @@ class Run {
 
   PtqResult run() {
     const auto start = std::chrono::steady_clock::now();
-    const auto windows = text_windows(options_.calibration, source_, options_.context,
-                                      options_.calibration_tokens);
+    const auto windows = calibration_windows(options_, source_);
     result_.plan = plan_quantization(source_.config(), options_, lengths_of(windows));
     if (events_.on_plan) events_.on_plan(result_.plan);
     result_.fingerprint = fingerprint_of(source_, windows, to_json(options_));
     const OutputDirectory out(options_, source_, result_.fingerprint);
     quantize_blocks_of(out, windows);
-    if (result_.layers.empty()) {
-      fail(ErrorCode::kUsage, "--only '{}' matches no linear map", options_.only);
-    }
+
     add_up();
     result_.seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -145,6 +171,7 @@ class Run {
     settings.config = &source_.config();
     settings.angles = &angles;
     settings.layer = options_.layer;
+    settings.training = options_.block_training;
     settings.int8_inputs = options_.int8_activations;
     settings.chosen = [this](const std::string& module) { return is_chosen(options_, module); };
     settings.stop = stop_;
@@ -177,8 +204,8 @@ class Run {
 
   void evaluate() {
     const HfModel quantized(options_.out);
-    const auto windows = text_windows(options_.evaluation, source_, options_.context,
-                                      options_.evaluation_tokens);
+    const auto windows =
+        text_windows(options_.evaluation, source_, options_.context, options_.evaluation_tokens);
     EvaluationRequest request;
     request.source = &source_;
     request.quantized = &quantized;
@@ -204,8 +231,7 @@ class Run {
 PtqPlan plan_run(PtqOptions options) {
   const HfModel source = open_source(options.source);
   settle(options, source.config());
-  const auto windows =
-      text_windows(options.calibration, source, options.context, options.calibration_tokens);
+  const auto windows = calibration_windows(options, source);
   return plan_quantization(source.config(), options, lengths_of(windows));
 }
 

@@ -62,9 +62,7 @@ void fit_scales(LowBitMatrix& matrix, const LayerTarget& target) {
 
 void fit_scales(LowBitMatrix& matrix, const at::Tensor& weight) {
   const int64_t groups = matrix.scales.size(1);
-  const auto sums = [&](const at::Tensor& x) {
-    return group_sums(x, matrix.column_group, groups);
-  };
+  const auto sums = [&](const at::Tensor& x) { return group_sums(x, matrix.column_group, groups); };
   matrix.scales = single_scales(sums(matrix.codes * weight), sums(matrix.codes * matrix.codes),
                                 matrix.grouping.scope);
   make_positive(matrix);

@@ -16,8 +16,8 @@ at::Tensor nearest_codes(const at::Tensor& weight, const LowBitMatrix& matrix) {
 
 // Solves [a b; b c] [alpha mu]' = [d e]' per row; rows whose system has no single solution (all
 // codes equal) keep what they have.
-void solve_rows(LowBitMatrix& matrix, const at::Tensor& a, const at::Tensor& b,
-                const at::Tensor& c, const at::Tensor& d, const at::Tensor& e) {
+void solve_rows(LowBitMatrix& matrix, const at::Tensor& a, const at::Tensor& b, const at::Tensor& c,
+                const at::Tensor& d, const at::Tensor& e) {
   const at::Tensor determinant = a * c - b * b;
   const at::Tensor solvable = determinant > 1e-7 * a * c;
   const at::Tensor safe = at::where(solvable, determinant, at::ones_like(determinant));
@@ -57,15 +57,15 @@ void align_grid(LowBitMatrix& matrix, const at::Tensor& weight, const at::Tensor
   const at::Tensor& t = matrix.codes;
   const at::Tensor th = at::matmul(t, h);
   const at::Tensor oneh = h.sum(0, true);  // 1 h, [1, n]
-  solve_rows(matrix, (th * t).sum(1, true), th.sum(1, true),
-             h.sum().expand({weight.size(0), 1}), (th * weight).sum(1, true),
-             (weight * oneh).sum(1, true));
+  solve_rows(matrix, (th * t).sum(1, true), th.sum(1, true), h.sum().expand({weight.size(0), 1}),
+             (th * weight).sum(1, true), (weight * oneh).sum(1, true));
 }
 
 LowBitMatrix pt2_llm(const LayerTarget& target, const Grouping& grouping) {
   if (grouping.scope == packing::ScaleScope::kTensor) {
-    fail(ErrorCode::kUsage, "pt2-llm has a scale and a shift per row or group; use --group-size row "
-                            "or a number of columns");
+    fail(ErrorCode::kUsage,
+         "pt2-llm has a scale and a shift per row or group; use --group-size row "
+         "or a number of columns");
   }
   return quantize_blocks(target, grouping, ColumnOrder::kSimilar,
                          [](const at::Tensor& weight, const at::Tensor& h) {

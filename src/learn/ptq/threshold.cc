@@ -36,7 +36,6 @@ at::Tensor codes_above(const at::Tensor& weight, const at::Tensor& threshold) {
   return weight.sign() * (weight.abs() > threshold);
 }
 
-
 // The product with the diagonal blocks of h, one for each group.
 at::Tensor block_product(const at::Tensor& x, const at::Tensor& h, const Grouping& grouping) {
   const int64_t step = grouping.columns(x.size(1));
@@ -44,8 +43,8 @@ at::Tensor block_product(const at::Tensor& x, const at::Tensor& h, const Groupin
   std::vector<at::Tensor> parts;
   for (int64_t first = 0; first < x.size(1); first += step) {
     const int64_t count = std::min(step, x.size(1) - first);
-    parts.push_back(at::matmul(x.narrow(1, first, count),
-                               h.narrow(0, first, count).narrow(1, first, count)));
+    parts.push_back(
+        at::matmul(x.narrow(1, first, count), h.narrow(0, first, count).narrow(1, first, count)));
   }
   return at::cat(parts, 1);
 }
@@ -104,9 +103,8 @@ LowBitMatrix threshold_grid(const at::Tensor& weight, const Grouping& grouping, 
 }
 
 LowBitMatrix threshold_grid(const LayerTarget& target, const Grouping& grouping, int points) {
-  return best_threshold(target.weight, grouping, points, [&](const at::Tensor& x) {
-    return block_product(x, target.h, grouping);
-  });
+  return best_threshold(target.weight, grouping, points,
+                        [&](const at::Tensor& x) { return block_product(x, target.h, grouping); });
 }
 
 }  // namespace tercet::learn

@@ -11,7 +11,7 @@ namespace tercet::learn {
 namespace {
 
 constexpr uint64_t kMaxText = uint64_t{1} << 31;
-constexpr int64_t kShortest = 8;  // tokens of a window that are worth a forward pass
+constexpr int64_t kShortest = 2;  // positions of a window that predicts something
 constexpr std::string_view kDivider = "<|endoftext|>";
 
 std::string_view stripped(std::string_view text) {
@@ -50,11 +50,11 @@ TextWindows read_windows(const std::filesystem::path& file, const Tokenizer& tok
   const int64_t room = context - (out.has_bos ? 1 : 0);
   int64_t left = limit > 0 ? limit : INT64_MAX;
   for (const std::string_view document : documents(text)) {
-    if (left < kShortest) break;
     const std::vector<int32_t> ids = tokenizer.encode(document);
     for (int64_t first = 0; first < std::ssize(ids); first += room) {
-      const int64_t count = std::min({room, std::ssize(ids) - first, left});
-      if (count < kShortest) break;
+      const int64_t bos = out.has_bos ? 1 : 0;
+      const int64_t count = std::min({room, std::ssize(ids) - first, left - bos});
+      if (count + bos < kShortest) break;
       std::vector<int32_t> window;
       if (out.has_bos) window.push_back(tokenizer.bos_id());
       window.insert(window.end(), ids.begin() + first, ids.begin() + first + count);
