@@ -12,7 +12,7 @@
 #include "cli/common/output.h"
 #include "cli/common/progress.h"
 #include "cli/common/signals.h"
-#include "cli/common/version.h"
+#include "version/version.h"
 #include "cli/learn/commands.h"
 #include "core/error.h"
 #include "learn/pretrain/torch_session.h"
