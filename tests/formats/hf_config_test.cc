@@ -225,10 +225,10 @@ TEST(HfConfig, StorageOfTernaryWeights) {
     return ternary_storage_from_json(json, "config.json");
   };
   // transformers' defaults: bitlinear, offline.
-  EXPECT_EQ(storage(nullptr, nullptr), (HfTernaryStorage{true, true}));
-  EXPECT_EQ(storage("bitlinear", "online"), (HfTernaryStorage{true, true}));
-  EXPECT_EQ(storage("autobitlinear", "offline"), (HfTernaryStorage{true, false}));
-  EXPECT_EQ(storage("autobitlinear", "online"), (HfTernaryStorage{false, false}));
+  EXPECT_EQ(storage(nullptr, nullptr), (HfTernaryStorage{true, true, {}}));
+  EXPECT_EQ(storage("bitlinear", "online"), (HfTernaryStorage{true, true, {}}));
+  EXPECT_EQ(storage("autobitlinear", "offline"), (HfTernaryStorage{true, false, {}}));
+  EXPECT_EQ(storage("autobitlinear", "online"), (HfTernaryStorage{false, false, {}}));
   EXPECT_EQ(ternary_storage_from_json(llama_json(), "config.json"), HfTernaryStorage{});
 }
 

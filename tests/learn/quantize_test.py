@@ -18,9 +18,9 @@ import unittest
 
 TERCET = os.environ["TERCET"]
 RECIPE = {"family": "llama", "hidden_size": 48, "intermediate_size": 92, "num_hidden_layers": 3,
-          "num_attention_heads": 4, "num_key_value_heads": 2, "sequence_length": 32,
-          "batch_size": 8, "steps": 120, "learning_rate": 0.01, "warmup_steps": 4,
-          "sample_tokens": 0, "threads": 1}
+          "num_attention_heads": 4, "num_key_value_heads": 2, "sequence_length": 64,
+          "batch_size": 4, "steps": 120, "learning_rate": 0.01, "warmup_steps": 4,
+          "sample_every": 0, "threads": 1}
 
 
 def corpus_text(first, count):

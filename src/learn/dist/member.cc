@@ -202,8 +202,7 @@ std::vector<std::string> Member::request(std::vector<std::string> fields) {
 }
 
 void Member::fail_run(ErrorCode code, const std::string& message) {
-  send({MessageKind::kFailed, {number_field(static_cast<int64_t>(code)), message}});
-  leave();
+  leave_with({MessageKind::kFailed, {number_field(static_cast<int64_t>(code)), message}});
 }
 
 bool Member::over_within(milliseconds time) {
@@ -211,13 +210,16 @@ bool Member::over_within(milliseconds time) {
   return changed_.wait_for(lock, time, [&] { return told_; });
 }
 
-void Member::leave() {
+void Member::leave() { leave_with({MessageKind::kBye, {}}); }
+
+void Member::leave_with(const Message& last) {
   {
+    // Before the message: it is not told what it says itself.
     const std::lock_guard lock(mutex_);
     if (leaving_) return;
     leaving_ = true;
   }
-  send({MessageKind::kBye, {}});
+  send(last);
   // The coordinator reads to the end and closes, which the thread waits for: closing with something
   // unread could take back what was sent.
   ::shutdown(socket_.get(), SHUT_WR);
