@@ -68,7 +68,9 @@ ErrorCode code_of_status(int status) {
          "with --resume",
          family, status - 128);
   }
-  fail(code_of_status(status), "{}: {}", family, member.process->last_words());
+  const std::string words = member.process->last_words();
+  fail(code_of_status(status), "{}: {}", family,
+       words.empty() ? fmt::format("its training ended with status {}", status) : words);
 }
 
 bool is_set(const std::atomic<bool>* flag) { return flag != nullptr && *flag; }
