@@ -61,20 +61,15 @@ Json eval_json(const EvalReport& r) {
                {"perplexity", finite_or_null(r.perplexity)},
                {"validation_tokens", r.tokens},
                {"best", r.best}};
-  if (r.quantized_share < 1) {
-    line["quantized_share"] = r.quantized_share;
-    line["loss_as_trained"] = finite_or_null(r.loss_as_trained);
-  }
+  if (r.quantized_share < 1) line["quantized_share"] = r.quantized_share;
+  if (r.loss_as_trained) line["loss_as_trained"] = finite_or_null(*r.loss_as_trained);
   return line;
 }
 
 std::string eval_text(const EvalReport& r) {
   std::string text = fmt::format("step {:>6}  validation loss {:.4f}  perplexity {:.2f}{}", r.step,
                                  r.validation_loss, r.perplexity, r.best ? "  (best)" : "");
-  if (r.quantized_share < 1) {
-    text += fmt::format("  (as trained, {:.0f} % quantized: {:.4f})", 100 * r.quantized_share,
-                        r.loss_as_trained);
-  }
+  if (r.loss_as_trained) text += fmt::format("  (as trained: {:.4f})", *r.loss_as_trained);
   return text;
 }
 

@@ -210,6 +210,14 @@ void read_own_features(const JsonFields& fields, ModelConfig& config) {
   read_windows(fields, WindowRule::kListed, config);
 }
 
+void read_variants(const JsonFields& fields, BitnetVariants& variants) {
+  variants.activation_bits = fields.integer_or("activation_bits", variants.activation_bits);
+  variants.o_proj_top_k = fields.real_or("o_proj_top_k", variants.o_proj_top_k);
+  variants.hadamard = fields.boolean_or("hadamard", false);
+  variants.quant_groups = fields.integer_or("quant_groups", variants.quant_groups);
+  variants.shifted_gate_input = fields.boolean_or("shifted_gate_input", false);
+}
+
 const Family& find_family(const JsonFields& fields, const std::string& type) {
   for (const Family& family : kFamilies) {
     if (type == family.model_type) return family;
@@ -235,6 +243,7 @@ ModelConfig model_config_from_json(const Json& json, const std::string& origin) 
   ModelConfig config = read_shape(fields, family);
   if (type == "tercet") {
     read_own_features(fields, config);
+    read_variants(fields, config.variants);
   } else {
     read_features(fields, type, config);
     read_rope(fields, family.rope, config);

@@ -66,6 +66,7 @@ const char* llama_like(const ModelConfig& config) {
 // The model type under which transformers computes what `config` means; "tercet" when none does.
 const char* model_type_of(const ModelConfig& config) {
   if (config.linear == LinearKind::kB1 || config.linear == LinearKind::kOneBit) return "tercet";
+  if (config.variants.any()) return "tercet";
   if (config.rotary_dimensions() != config.head_dim) return "tercet";
   switch (config.norm) {
     case NormPlacement::kSandwich:
@@ -185,6 +186,12 @@ void add_own_features(const ModelConfig& config, Json& out) {
   out["attention_scale"] = shortest(config.attention_scale);
   out["rotary_dim"] = config.rotary_dim;
   out["rope_local_theta"] = shortest(config.rope_local_theta);
+  if (!config.variants.any()) return;
+  out["activation_bits"] = config.variants.activation_bits;
+  out["o_proj_top_k"] = shortest(config.variants.o_proj_top_k);
+  out["hadamard"] = config.variants.hadamard;
+  out["quant_groups"] = config.variants.quant_groups;
+  out["shifted_gate_input"] = config.variants.shifted_gate_input;
 }
 
 }  // namespace

@@ -183,6 +183,7 @@ void ModelConfig::validate(const std::string& origin) const {
   check_rope(*this, origin);
   check_attention(*this, origin);
   check_token_ids(*this, origin);
+  check_variants(*this, origin);
 }
 
 float gemma_embedding_multiplier(int64_t hidden_size) {

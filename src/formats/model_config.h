@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "formats/bitnet_variants.h"
+
 namespace tercet {
 
 // More layers than this are refused.
@@ -98,6 +100,7 @@ struct ModelConfig {
   // such as "model.layers.0.mlp.down_proj", sorted.
   std::vector<std::string> dense_maps;
   NormPlacement norm = NormPlacement::kPre;
+  BitnetVariants variants;
   bool tie_word_embeddings = true;
   int32_t bos_token_id = 1;
   // Every token that ends a text or a turn, the main one first.

@@ -25,6 +25,10 @@ struct KernelTable {
   // and the fault shows. Expects the default rounding mode.
   float (*quantize_absmax_i8)(const float* x, int64_t n, int8_t* q);
 
+  // That of BitNet a4.8 to 4 bits: s = sqrt(7) / max(mean |x|, 1e-5), the mean in double,
+  // q = round_half_even(clamp(x * s, -8, 7)); otherwise the same.
+  float (*quantize_absmean_i4)(const float* x, int64_t n, int8_t* q);
+
   // Products of panels of rows (kernels/panel.h) with a tile of int8 vectors, by PanelFormat. There
   // is none of kTrit5 where bytes cannot be permuted: taking such digits apart costs more than the
   // bytes they save.
@@ -45,6 +49,9 @@ struct KernelTable {
   void (*rms_norm)(const float* x, const float* weight, int64_t n, float eps, float* out);
   // out = (x - mean(x)) / sqrt(variance(x) + eps), both in double; all [n], out may be x.
   void (*layer_norm)(const float* x, int64_t n, float eps, float* out);
+  // In place, each run of `block` elements, a power of two that divides n, times the Walsh-Hadamard
+  // matrix over sqrt(block). Halves of a block are added and subtracted first, neighbours last.
+  void (*hadamard)(float* x, int64_t n, int64_t block);
   // sum += x, both [n].
   void (*add)(const float* x, int64_t n, float* sum);
   // out = activation(gate) * up, all [n]; out may be either. gelu is the approximation by tanh.

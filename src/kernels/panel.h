@@ -40,13 +40,17 @@ struct PanelTile {
   int tile = 1;               // token places, one of KernelTable::tiles; those not used hold zeros
   const int8_t* q = nullptr;  // [places of a row / 4][tile][4]
   const int32_t* sums = nullptr;  // [groups][tile], of the activations of each group
-  const float* scales = nullptr;  // [tile], what the activations were multiplied by
+  // What the activations were multiplied by: [tile], or [groups][tile] where each group has a scale
+  // of its own.
+  const float* scales = nullptr;
+  bool scale_per_group = false;
 };
 
 // Panels of a matrix times one tile:
 //   product = gain * sum(digit * q) - offset * sum(q)        exact in int32, for each group
 //   y = product * (w_scale / q_scale)                        kTensor, kRow
 //   y = (sum over groups of product * w_scale) / q_scale     kGroup
+//   y = sum over groups of product * (w_scale / q_scale)     kGroup with PanelTile::scale_per_group
 struct PanelCall {
   const uint8_t* panels = nullptr;  // the first of them
   int64_t panel_count = 0;

@@ -155,6 +155,24 @@ void refuse_without_vectors(const WeightSource& source, const ConvertOptions& op
                      : fmt::format("--type {}", to_string(*options.linear_type)));
 }
 
+// What is neither ternary nor read by anybody else would compute something else without them.
+void refuse_without_variants(const WeightSource& source, const ConvertOptions& options) {
+  const BitnetVariants& variants = source.config().variants;
+  if (!variants.any()) return;
+  const bool by_group = variants.quant_groups > 1;
+  const auto fits = [&](StoredType type) {
+    return is_own(type) || (has_scale_tensor(type) && !by_group);
+  };
+  if (!options.to_hf && (!options.linear_type || fits(*options.linear_type))) return;
+  fail(
+      ErrorCode::kUsage,
+      "the linear maps of '{}' have inputs of variants of BitNet that only Tercet computes; {} "
+      "cannot say so: write a GGUF file with --type {}",
+      source.path().string(),
+      options.to_hf ? "an HF directory" : fmt::format("--type {}", to_string(*options.linear_type)),
+      by_group ? "sign8, trit5 or trit4" : "tq2_0, tq1_0, trit5 or trit4");
+}
+
 // HF directories hold floats, or packed codes in the linear maps of a b1.58 model.
 void choose_hf_types(const WeightSource& source, const ConvertOptions& options,
                      const std::vector<Part>& parts, ConvertPlan& plan) {
@@ -182,6 +200,11 @@ PlannedTensor plan_tensor(const WeightSource& source, const Part& part, const Co
   tensor.spec = part.spec;
   tensor.is_linear = part.is_linear;
   tensor.reach = part.form.reach;
+  const int64_t groups = plan.config.variants.quant_groups;
+  // Also where the scales of all groups happen to be equal.
+  if (groups > 1 && part.spec.low_bit) {
+    tensor.reach = {ScaleScope::kGroup, part.spec.cols / groups};
+  }
   tensor.allow_rounding = options.allow_rounding;
   tensor.rotary_dim = source.config().rotary_dimensions();
   tensor.permuted_heads = permuted_heads(source, plan.architecture, part.spec.gguf_name);
@@ -212,6 +235,7 @@ std::vector<int64_t> row_order(const PlannedTensor& tensor) {
 
 ConvertPlan plan_conversion(const WeightSource& source, const ConvertOptions& options) {
   refuse_without_vectors(source, options);
+  refuse_without_variants(source, options);
   const std::vector<Part> parts = survey(source);
   ConvertPlan plan;
   plan.to_hf = options.to_hf;

@@ -64,9 +64,10 @@ void Forward::make_room(int64_t rows) {
   const Widths w = widths();
   const auto size = [&](int64_t width) { return static_cast<size_t>(rows * width); };
   for (Prepared& slot : prepared_) {
-    if (has_own_inputs()) slot.own.resize(size(w.widest));
+    if (changes_inputs()) slot.own.resize(size(w.widest));
     slot.quantized.resize(size(w.widest));
-    slot.scales.resize(size(1));
+    slot.scales.resize(size(config_.variants.quant_groups));
+    slot.shifts.resize(size(config_.variants.quant_groups));
   }
   residual_.resize(size(w.hidden));
   hidden_.resize(size(w.hidden));
@@ -86,7 +87,7 @@ uint64_t Forward::scratch_bytes() const {
   const Widths w = widths();
   int64_t floats = 2 * (w.hidden + w.attention + w.key_value + w.intermediate);
   for (const Rotation& rotation : rotations_) floats += 2 * rotation.rope.pairs();
-  const int64_t own = has_own_inputs() ? w.widest : 0;
+  const int64_t own = changes_inputs() ? w.widest : 0;
   const int64_t slot = (own + 1) * int64_t{sizeof(float)} + 2 * w.widest;  // and for run_linear
   const int64_t row = floats * int64_t{sizeof(float)} + slot * std::ssize(prepared_);
   return static_cast<uint64_t>(row * chunk_) + attention_.scratch_bytes();
@@ -337,7 +338,8 @@ void Forward::plain_norm(const float* x, int64_t width, int64_t tokens, float* o
 const float* Forward::map_input(const float* x, const std::vector<float>& weight, int64_t tokens,
                                 int64_t width, float* out) {
   if (config_.norm != NormPlacement::kInsidePlain) return normed(x, weight, tokens, out);
-  plain_norm(x, width, tokens, out);
+  const int64_t groups = config_.variants.quant_groups;
+  plain_norm(x, width / groups, tokens * groups, out);
   return out;
 }
 
@@ -380,11 +382,16 @@ LinearInput Forward::prepare(Prepared& slot, const LinearWeights& weights, const
     input = slot.own.data();
   }
   if (!weights.int8_activations) return {input, nullptr, nullptr};
+  const InputForm& form = weights.input;
+  float* changed = form.changes_input() ? slot.own.data() : nullptr;
   for_tokens(tokens, [&](int64_t t) {
-    slot.scales[static_cast<size_t>(t)] =
-        kernels_.quantize_absmax_i8(input + t * width, width, slot.quantized.data() + t * width);
+    round_input(
+        form, input + t * width, width, kernels_,
+        {changed == nullptr ? nullptr : changed + t * width, slot.quantized.data() + t * width,
+         slot.scales.data() + t * form.groups, slot.shifts.data() + t * form.groups});
   });
-  return {input, slot.quantized.data(), slot.scales.data()};
+  return {input, slot.quantized.data(), slot.scales.data(),
+          form.shifted ? slot.shifts.data() : nullptr, form.groups};
 }
 
 void Forward::add_to_residual(const float* x, int64_t tokens) {

@@ -65,7 +65,8 @@ class Forward {
   struct Prepared {
     std::vector<float> own;         // [rows, widest input], where maps change their input
     std::vector<int8_t> quantized;  // [rows, widest input]
-    std::vector<float> scales;      // [rows]
+    std::vector<float> scales;      // [rows, groups]
+    std::vector<float> shifts;      // [rows, groups], where inputs are shifted
   };
   // One set of rotary frequencies and what they give for the rows of a pass.
   struct Rotation {
@@ -98,6 +99,8 @@ class Forward {
   bool has_own_inputs() const {
     return has_input_norms(config_.norm) || config_.linear == LinearKind::kOneBit;
   }
+  // Whether inputs are changed on their way into maps, one each or several of the same.
+  bool changes_inputs() const { return has_own_inputs() || config_.variants.any(); }
   void check(std::span<const SequenceStep> steps, std::span<const float> logits) const;
   void check_step(const SequenceStep& step) const;
   void run_pass(float* logits);

@@ -154,6 +154,12 @@ class Reader {
     config.embedding_multiplier = real_or("embedding_scale", 1.0f);
     config.attention_scale = real_or("attention.scale", 0.0f);
     config.rope_local_theta = real_or("rope.freq_base_swa", 0.0f);
+    BitnetVariants& variants = config.variants;
+    variants.activation_bits = file_.integer_or(key("activation_bits"), variants.activation_bits);
+    variants.o_proj_top_k = real_or("o_proj_top_k", variants.o_proj_top_k);
+    variants.hadamard = file_.boolean_or(key("hadamard"), false);
+    variants.quant_groups = file_.integer_or(key("quant_groups"), variants.quant_groups);
+    variants.shifted_gate_input = file_.boolean_or(key("shifted_gate_input"), false);
   }
 
   // A file says so by having the tensors; that all layers have them is checked with the others.

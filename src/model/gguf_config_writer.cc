@@ -107,6 +107,15 @@ class Writer {
     real("embedding_scale", config_.embedding_multiplier);
     if (config_.attention_scale != 0.0f) real("attention.scale", config_.attention_scale);
     if (config_.rope_local_theta != 0.0f) real("rope.freq_base_swa", config_.rope_local_theta);
+    if (config_.variants.any()) write_variants(config_.variants);
+  }
+
+  void write_variants(const BitnetVariants& variants) {
+    count("activation_bits", variants.activation_bits);
+    real("o_proj_top_k", variants.o_proj_top_k);
+    writer_.set(key("hadamard"), GgufValue::boolean(variants.hadamard));
+    count("quant_groups", variants.quant_groups);
+    writer_.set(key("shifted_gate_input"), GgufValue::boolean(variants.shifted_gate_input));
   }
 
   GgufWriter& writer_;

@@ -77,7 +77,7 @@ float yarn_attention_factor(float factor) {
 std::string gguf_architecture(const ModelConfig& config, StoredType linear) {
   const bool dense = config.linear == LinearKind::kDense;
   const bool silu = config.hidden_act == Activation::kSilu;
-  if (is_own(linear)) return kArchTercet;
+  if (is_own(linear) || config.variants.any()) return kArchTercet;
   if (config.linear == LinearKind::kB1 || config.linear == LinearKind::kOneBit) return kArchTercet;
   if (is_gemma3(config)) return kArchGemma3;
   if (!has_plain_attention(config)) return kArchTercet;

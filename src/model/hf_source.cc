@@ -46,7 +46,10 @@ LinearWeights HfSource::matrix(const TensorSpec& spec, WeightStorage& storage) c
   }
   if (!spec.low_bit) return matrix_weights(tensor, {}, spec, origin, storage);
   const HfTernaryStorage& form = model_.ternary_storage();
-  if (!form.packed) return quantize_latent(tensor, spec, config().linear, origin, storage);
+  if (!form.packed) {
+    return quantize_latent(tensor, spec, config().linear, config().variants.quant_groups, origin,
+                           storage);
+  }
   const TensorView& scale = model_.tensor(packed_scale_name(spec.hf_name));
   const auto read = tensor.type == DType::kU8 ? unpack_four_rows : pack_float_codes;
   return read(tensor, scale, form.reciprocal_scale, spec, origin, storage);
@@ -62,10 +65,16 @@ bool HfSource::is_given_ternary(const TensorSpec& spec) const {
 }
 
 MatrixForm HfSource::matrix_form(const TensorSpec& spec) const {
+<<<<<<< HEAD
   if (is_given_ternary(spec)) {
     return {StoredType::kTrit4, given_reach(*model_.ternary_storage().given, spec.cols)};
   }
   if (spec.low_bit) return {StoredType::kTrit4, {packing::ScaleScope::kTensor, spec.cols}};
+=======
+  const int64_t groups = config().variants.quant_groups;
+  const auto scope = groups > 1 ? packing::ScaleScope::kGroup : packing::ScaleScope::kTensor;
+  if (spec.low_bit) return {StoredType::kTrit4, {scope, spec.cols / groups}};
+>>>>>>> 50d4e25 (Variants of BitNet in training and runtime: 4-bit inputs and top-k of a4.8, the Hadamard transform of v2, b1's groups and shifted inputs)
   WeightStorage unused;
   return {matrix(spec, unused).type, {}};
 }

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <string_view>
 #include <vector>
@@ -19,25 +20,29 @@ constexpr packing::Layout kLayout = packing::Layout::kTrit4;
 constexpr int64_t kFloatsAtOnce = int64_t{1} << 18;
 constexpr int64_t kRowsPerByte = 4;
 
-// An empty trit4 matrix in `storage` with one scale.
-LinearWeights make_target(const TensorView& tensor, const TensorSpec& spec, float scale,
-                          WeightStorage& storage) {
+// An empty trit4 matrix in `storage` with one scale, or one for each group of columns.
+LinearWeights make_target(const TensorView& tensor, const TensorSpec& spec,
+                          std::span<const float> scales, WeightStorage& storage) {
+  const int64_t groups = std::ssize(scales);
   LinearWeights out;
   out.name = tensor.name;
   out.type = stored_type(kLayout);
   out.int8_activations = true;
   out.rows = spec.rows;
   out.cols = spec.cols;
-  out.group_size = spec.cols;
-  out.row_stride = packing::stored_row_bytes(kLayout, spec.cols, spec.cols);
-  storage.floats.push_back({scale});
+  out.scope = groups > 1 ? packing::ScaleScope::kGroup : packing::ScaleScope::kTensor;
+  out.group_size = spec.cols / groups;
+  out.row_stride = packing::stored_row_bytes(kLayout, spec.cols, out.group_size);
+  std::vector<float>& all = storage.floats.emplace_back();
+  for (int64_t row = 0; row < (groups > 1 ? spec.rows : 1); ++row) {
+    all.insert(all.end(), scales.begin(), scales.end());
+  }
   storage.bytes.emplace_back(static_cast<size_t>(out.rows * out.row_stride));
   out.data = storage.bytes.back();
-  out.scales = storage.floats.back();
-  // As a file would hold it: header, codes, scale, each padded.
+  out.scales = all;
+  // As a file would hold it: header, codes, scales, each padded.
   out.stored_bytes =
-      packing::own_parts(kLayout, spec.rows, spec.cols, packing::ScaleScope::kTensor, spec.cols)
-          .total();
+      packing::own_parts(kLayout, spec.rows, spec.cols, out.scope, out.group_size).total();
   return out;
 }
 
@@ -87,28 +92,40 @@ float read_scale(const TensorView& scale, bool reciprocal, const std::string& or
 }  // namespace
 
 LinearWeights quantize_latent(const TensorView& latent, const TensorSpec& spec, LinearKind kind,
-                              const std::string& origin, WeightStorage& storage) {
+                              int64_t groups, const std::string& origin, WeightStorage& storage) {
   const bool binary = kind == LinearKind::kB1;
-  packing::AbsmeanSum magnitudes;
-  packing::MeanSum sum;
+  const size_t width = static_cast<size_t>(spec.cols / groups);
+  std::vector<packing::AbsmeanSum> magnitudes(static_cast<size_t>(groups));
+  std::vector<packing::MeanSum> sums(magnitudes.size());
+  // Calls visit(group, first element, its values) for every group of every row.
+  const auto for_groups = [&](const std::vector<float>& values, const auto& visit) {
+    for (size_t at = 0; at < values.size(); at += width) {
+      visit(at / width % magnitudes.size(), at, std::span(values).subspan(at, width));
+    }
+  };
   for_float_rows(latent, spec, [&](int64_t, const std::vector<float>& values) {
-    magnitudes.add(values);
-    if (binary) sum.add(values);
+    for_groups(values, [&](size_t group, size_t, std::span<const float> part) {
+      magnitudes[group].add(part);
+      if (binary) sums[group].add(part);
+    });
   });
-  const float scale = magnitudes.scale();
-  const float centre = sum.mean();
-  if (!std::isfinite(scale)) fail_not_finite(spec, origin);
-  LinearWeights out = make_target(latent, spec, scale, storage);
-  std::vector<int8_t> codes(static_cast<size_t>(spec.cols));
+  std::vector<float> scales;
+  for (const packing::AbsmeanSum& sum : magnitudes) scales.push_back(sum.scale());
+  for (const float scale : scales) {
+    if (!std::isfinite(scale)) fail_not_finite(spec, origin);
+  }
+  LinearWeights out = make_target(latent, spec, scales, storage);
+  const size_t cols = static_cast<size_t>(spec.cols);
   for_float_rows(latent, spec, [&](int64_t first, const std::vector<float>& values) {
-    for (size_t at = 0; at < values.size(); at += codes.size()) {
-      const auto row = std::span(values).subspan(at, codes.size());
-      if (binary) {
-        packing::centred_sign_codes(row, centre, codes);
-      } else {
-        packing::absmean_codes(row, scale, codes);
-      }
-      put_row(out, first + static_cast<int64_t>(at / codes.size()), codes, storage);
+    std::vector<int8_t> codes(values.size());
+    for_groups(values, [&](size_t group, size_t at, std::span<const float> part) {
+      const auto to = std::span(codes).subspan(at, width);
+      if (binary) return packing::centred_sign_codes(part, sums[group].mean(), to);
+      packing::absmean_codes(part, scales[group], to);
+    });
+    for (size_t at = 0; at < codes.size(); at += cols) {
+      put_row(out, first + static_cast<int64_t>(at / cols), std::span(codes).subspan(at, cols),
+              storage);
     }
   });
   return out;
@@ -129,7 +146,8 @@ LinearWeights unpack_four_rows(const TensorView& packed, const TensorView& scale
     fail(ErrorCode::kBadInput, "{}: tensor '{}' holds a byte that stands for no ternary codes",
          origin, packed.name);
   }
-  LinearWeights out = make_target(packed, spec, read_scale(scale, reciprocal, origin), storage);
+  LinearWeights out =
+      make_target(packed, spec, std::array{read_scale(scale, reciprocal, origin)}, storage);
   out.stored_bytes = packed.bytes.size() + scale.bytes.size();
   std::vector<int8_t> codes(static_cast<size_t>(spec.cols));
   for (int64_t row = 0; row < spec.rows; ++row) {
@@ -146,7 +164,8 @@ LinearWeights unpack_four_rows(const TensorView& packed, const TensorView& scale
 LinearWeights pack_float_codes(const TensorView& codes, const TensorView& scale, bool reciprocal,
                                const TensorSpec& spec, const std::string& origin,
                                WeightStorage& storage) {
-  LinearWeights out = make_target(codes, spec, read_scale(scale, reciprocal, origin), storage);
+  LinearWeights out =
+      make_target(codes, spec, std::array{read_scale(scale, reciprocal, origin)}, storage);
   std::vector<int8_t> row(static_cast<size_t>(spec.cols));
   for_float_rows(codes, spec, [&](int64_t first, const std::vector<float>& values) {
     for (size_t at = 0; at < values.size(); ++at) {

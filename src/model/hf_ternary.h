@@ -14,10 +14,10 @@ namespace tercet {
 // the directory in errors.
 
 // Latent weights (f32, f16 or bf16) as what training makes of them: by absmean for kB158
-// (methods.md 2.1), by their centred signs for kB1 (1.1). No more than a few rows are held as
-// floats. Throws kBadInput when a weight is not finite.
+// (methods.md 2.1), by their centred signs for kB1 (1.1), each of `groups` groups of columns by
+// itself. No more than a few rows are held as floats. Throws kBadInput when a weight is not finite.
 LinearWeights quantize_latent(const TensorView& latent, const TensorSpec& spec, LinearKind kind,
-                              const std::string& origin, WeightStorage& storage);
+                              int64_t groups, const std::string& origin, WeightStorage& storage);
 
 // The uint8 of transformers' `quant_method: bitnet`: [rows / 4, cols], whose byte [r][c] holds the
 // trits of rows r, r + rows/4, r + rows/2 and r + 3 rows/4, the first lowest; `scale` has one

@@ -97,6 +97,10 @@ void run_panels(const LinearJob& job, const TokenTiles& input, int64_t begin, in
                       matrix.rows());
     }
   }
+  if (job.input.shift == nullptr) return;
+  const int64_t first_row = begin * kernels.panel_rows;
+  matrix.add_shifts(job.input.shift, input.tokens(), first_row,
+                    std::min(end * kernels.panel_rows, matrix.rows()), job.out);
 }
 
 void add_bias(const LinearWeights& w, int64_t tokens, float* out) {
@@ -146,7 +150,7 @@ void run_linear(std::span<const LinearJob> jobs, int64_t tokens, const KernelTab
     while (place < arranged && !scratch.place(place).holds(wanted, job.input.q)) ++place;
     if (place == arranged) {
       scratch.place(arranged++)
-          .arrange(wanted, job.input.q, job.input.scale, tokens, kernels, pool);
+          .arrange(wanted, job.input.q, {job.input.scale, job.input.groups}, tokens, kernels, pool);
     }
     tasks[i].input = &scratch.place(place);
   }

@@ -20,7 +20,9 @@ namespace tercet {
 struct LinearInput {
   const float* x = nullptr;      // [tokens, cols]
   const int8_t* q = nullptr;     // [tokens, cols]
-  const float* scale = nullptr;  // [tokens]
+  const float* scale = nullptr;  // [tokens, groups]
+  const float* shift = nullptr;  // [tokens, groups] of shifted inputs (InputForm), else nullptr
+  int64_t groups = 1;
 };
 
 // One product out[t][r] = sum_c W[r][c] * input[t][c] + bias[r]; out: [tokens, weights->rows].
@@ -47,7 +49,8 @@ class LinearScratch {
 
 // Runs `jobs` on `tokens` vectors each, their rows shared out over the pool. Products with int8 are
 // exact in int32 (per group of columns where scales are per group), then
-// y = product * (weight scale / activation scale) in f32. The result of a row depends neither on
+// y = product * (weight scale / activation scale) in f32; shifts times the sums of the weights are
+// added. The result of a row depends neither on
 // the number of threads nor on the other tokens of the batch.
 void run_linear(std::span<const LinearJob> jobs, int64_t tokens, const KernelTable& kernels,
                 ThreadPool& pool, LinearScratch& scratch);

@@ -199,8 +199,8 @@ void PackedHead::prepare(const float* x, int64_t tokens, ThreadPool& pool, Scrat
     scales[tokens + t] = scale;
   }
   const auto arrange = [&](const PackedMatrix& plane, Parts& parts) {
-    parts.high.arrange(plane.arrangement(), q, scales, tokens, kernels_, pool);
-    parts.low.arrange(plane.arrangement(), q + size, scales + tokens, tokens, kernels_, pool);
+    parts.high.arrange(plane.arrangement(), q, {scales}, tokens, kernels_, pool);
+    parts.low.arrange(plane.arrangement(), q + size, {scales + tokens}, tokens, kernels_, pool);
   };
   arrange(upper_, scratch.upper);
   if (lower_ && lower_->arrangement() != upper_.arrangement()) arrange(*lower_, scratch.lower);

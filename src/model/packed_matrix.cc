@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <functional>
+#include <numeric>
 #include <utility>
 
 #include "core/error.h"
+#include "model/ternary_rows.h"
 #include "packing/row_codes.h"
 
 namespace tercet {
@@ -95,6 +97,7 @@ PackedMatrix::PackedMatrix(const LinearWeights& weights, const KernelTable& kern
   };
   pool.parallel_for(shape_.panels, 1, std::ref(pack));
   arrange_scales(weights);
+  if (weights.input.shifted) add_up(weights);
 }
 
 PackedMatrix::PackedMatrix(const PanelSource& source, int64_t rows, int64_t cols,
@@ -122,6 +125,37 @@ void PackedMatrix::arrange_scales(const LinearWeights& weights) {
       const int64_t to = (panel * arrangement_.groups + group) * panel_rows_ + row % panel_rows_;
       scales_[static_cast<size_t>(to)] =
           weights.scales[static_cast<size_t>(row * arrangement_.groups + group)];
+    }
+  }
+}
+
+void PackedMatrix::add_up(const LinearWeights& weights) {
+  const TernaryRows rows(weights);
+  std::vector<int8_t> codes(static_cast<size_t>(cols_));
+  std::vector<float> scales(static_cast<size_t>(rows.scales_per_row()));
+  sums_.reserve(static_cast<size_t>(rows_ * arrangement_.groups));
+  for (int64_t row = 0; row < rows_; ++row) {
+    rows.codes(row, codes);
+    rows.scales(row, scales);
+    for (int64_t group = 0; group < arrangement_.groups; ++group) {
+      const auto first = codes.begin() + group * arrangement_.group;
+      const int64_t width = std::min(arrangement_.group, cols_ - group * arrangement_.group);
+      const int64_t sum = std::accumulate(first, first + width, int64_t{0});
+      sums_.push_back(static_cast<float>(sum) * scales[static_cast<size_t>(group)]);
+    }
+  }
+}
+
+void PackedMatrix::add_shifts(const float* shifts, int64_t tokens, int64_t first, int64_t last,
+                              float* out) const {
+  const int64_t groups = arrangement_.groups;
+  for (int64_t t = 0; t < tokens; ++t) {
+    for (int64_t row = first; row < last; ++row) {
+      float sum = 0.0f;
+      for (int64_t group = 0; group < groups; ++group) {
+        sum += shifts[t * groups + group] * sums_[static_cast<size_t>(row * groups + group)];
+      }
+      out[t * rows_ + row] += sum;
     }
   }
 }

@@ -52,8 +52,14 @@ class PackedMatrix {
   void multiply(const KernelTable& kernels, int64_t first, int64_t count, const PanelTile& tile,
                 int tokens, float* out, int64_t out_stride) const;
 
+  // Adds what the map makes of constants [tokens, groups], one for the columns of each group, to
+  // rows [first, last) of out: [tokens, rows]. Of weights with shifted inputs only.
+  void add_shifts(const float* shifts, int64_t tokens, int64_t first, int64_t last,
+                  float* out) const;
+
  private:
   void arrange_scales(const LinearWeights& weights);
+  void add_up(const LinearWeights& weights);
 
   int64_t rows_;
   int64_t cols_;
@@ -63,6 +69,7 @@ class PackedMatrix {
   std::span<const uint8_t> codes_;
   packing::ScaleScope scope_;
   std::vector<float> scales_;
+  std::vector<float> sums_;  // [rows, groups] of the weights, if their inputs are shifted
 };
 
 }  // namespace tercet

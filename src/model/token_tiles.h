@@ -16,9 +16,16 @@ namespace tercet {
 // batch.
 class TokenTiles {
  public:
-  // q: [tokens, arrangement.cols]; scales: [tokens], one or more. Both are copied.
-  void arrange(const PackedMatrix::Arrangement& arrangement, const int8_t* q, const float* scales,
+  // Scales of activations: [tokens, per_token], per_token 1 or the groups of the arrangement.
+  struct Scales {
+    const float* values = nullptr;
+    int64_t per_token = 1;
+  };
+  // q: [tokens, arrangement.cols], one token or more. Both are copied.
+  void arrange(const PackedMatrix::Arrangement& arrangement, const int8_t* q, const Scales& scales,
                int64_t tokens, const KernelTable& kernels, ThreadPool& pool);
+
+  int64_t tokens() const { return tokens_; }
 
   // Whether the batch is that of `q` in this arrangement.
   bool holds(const PackedMatrix::Arrangement& arrangement, const int8_t* q) const {
@@ -36,6 +43,7 @@ class TokenTiles {
 
  private:
   int width(int64_t tile) const;
+  void arrange_scales(const Scales& scales, int64_t tile);
 
   PackedMatrix::Arrangement arrangement_;
   const int8_t* q_ = nullptr;
@@ -44,7 +52,8 @@ class TokenTiles {
   std::array<int, kPanelTiles> widths_{};
   std::vector<int8_t> places_;  // of all tiles, one after the other
   std::vector<int32_t> sums_;
-  std::vector<float> scales_;
+  std::vector<float> scales_;  // of each tile [scales_per_token_][places]
+  int64_t scales_per_token_ = 1;
 };
 
 }  // namespace tercet

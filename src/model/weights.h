@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "formats/model_config.h"
+#include "model/input_form.h"
 #include "model/stored_type.h"
 #include "packing/ternary.h"
 
@@ -33,6 +34,7 @@ struct LinearWeights {
   // Whether inputs are rounded to int8 per token (BitNet b1.58); else the map takes them as they
   // are. Only ternary types that the integer kernels take.
   bool int8_activations = false;
+  InputForm input;  // of those that are
 
   // Those ternary types only. W[r][c] = code[r][c] * scale; see packing::TernaryMatrix for their
   // order.

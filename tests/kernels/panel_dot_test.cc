@@ -51,7 +51,8 @@ struct Case {
   int64_t cols = 0;
   int64_t group = 0;  // cols unless scales are per group
   ScaleScope scope = ScaleScope::kTensor;
-  std::vector<float> scales;  // 1, [rows] or [rows, groups]
+  std::vector<float> scales;     // 1, [rows] or [rows, groups]
+  bool scale_per_group = false;  // of the activations: [tokens, groups]
 
   int64_t groups() const { return (cols + group - 1) / group; }
 };
@@ -119,7 +120,8 @@ Case nibble_case(int64_t rows, int64_t cols) {
 std::vector<float> reference(const Case& test, const std::vector<int8_t>& q,
                              const std::vector<float>& q_scales) {
   std::vector<float> out;
-  for (size_t t = 0; t < q_scales.size(); ++t) {
+  const size_t per_token = test.scale_per_group ? static_cast<size_t>(test.groups()) : 1;
+  for (size_t t = 0; t < q_scales.size() / per_token; ++t) {
     for (int64_t row = 0; row < test.rows; ++row) {
       float total = 0.0f;
       for (int64_t g = 0; g < test.groups(); ++g) {
@@ -133,11 +135,15 @@ std::vector<float> reference(const Case& test, const std::vector<int8_t>& q,
         const float w_scale = test.scales[static_cast<size_t>(scale)];
         if (test.scope != ScaleScope::kGroup) {
           total = exact * (w_scale / q_scales[t]);
+        } else if (test.scale_per_group) {
+          const float term = exact * (w_scale / q_scales[t * per_token + static_cast<size_t>(g)]);
+          total = g == 0 ? term : total + term;
         } else {
           total = g == 0 ? exact * w_scale : total + exact * w_scale;
         }
       }
-      out.push_back(test.scope == ScaleScope::kGroup ? total / q_scales[t] : total);
+      const bool divides = test.scope == ScaleScope::kGroup && !test.scale_per_group;
+      out.push_back(divides ? total / q_scales[t] : total);
     }
   }
   return out;
@@ -147,7 +153,8 @@ std::vector<float> reference(const Case& test, const std::vector<int8_t>& q,
 std::vector<float> multiply(const KernelTable& table, const Case& test,
                             const std::vector<int8_t>& q, const std::vector<float>& q_scales,
                             bool one_by_one) {
-  const int64_t tokens = std::ssize(q_scales);
+  const int64_t per_token = test.scale_per_group ? test.groups() : 1;
+  const int64_t tokens = std::ssize(q_scales) / per_token;
   const int tile = *std::find_if(table.tiles.begin(), table.tiles.end(),
                                  [&](int places) { return places >= tokens; });
   const PanelShape shape =
@@ -182,7 +189,15 @@ std::vector<float> multiply(const KernelTable& table, const Case& test,
   call.gain = test.source.gain;
   call.offset = test.source.offset;
   call.scope = test.scope;
-  call.tile = {tile, places.data(), sums.data(), q_scales.data()};
+  // Beside each other the scales of a group, of places that no token takes as well.
+  std::vector<float> tile_scales(static_cast<size_t>(per_token * tile), 1.0f);
+  for (int64_t t = 0; t < tokens; ++t) {
+    for (int64_t g = 0; g < per_token; ++g) {
+      tile_scales[static_cast<size_t>(g * tile + t)] =
+          q_scales[static_cast<size_t>(t * per_token + g)];
+    }
+  }
+  call.tile = {tile, places.data(), sums.data(), tile_scales.data(), test.scale_per_group};
   call.tokens = static_cast<int>(tokens);
   call.out_stride = stride;
   const int64_t step = one_by_one ? 1 : shape.panels;
@@ -212,7 +227,8 @@ void expect_exact(const Case& test, Draw draw, int64_t tokens) {
   for (int64_t i = 0; i < tokens * test.cols; ++i) {
     q.push_back(static_cast<int8_t>(activation_of(draw, rng)));
   }
-  for (int64_t t = 0; t < tokens; ++t) q_scales.push_back(static_cast<float>(1 + rng.uniform()));
+  const int64_t scales = tokens * (test.scale_per_group ? test.groups() : 1);
+  for (int64_t i = 0; i < scales; ++i) q_scales.push_back(static_cast<float>(1 + rng.uniform()));
   const std::vector<float> expected = reference(test, q, q_scales);
   on_every_isa([&](const KernelTable& table) {
     if (tokens > table.tiles.back()) return;
@@ -256,6 +272,16 @@ TEST_P(EveryLayout, ScalesPerGroup) {
     const Case test =
         ternary_case(GetParam(), 37, columns(700), ScaleScope::kGroup, group, Draw::kRandom);
     for (const int64_t tokens : {1, 3}) expect_exact(test, Draw::kRandom, tokens);
+  }
+}
+
+TEST_P(EveryLayout, ScalesOfActivationsPerGroup) {
+  const int64_t block = packing::block_codes(GetParam());
+  for (const int64_t group : {43, 128, 256}) {
+    if (group % block != 0) continue;
+    Case test = ternary_case(GetParam(), 37, 4 * group, ScaleScope::kGroup, group, Draw::kRandom);
+    test.scale_per_group = true;
+    for (const int64_t tokens : {1, 3, 5}) expect_exact(test, Draw::kRandom, tokens);
   }
 }
 

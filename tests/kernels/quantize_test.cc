@@ -94,5 +94,71 @@ TEST(QuantizeAbsmax, NanAndInfinityShowInTheScale) {
   }
 }
 
+Quantized four_bits(const KernelTable& table, const std::vector<float>& x) {
+  Quantized result;
+  result.q.assign(x.size() + 1, 99);
+  result.scale =
+      table.quantize_absmean_i4(x.data(), static_cast<int64_t>(x.size()), result.q.data());
+  EXPECT_EQ(result.q.back(), 99) << "wrote past the end";
+  result.q.pop_back();
+  return result;
+}
+
+TEST(QuantizeAbsmean, EqualsTheFormulaAtEveryLength) {
+  Rng rng(2);
+  for (int n = 1; n < 300; ++n) {
+    std::vector<float> x;
+    const float magnitude = std::ldexp(1.0f, static_cast<int>(rng.below(40)) - 15);
+    double sum = 0;
+    for (int i = 0; i < n; ++i) {
+      x.push_back((static_cast<float>(rng.uniform()) - 0.5f) * magnitude);
+      sum += std::fabs(static_cast<double>(x.back()));
+    }
+    const float mean = std::max(static_cast<float>(sum / n), 1e-5f);
+    const float scale = std::sqrt(7.0f) / mean;
+    on_every_isa([&](const KernelTable& table) {
+      const Quantized found = four_bits(table, x);
+      EXPECT_EQ(found.scale, scale);
+      for (size_t i = 0; i < x.size(); ++i) {
+        ASSERT_EQ(found.q[i], std::clamp(std::nearbyint(x[i] * scale), -8.0f, 7.0f));
+      }
+    });
+  }
+}
+
+// Mean magnitude sqrt(7), so that the scale is 1.
+TEST(QuantizeAbsmean, ClampsAndRoundsHalvesToEven) {
+  const float mean = std::sqrt(7.0f);
+  std::vector<float> x = {100.0f, -100.0f, 0.5f, 1.5f, -0.5f, -2.5f, 7.4f, -8.5f};
+  float sum = 0;
+  for (const float value : x) sum += std::fabs(value);
+  x.resize(static_cast<size_t>(std::ceil(sum / mean)), 0.0f);
+  on_every_isa([&](const KernelTable& table) {
+    const Quantized found = four_bits(table, x);
+    EXPECT_NEAR(found.scale, 1.0f, 0.02f);
+    EXPECT_EQ(found.q[0], 7);
+    EXPECT_EQ(found.q[1], -8);
+    EXPECT_EQ(found.q[6], 7);
+    EXPECT_EQ(found.q[7], -8);
+    EXPECT_EQ(found.q.back(), 0);
+  });
+}
+
+TEST(QuantizeAbsmean, FaultsShowInTheScaleAndZerosDoNot) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const float bad : {std::numeric_limits<float>::quiet_NaN(), infinity, -infinity}) {
+    std::vector<float> x(37, 1.0f);
+    x[20] = bad;
+    on_every_isa([&](const KernelTable& table) {
+      const Quantized found = four_bits(table, x);
+      EXPECT_TRUE(std::isnan(found.scale));
+      EXPECT_EQ(found.q, std::vector<int8_t>(37, 0));
+    });
+  }
+  on_every_isa([&](const KernelTable& table) {
+    EXPECT_EQ(four_bits(table, std::vector<float>(5)).q, std::vector<int8_t>(5, 0));
+  });
+}
+
 }  // namespace
 }  // namespace tercet

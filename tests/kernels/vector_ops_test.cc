@@ -10,6 +10,7 @@
 #include "core/half.h"
 #include "core/rng.h"
 #include "kernels/every_isa.h"
+#include "kernels/top_k.h"
 
 namespace tercet {
 namespace {
@@ -66,6 +67,48 @@ TEST(VectorOps, RmsNormIsTheFormula) {
         x);
     EXPECT_EQ(in_place, out);
   }
+}
+
+// Against the matrix itself: entry (i, j) is negative where i AND j has an odd number of ones.
+TEST(VectorOps, HadamardIsTheMatrixAndItsOwnInverse) {
+  for (const auto& [n, block] : {std::pair<int64_t, int64_t>{2, 2},
+                                 {12, 4},
+                                 {8, 8},
+                                 {24, 8},
+                                 {48, 16},
+                                 {96, 32},
+                                 {5, 1},
+                                 {512, 512},
+                                 {768, 256}}) {
+    const std::vector<float> x = draw(n, 11);
+    const auto transform = [&, size = n, width = block](const KernelTable& table,
+                                                        std::vector<float>& to) {
+      table.hadamard(to.data(), size, width);
+    };
+    const std::vector<float> out = on_all(transform, x);
+    for (int64_t i = 0; i < n; ++i) {
+      double sum = 0;
+      for (int64_t j = i / block * block; j < (i / block + 1) * block; ++j) {
+        const bool odd = std::popcount(static_cast<uint64_t>(i % block & j % block)) % 2 != 0;
+        sum += (odd ? -1.0 : 1.0) * static_cast<double>(x[static_cast<size_t>(j)]);
+      }
+      EXPECT_NEAR(out[static_cast<size_t>(i)], sum / std::sqrt(static_cast<double>(block)), 1e-5)
+          << n << ", " << block;
+    }
+    const std::vector<float> back = on_all(transform, out);
+    for (size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(back[i], x[i], 1e-5);
+  }
+}
+
+TEST(TopK, KeepsTheLargestByMagnitude) {
+  std::vector<float> x = {0.5f, -3.0f, 2.0f, -0.1f, 2.0f};
+  EXPECT_EQ(kth_largest_magnitude(x, 1), 3.0f);
+  EXPECT_EQ(kth_largest_magnitude(x, 5), 0.1f);
+  keep_largest(x, 2);  // two are equal to the second
+  EXPECT_EQ(x, (std::vector<float>{0.0f, -3.0f, 2.0f, 0.0f, 2.0f}));
+  x = {1.0f, NAN, -2.0f};
+  keep_largest(x, 1);
+  EXPECT_TRUE(std::isnan(x[1]));
 }
 
 TEST(VectorOps, LayerNormOfEqualsIsZeroAndKeepsFaults) {

@@ -106,6 +106,36 @@ TEST_F(InitialModel, NormsThatItHasNotStartAtOne) {
   EXPECT_TRUE(added.equal(at::ones_like(added)));
 }
 
+// A dense model computes the same behind a Hadamard transform; a ternary one would not be ternary.
+TEST_F(InitialModel, HadamardTransformsComeToDenseMaps) {
+  const Recipe r = recipe([](Recipe& x) { x.hadamard = true; });
+  Transformer model(config_from(source(), r, 97), 77, at::kCPU);
+  EXPECT_FALSE(take_weights(model, source()));  // the optimizer's state would not fit
+  const Transformer original(config_, 3, at::kCPU);
+  const at::Tensor tokens = at::arange(12, at::kLong).view({1, 12});
+  const at::NoGradGuard no_gradients;
+  EXPECT_TRUE(at::allclose(model.logits(tokens, {at::kFloat, 0.0}),
+                           original.logits(tokens, at::kFloat), 1e-4, 1e-5));
+  config_.linear = LinearKind::kB158;
+  write(config_);
+  EXPECT_NE(error_of(ErrorCode::kUsage, recipe([](Recipe& x) { x.hadamard = true; }))
+                .find("leave out hadamard"),
+            std::string::npos);
+}
+
+// The second stage of BitNet a4.8 goes on from the first one's checkpoint.
+TEST_F(InitialModel, GivesItsVariantsAndTakesOthers) {
+  config_.linear = LinearKind::kB158;
+  config_.variants.hadamard = true;
+  write(config_);
+  EXPECT_TRUE(recipe().hadamard);
+  const Recipe r = recipe([](Recipe& x) { x.activation_bits = 4; });
+  const ModelConfig config = config_from(source(), r, 97);
+  EXPECT_EQ(config.variants, (BitnetVariants{.activation_bits = 4, .hadamard = true}));
+  Transformer model(config, 77, at::kCPU);
+  EXPECT_TRUE(take_weights(model, source()));
+}
+
 TEST_F(InitialModel, WeightsWithoutAPlaceAreRefused) {
   const Recipe r = recipe([](Recipe& x) { x.norm = "inside-plain"; });
   EXPECT_NE(error_of(ErrorCode::kUsage, r).find("input_layernorm"), std::string::npos);

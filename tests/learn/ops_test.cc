@@ -174,9 +174,7 @@ TEST(Ops, Attention) {
         const AttentionShape shape{2, length, 4, kv_heads, 16};
         expect_same(
             [&](const Inputs& in) { return attention(in[0], rotary, shape, c.compute); },
-            [&](const Inputs& in) {
-              return reference::attention(in[0], rotary, shape, c.compute);
-            },
+            [&](const Inputs& in) { return reference::attention(in[0], rotary, shape, c.compute); },
             {random({2 * length, (4 + 2 * kv_heads) * 16})}, c.tolerance);
       }
     }

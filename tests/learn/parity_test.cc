@@ -32,6 +32,7 @@ struct Shape {
   Activation act;
   bool tied;
   StoredType stored;
+  BitnetVariants variants = {};
 };
 
 ModelConfig config_of(const Shape& shape) {
@@ -43,6 +44,7 @@ ModelConfig config_of(const Shape& shape) {
   config.norm = shape.norm;
   config.hidden_act = shape.act;
   config.tie_word_embeddings = shape.tied;
+  config.variants = shape.variants;
   return config;
 }
 
@@ -138,6 +140,60 @@ INSTANTIATE_TEST_SUITE_P(
                           Activation::kSilu, false, StoredType::kSign8},
                     Shape{"b1_sub_trit4", 64, 172, LinearKind::kB1, NormPlacement::kSub,
                           Activation::kRelu2, true, StoredType::kTrit4},
+                    Shape{"a4_8",
+                          64,
+                          172,
+                          LinearKind::kB158,
+                          NormPlacement::kSub,
+                          Activation::kRelu2,
+                          true,
+                          StoredType::kTrit5,
+                          {.activation_bits = 4, .o_proj_top_k = 0.5f}},
+                    Shape{"v2_a8",
+                          256,
+                          768,
+                          LinearKind::kB158,
+                          NormPlacement::kSub,
+                          Activation::kRelu2,
+                          true,
+                          StoredType::kTq2_0,
+                          {.hadamard = true}},
+                    Shape{"v2_a4",
+                          64,
+                          172,
+                          LinearKind::kB158,
+                          NormPlacement::kSub,
+                          Activation::kRelu2,
+                          false,
+                          StoredType::kTrit4,
+                          {.activation_bits = 4, .hadamard = true}},
+                    Shape{"b1_groups",
+                          64,
+                          172,
+                          LinearKind::kB1,
+                          NormPlacement::kInsidePlain,
+                          Activation::kSilu,
+                          false,
+                          StoredType::kSign8,
+                          {.quant_groups = 4}},
+                    Shape{"b1_shifted",
+                          64,
+                          172,
+                          LinearKind::kB1,
+                          NormPlacement::kInsidePlain,
+                          Activation::kSilu,
+                          true,
+                          StoredType::kSign8,
+                          {.shifted_gate_input = true}},
+                    Shape{"b1_shifted_groups",
+                          64,
+                          172,
+                          LinearKind::kB1,
+                          NormPlacement::kInsidePlain,
+                          Activation::kSilu,
+                          true,
+                          StoredType::kTrit5,
+                          {.quant_groups = 2, .shifted_gate_input = true}},
                     Shape{"dense_llama", 64, 172, LinearKind::kDense, NormPlacement::kPre,
                           Activation::kSilu, true, StoredType::kF32},
                     Shape{"dense_sub_untied", 64, 172, LinearKind::kDense, NormPlacement::kSub,

@@ -470,6 +470,24 @@ class Pretrain(unittest.TestCase):
         self.assertIn("sign8", converted.stdout + converted.stderr)
         self.must("run", packed, "-p", "The ", "-n", 4)
 
+    def test_variants_learn_pack_and_run(self):
+        cases = {"a4.8": (("--activation-bits", 4, "--o-proj-top-k", 0.5, "--a8-steps", 30), "trit5"),
+                 "v2": (("--activation-bits", 4, "--hadamard", "true"), "trit5"),
+                 "groups": (("--family", "b1", "--quant-groups", 4, "--shifted-gate-input", "true",
+                             "--checkpoint-every", 0), "sign8")}
+        for name, (options, stored) in cases.items():
+            with self.subTest(name):
+                out = self.new()
+                self.must("pretrain", "--config", self.recipe, "--out", out, *options)
+                losses = [e["loss"] for e in self.events(out, "step")]
+                self.assertLess(losses[-1], losses[0] - 0.5)
+                self.assertEqual(json.loads((out / "config.json").read_text())["model_type"],
+                                 "tercet")
+                packed = out.parent / "packed.gguf"
+                converted = self.must("convert", out, packed, "--rest-type", "f32", "--verify")
+                self.assertIn(stored, converted.stdout + converted.stderr)
+                self.must("run", packed, "-p", "The ", "-n", 4)
+
     def test_rounding_fades_in(self):
         out = self.new()
         options = ("--lambda-start-step", 20, "--lambda-warmup-steps", 10)

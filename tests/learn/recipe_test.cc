@@ -83,6 +83,9 @@ TEST(Recipe, ImpossibleNumbersNameTheField) {
   broken([](Recipe& r) { r.lambda_warmup_steps = 1000; }, "lambda_warmup_steps");
   broken([](Recipe& r) { r.lambda_start_step = 600, r.lambda_warmup_steps = 400; }, "none");
   broken([](Recipe& r) { r.family = "llama", r.lambda_warmup_steps = 5; }, "'dense'");
+  broken([](Recipe& r) { r.a8_steps = 5; }, "a8_steps");
+  broken([](Recipe& r) { r.a8_steps = 1000, r.activation_bits = 4; }, "a8_steps");
+  broken([](Recipe& r) { r.o_proj_top_k = 0.5, r.lambda_warmup_steps = 5; }, "o_proj_top_k");
 }
 
 TEST(Recipe, HeadsThatDoNotDivide) {
@@ -109,6 +112,22 @@ TEST(Recipe, FamiliesAreTheArrangementsOfThePapers) {
   EXPECT_EQ(twin.linear, LinearKind::kDense);
   EXPECT_EQ(twin.norm, NormPlacement::kPre);
   EXPECT_EQ(twin.hidden_act, Activation::kSilu);
+}
+
+TEST(Recipe, VariantsReachTheModel) {
+  Recipe r = valid();
+  r.activation_bits = 4;
+  r.o_proj_top_k = 0.5;
+  r.a8_steps = 950;
+  EXPECT_EQ(model_config(resolved(r), 512, 1, 2).variants,
+            (BitnetVariants{.activation_bits = 4, .o_proj_top_k = 0.5f}));
+  Recipe copy;
+  apply_json(copy, to_json(r), "copy");
+  EXPECT_EQ(to_json(copy), to_json(r));
+  r.family = "b1";
+  EXPECT_NE(error_of(ErrorCode::kBadInput, [&] { model_config(resolved(r), 512, 1, 2); })
+                .find("activation_bits is for b1.58"),
+            std::string::npos);
 }
 
 TEST(Recipe, B1IsThePapersRecipe) {

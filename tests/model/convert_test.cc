@@ -54,6 +54,78 @@ class ConvertTest : public testing::Test {
   ThreadPool pool_{2};
 };
 
+// Variants of BitNet go where they can be said, and lose nothing on the way there and back.
+TEST_F(ConvertTest, VariantsOfBitnetGoIntoOwnFiles) {
+  ModelConfig ternary = wide_b158_config();
+  ternary.variants = {.activation_bits = 4, .hadamard = true};
+  const fs::path source = make(ternary, "ternary");
+  const std::vector<float> expected = logits(source);
+  EXPECT_EQ(to(source, "tq2.gguf").linear_type, StoredType::kTq2_0);
+  for (const StoredType type : {StoredType::kTrit5, StoredType::kTq1_0}) {
+    EXPECT_EQ(to(directory_ / "tq2.gguf", "own.gguf", type).architecture, "tercet");
+    EXPECT_EQ(logits(directory_ / "own.gguf"), expected) << to_string(type);
+  }
+  for (const StoredType type : {StoredType::kF16, StoredType::kQ8_0, StoredType::kI2S}) {
+    expect_error(ErrorCode::kUsage, "--type tq2_0, tq1_0", [&] { to(source, "x.gguf", type); });
+  }
+  ConvertOptions hf;
+  hf.to_hf = true;
+  expect_error(ErrorCode::kUsage, "an HF directory cannot",
+               [&] { convert(source, directory_ / "hf", hf, {}, nullptr); });
+
+  ModelConfig binary = tiny_config();
+  binary.linear = LinearKind::kB1;
+  binary.norm = NormPlacement::kInsidePlain;
+  binary.variants = {.quant_groups = 4, .shifted_gate_input = true};
+  const fs::path groups = make(binary, "groups");
+  EXPECT_EQ(to(groups, "sign8.gguf").linear_type, StoredType::kSign8);
+  const ConvertReport trits = to(directory_ / "sign8.gguf", "trit4.gguf", StoredType::kTrit4);
+  EXPECT_EQ(trits.architecture, "tercet");
+  EXPECT_EQ(logits(directory_ / "sign8.gguf"), logits(groups));
+  EXPECT_EQ(logits(directory_ / "trit4.gguf"), logits(groups));
+  expect_error(ErrorCode::kUsage, "--type sign8",
+               [&] { to(groups, "x.gguf", StoredType::kTq2_0); });
+}
+
+// Scales that all groups share stay one for each: the inputs have one for each too.
+TEST_F(ConvertTest, EqualScalesOfGroupsStayGroups) {
+  ModelConfig config = tiny_config();
+  config.linear = LinearKind::kB1;
+  config.norm = NormPlacement::kInsidePlain;
+  config.variants.quant_groups = 2;
+  FloatWeights weights = random_weights(config, 21);
+  for (auto& [name, values] : weights) {
+    if (!name.ends_with("_proj.weight")) continue;
+    for (float& value : values) value = value > 0 ? 0.5f : -0.5f;
+  }
+  write_hf_model(directory_ / "model", config, weights);
+  to(directory_ / "model", "a.gguf");
+  to(directory_ / "a.gguf", "b.gguf", StoredType::kTrit5);
+  EXPECT_EQ(logits(directory_ / "b.gguf"), logits(directory_ / "model"));
+}
+
+// A file without the scales that the inputs' groups need, or with maps that take no int8.
+TEST_F(ConvertTest, WeightsThatDoNotFitTheVariantsAreRefused) {
+  ModelConfig config = tiny_config();
+  config.linear = LinearKind::kB1;
+  config.norm = NormPlacement::kInsidePlain;
+  to(make(config), "plain.gguf", StoredType::kSign8, StoredType::kF32);
+  const GgufFile plain(directory_ / "plain.gguf");
+  const auto rewrite = [&](const std::string& key, const GgufValue& value) {
+    GgufWriter writer(directory_ / "changed.gguf");
+    for (const auto& [name, old] : plain.metadata()) writer.set(name, old);
+    writer.set(key, value);
+    for (const TensorView& tensor : plain.tensors()) {
+      writer.declare(tensor.name, tensor.type, tensor.shape);
+    }
+    for (const TensorView& tensor : plain.tensors()) writer.write_next(tensor.bytes);
+    writer.finish();
+  };
+  rewrite("tercet.quant_groups", GgufValue::u32(2));
+  expect_error(ErrorCode::kBadInput, "has no scale for each 32 columns",
+               [&] { Model::load(directory_ / "changed.gguf"); });
+}
+
 TEST_F(ConvertTest, EveryTernaryLayoutGivesTheSameLogits) {
   const fs::path source = make(wide_b158_config());
   const std::vector<float> expected = logits(source);

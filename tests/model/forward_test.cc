@@ -21,6 +21,7 @@ struct Variant {
   NormPlacement norm;
   Activation activation;
   bool tied;
+  BitnetVariants variants = {};
 };
 
 class ForwardVariants : public testing::TestWithParam<Variant> {
@@ -31,6 +32,7 @@ class ForwardVariants : public testing::TestWithParam<Variant> {
     config_.norm = GetParam().norm;
     config_.hidden_act = GetParam().activation;
     config_.tie_word_embeddings = GetParam().tied;
+    config_.variants = GetParam().variants;
     weights_ = random_weights(config_, 7);
     write_hf_model(directory_ / "model", config_, weights_);
   }
@@ -238,7 +240,49 @@ INSTANTIATE_TEST_SUITE_P(
         Variant{"b158_sub", LinearKind::kB158, NormPlacement::kSub, Activation::kRelu2, true},
         Variant{"b158_inside", LinearKind::kB158, NormPlacement::kInside, Activation::kSilu, true},
         Variant{"b1", LinearKind::kB1, NormPlacement::kInsidePlain, Activation::kSilu, false},
-        Variant{"b1_sub", LinearKind::kB1, NormPlacement::kSub, Activation::kRelu2, true}),
+        Variant{"b1_sub", LinearKind::kB1, NormPlacement::kSub, Activation::kRelu2, true},
+        Variant{"a4_8",
+                LinearKind::kB158,
+                NormPlacement::kSub,
+                Activation::kRelu2,
+                true,
+                {.activation_bits = 4, .o_proj_top_k = 0.5f}},
+        Variant{"top_k_inside",
+                LinearKind::kB158,
+                NormPlacement::kInside,
+                Activation::kSilu,
+                true,
+                {.o_proj_top_k = 0.3f}},
+        Variant{"v2_a8",
+                LinearKind::kB158,
+                NormPlacement::kSub,
+                Activation::kRelu2,
+                true,
+                {.hadamard = true}},
+        Variant{"v2_a4",
+                LinearKind::kB158,
+                NormPlacement::kPre,
+                Activation::kSilu,
+                false,
+                {.activation_bits = 4, .hadamard = true}},
+        Variant{"b1_groups",
+                LinearKind::kB1,
+                NormPlacement::kInsidePlain,
+                Activation::kSilu,
+                false,
+                {.quant_groups = 4}},
+        Variant{"b1_shifted",
+                LinearKind::kB1,
+                NormPlacement::kSub,
+                Activation::kRelu2,
+                true,
+                {.shifted_gate_input = true}},
+        Variant{"b1_shifted_groups",
+                LinearKind::kB1,
+                NormPlacement::kInsidePlain,
+                Activation::kSilu,
+                false,
+                {.quant_groups = 2, .shifted_gate_input = true}}),
     [](const auto& variant) { return std::string(variant.param.name); });
 
 class ForwardErrors : public testing::Test {

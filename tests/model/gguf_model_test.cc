@@ -47,6 +47,26 @@ TEST(GgufModelTest, TercetFilesKeepEveryField) {
   }
 }
 
+TEST(GgufModelTest, VariantsOfBitnetAreKeptWhereOthersRefuseThem) {
+  ModelConfig ternary = tiny_b158_config();
+  ModelConfig binary = tiny_b158_config();
+  binary.linear = LinearKind::kB1;
+  binary.norm = NormPlacement::kInsidePlain;
+  for (const BitnetVariants& variants :
+       {BitnetVariants{.activation_bits = 4, .o_proj_top_k = 0.55f},
+        BitnetVariants{.activation_bits = 4, .hadamard = true}}) {
+    ternary.variants = variants;
+    EXPECT_EQ(through_file(ternary, "tercet"), ternary);
+    EXPECT_EQ(gguf_architecture(ternary, StoredType::kTq2_0), "tercet");
+  }
+  binary.variants = {.quant_groups = 4, .shifted_gate_input = true};
+  EXPECT_EQ(through_file(binary, "tercet"), binary);
+  EXPECT_THROW(
+      through_file(ternary, "tercet",
+                   [](GgufWriter& w) { w.set("tercet.activation_bits", GgufValue::u32(3)); }),
+      Error);
+}
+
 TEST(GgufModelTest, KnownArchitecturesImplyTheirKind) {
   const ModelConfig llama = tiny_config();
   EXPECT_EQ(through_file(llama, "llama"), llama);

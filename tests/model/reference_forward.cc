@@ -2,6 +2,7 @@
 #include "model/reference_forward.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <complex>
 #include <string>
@@ -73,20 +74,65 @@ class Reference {
     return out;
   }
 
-  // BitNet b1.58: y = round(W / gamma) * gamma applied to round(x s) / s.
-  Vector ternary(const std::string& name, const Vector& x) const {
+  // The Walsh-Hadamard matrix itself, run by run.
+  static Vector hadamard(const Vector& x) {
+    size_t block = 1;
+    while (x.size() % (2 * block) == 0) block *= 2;
+    Vector out(x.size());
+    for (size_t i = 0; i < x.size(); ++i) {
+      for (size_t j = 0; j < block; ++j) {
+        const double value = x[i / block * block + j] / std::sqrt(static_cast<double>(block));
+        out[i] += std::popcount(i % block & j) % 2 == 0 ? value : -value;
+      }
+    }
+    return out;
+  }
+
+  // What o_proj and down_proj see of their inputs.
+  Vector changed(const std::string& name, const Vector& x) const {
+    const BitnetVariants& variants = config_.variants;
+    const bool is_o = name.ends_with("o_proj.weight");
+    if (variants.hadamard && (is_o || name.ends_with("down_proj.weight"))) return hadamard(x);
+    if (!is_o || variants.o_proj_top_k == 1.0f) return x;
+    Vector sorted(x);
+    std::sort(sorted.begin(), sorted.end(),
+              [](double a, double b) { return std::abs(a) > std::abs(b); });
+    const double share = static_cast<double>(variants.o_proj_top_k);
+    const double least = std::abs(
+        sorted[static_cast<size_t>(std::round(share * static_cast<double>(x.size()))) - 1]);
+    Vector out(x);
+    for (double& v : out) v = std::abs(v) < least ? 0.0 : v;
+    return out;
+  }
+
+  // x by 4 bits (BitNet a4.8) or 8.
+  Vector rounded(const std::string& name, const Vector& x) const {
+    const bool late = name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");
+    const bool four = config_.variants.activation_bits == 4 && (!late || config_.variants.hadamard);
+    double largest = 1e-5;
+    double mean = 0;
+    for (const double v : x) {
+      largest = std::max(largest, std::abs(v));
+      mean += std::abs(v) / static_cast<double>(x.size());
+    }
+    const double s = four ? std::sqrt(7.0) / std::max(mean, 1e-5) : 127.0 / largest;
+    Vector out(x);
+    for (double& v : out)
+      v = std::clamp(std::nearbyint(v * s), four ? -8.0 : -128.0, four ? 7.0 : 127.0) / s;
+    return out;
+  }
+
+  // BitNet b1.58: y = round(W / gamma) * gamma applied to the rounded input.
+  Vector ternary(const std::string& name, const Vector& input) const {
+    const Vector x = rounded(name, changed(name, input));
     const std::vector<float>& weight = get(name);
     double gamma = 0;
     for (const float w : weight) gamma += std::abs(static_cast<double>(w));
     gamma = std::max(gamma / static_cast<double>(weight.size()), 1e-5);
-    double largest = 1e-5;
-    for (const double v : x) largest = std::max(largest, std::abs(v));
-    const double s = 127.0 / largest;
     Vector out(weight.size() / x.size());
     for (size_t i = 0; i < weight.size(); ++i) {
       const double code = std::clamp(std::nearbyint(weight[i] / gamma), -1.0, 1.0);
-      const double q = std::clamp(std::nearbyint(x[i % x.size()] * s), -128.0, 127.0);
-      out[i / x.size()] += code * gamma * q / s;
+      out[i / x.size()] += code * gamma * x[i % x.size()];
     }
     return out;
   }
@@ -101,24 +147,46 @@ class Reference {
     return out;
   }
 
-  // BitNet b1: y = sign(W - mean W) mean |W| applied to round(x s) / s.
+  // BitNet b1: y = sign(W - mean W) mean |W| applied to round(x s) / s, for each group of columns.
   Vector binary(const std::string& name, const Vector& x) const {
     const std::vector<float>& weight = get(name);
-    double alpha = 0;
-    double beta = 0;
-    for (const float w : weight) {
-      alpha += static_cast<double>(w) / static_cast<double>(weight.size());
-      beta += std::abs(static_cast<double>(w)) / static_cast<double>(weight.size());
-    }
-    double largest = 1e-5;
-    for (const double v : x) largest = std::max(largest, std::abs(v));
-    const double s = 127.0 / largest;
+    const bool gate = name.ends_with("gate_proj.weight") || name.ends_with("up_proj.weight");
+    const size_t width = x.size() / static_cast<size_t>(config_.variants.quant_groups);
     Vector out(weight.size() / x.size());
-    for (size_t i = 0; i < weight.size(); ++i) {
-      const double q = std::nearbyint(x[i % x.size()] * s) / s;
-      out[i / x.size()] += weight[i] > alpha ? beta * q : -beta * q;
+    for (size_t first = 0; first < x.size(); first += width) {
+      const auto begin = x.begin() + static_cast<std::ptrdiff_t>(first);
+      Vector part(begin, begin + static_cast<std::ptrdiff_t>(width));
+      if (config_.norm == NormPlacement::kInsidePlain) part = plain_norm(part);
+      const bool shifted = gate && config_.variants.shifted_gate_input;
+      add_binary_group(weight, first, x.size(), shifted, part, out);
     }
     return out;
+  }
+
+  static void add_binary_group(const std::vector<float>& weight, size_t first, size_t cols,
+                               bool shifted, const Vector& x, Vector& out) {
+    const double count = static_cast<double>(out.size() * x.size());
+    const auto at = [&](size_t row, size_t i) {
+      return static_cast<double>(weight[row * cols + first + i]);
+    };
+    double alpha = 0;
+    double beta = 0;
+    for (size_t row = 0; row < out.size(); ++row) {
+      for (size_t i = 0; i < x.size(); ++i) {
+        alpha += at(row, i) / count;
+        beta += std::abs(at(row, i)) / count;
+      }
+    }
+    const double shift = shifted ? *std::min_element(x.begin(), x.end()) : 0.0;
+    double largest = 1e-5;
+    for (const double v : x) largest = std::max(largest, std::abs(v - shift));
+    const double s = 127.0 / largest;
+    for (size_t row = 0; row < out.size(); ++row) {
+      for (size_t i = 0; i < x.size(); ++i) {
+        const double q = std::nearbyint((x[i] - shift) * s) / s + shift;
+        out[row] += at(row, i) > alpha ? beta * q : -beta * q;
+      }
+    }
   }
 
   // OneBit: LayerNorm(((x . g) sign(W)^T) . h), x . g rounded to int8 per token; the weights of a
@@ -143,8 +211,8 @@ class Reference {
     if (config_.linear == LinearKind::kOneBit) return onebit(name, x);
     Vector input(x);
     if (config_.norm == NormPlacement::kInside) input = norm(name + ".rms_norm", x);
-    if (config_.norm == NormPlacement::kInsidePlain) input = plain_norm(x);
     if (config_.linear == LinearKind::kB1) return binary(name + ".weight", input);
+    if (config_.norm == NormPlacement::kInsidePlain) input = plain_norm(x);
     return config_.linear == LinearKind::kB158 ? ternary(name + ".weight", input)
                                                : dense(name + ".weight", input);
   }

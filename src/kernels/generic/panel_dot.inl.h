@@ -156,6 +156,7 @@ void panel_products(const PanelCall& call, int64_t panel, const uint8_t* bytes) 
   constexpr int64_t kUnitBytes = 4 * kPanelRows;
   const bool grouped = call.scope == packing::ScaleScope::kGroup;
   const bool by_row = call.scope == packing::ScaleScope::kRow;
+  const bool own_scales = call.tile.scale_per_group;
   const int8_t* q = call.tile.q;
   Floats totals[kRegisters][kTokens];
   for (int64_t group = 0; group < call.groups; ++group) {
@@ -173,7 +174,11 @@ void panel_products(const PanelCall& call, int64_t panel, const uint8_t* bytes) 
         }
         const float* scales =
             call.w_scales + (panel * call.groups + group) * kPanelRows + r * Isa::kRows;
-        const Floats term = Isa::times(product, Isa::load_floats(scales));
+        Floats factor = Isa::load_floats(scales);
+        if (own_scales) {
+          factor = Isa::over(factor, Isa::fill_floats(call.tile.scales[group * kTokens + t]));
+        }
+        const Floats term = Isa::times(product, factor);
         totals[r][t] = group == 0 ? term : Isa::plus_floats(totals[r][t], term);
       }
     }
@@ -187,8 +192,9 @@ void panel_products(const PanelCall& call, int64_t panel, const uint8_t* bytes) 
     if (by_row) w_scales = Isa::load_floats(call.w_scales + row);
     for (int t = 0; t < call.tokens; ++t) {
       const Floats q_scale = Isa::fill_floats(call.tile.scales[t]);
-      const Floats y = grouped ? Isa::over(totals[r][t], q_scale)
-                               : Isa::times(totals[r][t], Isa::over(w_scales, q_scale));
+      const Floats y = !grouped     ? Isa::times(totals[r][t], Isa::over(w_scales, q_scale))
+                       : own_scales ? totals[r][t]
+                                    : Isa::over(totals[r][t], q_scale);
       store_rows<Isa>(y, rows, call.out + t * call.out_stride + row);
     }
   }

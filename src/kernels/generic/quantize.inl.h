@@ -4,8 +4,9 @@
 #include <cstdint>
 
 #include "kernels/generic/bits.inl.h"
+#include "kernels/generic/vector_ops.inl.h"
 
-// The activation quantizer of BitNet b1.58. Anonymous namespace: see float_dot.inl.h.
+// The activation quantizers of BitNet. Anonymous namespace: see float_dot.inl.h.
 namespace tercet {
 namespace {
 
@@ -34,6 +35,25 @@ float quantize_absmax(const float* __restrict x, int64_t n, int8_t* __restrict q
     const int32_t rounded = round_half_even(x[i] * scale);
     const int32_t bounded = rounded > 127 ? 127 : rounded;
     q[i] = static_cast<int8_t>(bounded < -128 ? -128 : bounded);
+  }
+  return scale;
+}
+
+template <class Isa>
+float quantize_absmean_i4(const float* __restrict x, int64_t n, int8_t* __restrict q) {
+  constexpr float kSqrt7 = 0x1.52a7fap+1f;
+  const double sum = sum_of<typename Isa::Vectors>(
+      x, n, [](auto value) __attribute__((always_inline)) { return value < 0.0 ? -value : value; });
+  const float mean = static_cast<float>(sum / static_cast<double>(n));
+  if (!(mean <= __FLT_MAX__)) {
+    for (int64_t i = 0; i < n; ++i) q[i] = 0;
+    return float_from_bits(0x7FC00000u);
+  }
+  const float scale = kSqrt7 / (mean > 1e-5f ? mean : 1e-5f);
+  for (int64_t i = 0; i < n; ++i) {
+    const float scaled = x[i] * scale;
+    const float not_high = scaled > 7.0f ? 7.0f : scaled;
+    q[i] = static_cast<int8_t>(round_half_even(not_high < -8.0f ? -8.0f : not_high));
   }
   return scale;
 }

@@ -3,6 +3,7 @@
 
 #include "kernels/generic/attention.inl.h"
 #include "kernels/generic/float_dot.inl.h"
+#include "kernels/generic/hadamard.inl.h"
 #include "kernels/generic/panel_dot.inl.h"
 #include "kernels/generic/quantize.inl.h"
 #include "kernels/generic/vector_ops.inl.h"
@@ -20,6 +21,7 @@ constexpr KernelTable make_table(const char* name) {
   using V = typename Isa::Vectors;
   return {.name = name,
           .quantize_absmax_i8 = quantize_absmax<Isa>,
+          .quantize_absmean_i4 = quantize_absmean_i4<Isa>,
           .panel_rows = Isa::kRegisters * Isa::kRows,
           .tiles = {Isa::kTiles[0], Isa::kTiles[1], Isa::kTiles[2], Isa::kTiles[3], Isa::kTiles[4]},
           .panel_dot = {panel_dot<Isa, PanelFormat::kBit1>, panel_dot<Isa, PanelFormat::kBit2>,
@@ -30,6 +32,7 @@ constexpr KernelTable make_table(const char* name) {
           .dot_q8_0 = float_dot<Isa, Q8Row>,
           .rms_norm = rms_norm<V>,
           .layer_norm = layer_norm<V>,
+          .hadamard = hadamard<V>,
           .add = add_to<V>,
           .silu_gate = silu_gate<V>,
           .relu2_gate = relu2_gate<V>,

@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
-#include "kernels/kernel_table.h"
 #include "learn/nn/cpu_dispatch.h"
+#include "learn/nn/runtime_kernels.h"
 #include "packing/absmean.h"
 #include "packing/row_codes.h"
 #include "packing/ternary.h"
@@ -19,11 +19,6 @@ namespace {
 constexpr int64_t kCachedBytes = int64_t{1} << 18;
 // Tiles that a thread arranges before it multiplies them.
 constexpr int64_t kTilesAtOnce = 16;
-
-const KernelTable& kernels() {
-  static const KernelTable& table = select_kernels("");
-  return table;
-}
 
 packing::Layout layout_of(LinearKind kind) {
   return kind == LinearKind::kB1 ? packing::Layout::kSign8 : packing::Layout::kTrit4;
@@ -56,8 +51,8 @@ CodeMatrix::CodeMatrix(const std::vector<at::Tensor>& weights, LinearKind kind,
                        at::ScalarType backward, bool with_backward)
     : cols_(weights.front().size(1)), source_(panel_source(layout_of(kind))) {
   for (const at::Tensor& weight : weights) rows_ += weight.size(0);
-  shape_ = panel_shape(source_, rows_, cols_, cols_, kernels().panel_rows);
-  scales_ = at::zeros({shape_.panels * kernels().panel_rows}, cpu<float>());
+  shape_ = panel_shape(source_, rows_, cols_, cols_, runtime_kernels().panel_rows);
+  scales_ = at::zeros({shape_.panels * runtime_kernels().panel_rows}, cpu<float>());
   const at::Tensor codes = at::empty({rows_, cols_}, cpu<int8_t>());
   int64_t row = 0;
   for (const at::Tensor& weight : weights) {
@@ -73,7 +68,7 @@ CodeMatrix::CodeMatrix(const std::vector<at::Tensor>& weights, LinearKind kind,
 void CodeMatrix::pack(packing::Layout layout, const at::Tensor& codes) {
   panels_ = AlignedBuffer(static_cast<size_t>(shape_.bytes()));
   const int64_t stride = packing::stored_row_bytes(layout, cols_, cols_);
-  const int64_t panel_rows = kernels().panel_rows;
+  const int64_t panel_rows = runtime_kernels().panel_rows;
   at::parallel_for(0, shape_.panels, 1, [&](int64_t begin, int64_t end) {
     std::vector<uint8_t> rows(static_cast<size_t>(panel_rows * stride));
     for (int64_t panel = begin; panel < end; ++panel) {
@@ -92,7 +87,7 @@ void CodeMatrix::pack(packing::Layout layout, const at::Tensor& codes) {
 
 void CodeMatrix::multiply(const at::Tensor& q, const at::Tensor& q_scale,
                           const at::Tensor& out) const {
-  const int64_t tile = kernels().tiles.back();
+  const int64_t tile = runtime_kernels().tiles.back();
   const int64_t tiles = (q.size(0) + tile - 1) / tile;
   at::parallel_for(0, tiles, 1, [&](int64_t begin, int64_t end) {
     for (int64_t first = begin; first < end; first += kTilesAtOnce) {
@@ -104,7 +99,7 @@ void CodeMatrix::multiply(const at::Tensor& q, const at::Tensor& q_scale,
 
 void CodeMatrix::multiply_tiles(const at::Tensor& q, const at::Tensor& q_scale,
                                 const at::Tensor& out, int64_t first, int64_t last) const {
-  const int64_t widest = kernels().tiles.back();
+  const int64_t widest = runtime_kernels().tiles.back();
   const int64_t places = shape_.row_units() * 4 * fields_of(source_.format);
   std::vector<int8_t> arranged(static_cast<size_t>(kTilesAtOnce * widest * places));
   std::vector<int32_t> sums(static_cast<size_t>(kTilesAtOnce * widest));
@@ -112,7 +107,8 @@ void CodeMatrix::multiply_tiles(const at::Tensor& q, const at::Tensor& q_scale,
   for (int64_t token = first; token < last; token += widest) {
     PanelCall call;
     call.tokens = static_cast<int>(std::min(widest, last - token));
-    call.tile.tile = *std::lower_bound(kernels().tiles.begin(), kernels().tiles.end(), call.tokens);
+    call.tile.tile = *std::lower_bound(runtime_kernels().tiles.begin(),
+                                       runtime_kernels().tiles.end(), call.tokens);
     int8_t* to = arranged.data() + (token - first) * places;
     int32_t* sum = sums.data() + (token - first);
     arrange_tile(source_, q.data_ptr<int8_t>() + token * cols_, call.tokens, cols_, cols_,
@@ -132,7 +128,7 @@ void CodeMatrix::multiply_tiles(const at::Tensor& q, const at::Tensor& q_scale,
 }
 
 void CodeMatrix::multiply_panels(PanelCall& call, int64_t first, int64_t count) const {
-  const int64_t first_row = first * kernels().panel_rows;
+  const int64_t first_row = first * runtime_kernels().panel_rows;
   call.panels = panels_.data() + first * shape_.panel_bytes;
   call.panel_count = count;
   call.units = shape_.units;
@@ -141,10 +137,10 @@ void CodeMatrix::multiply_panels(PanelCall& call, int64_t first, int64_t count) 
   call.offset = source_.offset;
   call.scope = packing::ScaleScope::kRow;
   call.w_scales = scales_.data_ptr<float>() + first_row;
-  call.rows = std::min(count * kernels().panel_rows, rows_ - first_row);
+  call.rows = std::min(count * runtime_kernels().panel_rows, rows_ - first_row);
   call.out += first_row;
   call.out_stride = rows_;
-  kernels().panel_dot[static_cast<size_t>(source_.format)](call);
+  runtime_kernels().panel_dot[static_cast<size_t>(source_.format)](call);
 }
 
 at::Tensor numbers_of(const at::Tensor& codes, at::ScalarType type) {

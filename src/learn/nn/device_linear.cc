@@ -36,6 +36,11 @@ Codes weight_codes(at::TensorList weights, LinearKind kind) {
 
 // int8 codes of x: a row is code / scale.
 Codes input_codes(const at::Tensor& x, InputRange range) {
+  if (range == InputRange::kFourBits) {
+    const at::Tensor mean = x.abs().mean(-1, true, at::kDouble).to(at::kFloat);
+    const at::Tensor scale = mean.clamp_min(1e-5f).reciprocal() * 2.6457513f;
+    return {(x * scale).round().clamp(-8, 7).to(at::kChar), scale};
+  }
   const at::Tensor magnitude = x.abs();
   if (range == InputRange::kFourBits) {
     const at::Tensor scale =

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "learn/nn/cpu_dispatch.h"
+#include "learn/nn/runtime_kernels.h"
 
 namespace tercet::learn {
 
@@ -17,11 +18,19 @@ InputCodes quantize_input(const at::Tensor& x, InputRange range) {
   const float* values = x.data_ptr<float>();
   int8_t* codes = out.codes.data_ptr<int8_t>();
   float* scales = out.row_scale.data_ptr<float>();
-  if (range != InputRange::kAllTokens) {
-    const auto quantize_rows =
-        range == InputRange::kFourBits ? loops().quantize_rows_i4 : loops().quantize_rows;
+  if (range == InputRange::kPerToken) {
     for_rows(rows, in, [&](int64_t begin, int64_t end) {
-      quantize_rows(values + begin * in, end - begin, in, codes + begin * in, scales + begin);
+      loops().quantize_rows(values + begin * in, end - begin, in, codes + begin * in,
+                            scales + begin);
+    });
+    return out;
+  }
+  if (range == InputRange::kFourBits) {
+    for_rows(rows, in, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        scales[row] =
+            runtime_kernels().quantize_absmean_i4(values + row * in, in, codes + row * in);
+      }
     });
     return out;
   }

@@ -41,6 +41,23 @@ at::Tensor rounded_weight(const at::Tensor& latent, const LowBitForm& form) {
 
 }  // namespace
 
+at::Tensor hadamard(const at::Tensor& x) {
+  const int64_t block = hadamard_block(x.size(1));
+  at::Tensor y = x.reshape({-1, block});
+  for (int64_t half = block / 2; half > 0; half /= 2) {
+    const at::Tensor pairs = y.reshape({-1, 2, half});
+    const at::Tensor a = pairs.select(1, 0), b = pairs.select(1, 1);
+    y = at::stack({a + b, a - b}, 1);
+  }
+  return y.reshape(x.sizes()) / std::sqrt(static_cast<double>(block));
+}
+
+at::Tensor keep_largest(const at::Tensor& x, int64_t count) {
+  const at::Tensor magnitude = x.detach().abs();
+  const at::Tensor least = std::get<0>(magnitude.topk(count, 1)).narrow(1, count - 1, 1);
+  return x * (magnitude >= least);
+}
+
 at::Tensor low_bit_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
                           at::ScalarType compute, const LowBitForm& form) {
   return reference::fading_linear(x, weights, compute, form, 1.0);

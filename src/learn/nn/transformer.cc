@@ -9,7 +9,7 @@
 
 #include "core/error.h"
 #include "core/rng.h"
-#include "learn/nn/low_bit_form.h"
+#include "learn/nn/input_transforms.h"
 #include "learn/nn/recompute.h"
 #include "learn/nn/trainable.h"
 
@@ -102,25 +102,48 @@ at::Tensor Transformer::norm(const at::Tensor& x, const at::Tensor& weight) cons
   return rms_norm(x, weight, static_cast<double>(config_.rms_norm_eps));
 }
 
-at::Tensor Transformer::linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
-                               const ForwardMode& mode) const {
-  if (!has_low_bit_maps(config_.linear)) return dense_linear(x, weights, mode.compute);
+at::Tensor Transformer::inner_norm(const at::Tensor& x) const {
+  const int64_t groups = config_.variants.quant_groups;
+  if (groups == 1) return plain_norm(x);
+  return plain_norm(x.reshape({x.size(0) * groups, -1})).view_as(x);
+}
+
+LowBitForm Transformer::form_of(Maps maps, const ForwardMode& mode) const {
+  const BitnetVariants& variants = config_.variants;
+  const bool stays_int8 = (maps == Maps::kO || maps == Maps::kDown) && !variants.hadamard;
   LowBitForm form;
   form.kind = config_.linear;
+  form.groups = variants.quant_groups;
+  form.shifted = variants.shifted_gate_input && maps == Maps::kGateUp;
   if (config_.linear == LinearKind::kB1 && at::GradMode::is_enabled()) {
     form.range = InputRange::kAllTokens;
+  } else if (variants.activation_bits == 4 && !stays_int8 && !mode.eight_bits) {
+    form.range = InputRange::kFourBits;
   }
-  return fading_linear(x, weights, mode.compute, form, mode.quantized, &codes_);
+  return form;
+}
+
+at::Tensor Transformer::linear(at::Tensor x, const std::vector<at::Tensor>& weights, Maps maps,
+                               const ForwardMode& mode) const {
+  if (!has_low_bit_maps(config_.linear)) return dense_linear(x, weights, mode.compute);
+  const BitnetVariants& variants = config_.variants;
+  if (variants.hadamard && (maps == Maps::kO || maps == Maps::kDown)) x = hadamard(x);
+  if (variants.o_proj_top_k < 1 && maps == Maps::kO && !mode.eight_bits) {
+    x = keep_largest(x, kept_inputs(variants.o_proj_top_k, x.size(1)));
+  }
+  return fading_linear(x, weights, mode.compute, form_of(maps, mode), mode.quantized, &codes_);
 }
 
 at::Tensor Transformer::project(const at::Tensor& x, const std::vector<at::Tensor>& weights,
-                                const std::vector<at::Tensor>& norms,
+                                const std::vector<at::Tensor>& norms, Maps maps,
                                 const ForwardMode& mode) const {
-  if (config_.norm == NormPlacement::kInsidePlain) return linear(plain_norm(x), weights, mode);
-  if (config_.norm != NormPlacement::kInside) return linear(x, weights, mode);
+  if (config_.norm == NormPlacement::kInsidePlain) {
+    return linear(inner_norm(x), weights, maps, mode);
+  }
+  if (config_.norm != NormPlacement::kInside) return linear(x, weights, maps, mode);
   std::vector<at::Tensor> parts;
   for (size_t i = 0; i < weights.size(); ++i) {
-    parts.push_back(linear(norm(x, norms[i]), {weights[i]}, mode));
+    parts.push_back(linear(norm(x, norms[i]), {weights[i]}, maps, mode));
   }
   return parts.size() == 1 ? parts[0] : at::cat(parts, 1);
 }
@@ -128,20 +151,21 @@ at::Tensor Transformer::project(const at::Tensor& x, const std::vector<at::Tenso
 at::Tensor Transformer::block(const Layer& layer, at::Tensor x, const AttentionShape& shape,
                               const ForwardMode& mode) const {
   const at::Tensor qkv = project(norm(x, layer.input_norm), {layer.q, layer.k, layer.v},
-                                 {layer.q_norm, layer.k_norm, layer.v_norm}, mode);
+                                 {layer.q_norm, layer.k_norm, layer.v_norm}, Maps::kQkv, mode);
   const at::Tensor mixed =
       norm(attention(qkv, rotary_, shape, mode.compute), layer.attention_sub_norm);
-  x = x + project(mixed, {layer.o}, {layer.o_norm}, mode);
+  x = x + project(mixed, {layer.o}, {layer.o_norm}, Maps::kO, mode);
   const at::Tensor gate_up = project(norm(x, layer.post_attention_norm), {layer.gate, layer.up},
-                                     {layer.gate_norm, layer.up_norm}, mode);
-  if (config_.norm == NormPlacement::kInsidePlain) {
-    return x + linear(glu_norm(gate_up, config_.hidden_act, {}, 0), {layer.down}, mode);
+                                     {layer.gate_norm, layer.up_norm}, Maps::kGateUp, mode);
+  if (config_.norm == NormPlacement::kInsidePlain && config_.variants.quant_groups == 1) {
+    return x +
+           linear(glu_norm(gate_up, config_.hidden_act, {}, 0), {layer.down}, Maps::kDown, mode);
   }
   const at::Tensor gated =
       layer.ffn_sub_norm.defined()
           ? glu_norm(gate_up, config_.hidden_act, layer.ffn_sub_norm, config_.rms_norm_eps)
           : glu(gate_up, config_.hidden_act);
-  return x + project(gated, {layer.down}, {layer.down_norm}, mode);
+  return x + project(gated, {layer.down}, {layer.down_norm}, Maps::kDown, mode);
 }
 
 at::Tensor Transformer::recomputed_block(const Layer& layer, const at::Tensor& x,

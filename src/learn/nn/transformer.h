@@ -10,6 +10,7 @@
 
 #include "formats/model_config.h"
 #include "learn/nn/code_matrix.h"
+#include "learn/nn/low_bit_form.h"
 #include "learn/nn/ops.h"
 
 namespace tercet::learn {
@@ -29,6 +30,11 @@ struct ForwardMode {
   // How far low-bit maps are on their way from dense (0) to what they are in the end (1); see
   // fading_linear().
   double quantized;
+  // Plain int8 inputs instead of BitnetVariants' activation_bits and o_proj_top_k: the first stage
+  // of BitNet a4.8's and v2's training.
+  bool eight_bits = false;
+
+  bool operator==(const ForwardMode&) const = default;
 };
 
 // A LLaMA-style decoder: RMSNorm, rotary embedding, grouped-query attention, gated feed-forward,
@@ -72,12 +78,19 @@ class Transformer {
   };
 
   void bind_layers();
+  // Which maps share an input.
+  enum class Maps { kQkv, kO, kGateUp, kDown };
+
   at::Tensor norm(const at::Tensor& x, const at::Tensor& weight) const;
-  at::Tensor linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
+  // A norm without weights, of each of BitnetVariants' groups.
+  at::Tensor inner_norm(const at::Tensor& x) const;
+  LowBitForm form_of(Maps maps, const ForwardMode& mode) const;
+  at::Tensor linear(at::Tensor x, const std::vector<at::Tensor>& weights, Maps maps,
                     const ForwardMode& mode) const;
   // Several maps of the same input, each behind its own norm when norms are inside.
   at::Tensor project(const at::Tensor& x, const std::vector<at::Tensor>& weights,
-                     const std::vector<at::Tensor>& norms, const ForwardMode& mode) const;
+                     const std::vector<at::Tensor>& norms, Maps maps,
+                     const ForwardMode& mode) const;
   at::Tensor block(const Layer& layer, at::Tensor x, const AttentionShape& shape,
                    const ForwardMode& mode) const;
   at::Tensor recomputed_block(const Layer& layer, const at::Tensor& x, const AttentionShape& shape,

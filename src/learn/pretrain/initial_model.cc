@@ -11,6 +11,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "learn/nn/input_transforms.h"
 #include "learn/nn/trainable.h"
 #include "tokenizer/tokenizer_files.h"
 
@@ -54,6 +55,11 @@ void check_places(const ModelConfig& source, const ModelConfig& target, const st
   }
 }
 
+// Whether the map has a Hadamard transform at its input where there is one.
+bool takes_transform(const std::string& name) {
+  return name.ends_with(".o_proj.weight") || name.ends_with(".down_proj.weight");
+}
+
 bool same_bytes(const fs::path& a, const fs::path& b) {
   const MappedFile left(a), right(b);
   return std::ranges::equal(left.bytes(), right.bytes());
@@ -81,6 +87,14 @@ void take_shape(Recipe& recipe, const fs::path& directory,
   if (!act) recipe.hidden_act = to_string(config.hidden_act);
   const bool norm = says("norm") && !recipe.norm.empty();
   if (!norm) recipe.norm = to_string(config.norm);
+  const std::string& linear = recipe.linear.empty() ? recipe.family : recipe.linear;
+  if (linear != to_string(config.linear)) return;
+  const BitnetVariants& variants = config.variants;
+  take("activation_bits", recipe.activation_bits, variants.activation_bits);
+  take("o_proj_top_k", recipe.o_proj_top_k, static_cast<double>(variants.o_proj_top_k));
+  take("hadamard", recipe.hadamard, variants.hadamard);
+  take("quant_groups", recipe.quant_groups, variants.quant_groups);
+  take("shifted_gate_input", recipe.shifted_gate_input, variants.shifted_gate_input);
 }
 
 ModelConfig config_from(const HfModel& source, const Recipe& recipe, int64_t vocab_size) {
@@ -101,10 +115,19 @@ ModelConfig config_from(const HfModel& source, const Recipe& recipe, int64_t voc
   }
   config.linear = parse_linear_kind(recipe.linear);
   config.norm = parse_norm_placement(recipe.norm);
+  config.variants = variants_of(recipe);
   config.max_position_embeddings = std::max(config.max_position_embeddings, recipe.sequence_length);
   config.validate(origin);
   check_trainable(config);
   check_places(source.config(), config, origin);
+  if (config.variants.hadamard != source.config().variants.hadamard &&
+      source.config().linear != LinearKind::kDense) {
+    fail(ErrorCode::kUsage,
+         "the ternary maps of '{}' were trained {} a Hadamard transform, and are no longer ternary "
+         "{} it; leave out hadamard",
+         origin, config.variants.hadamard ? "without" : "with",
+         config.variants.hadamard ? "behind" : "without");
+  }
   return config;
 }
 
@@ -133,6 +156,12 @@ bool take_weights(Transformer& model, const HfModel& source) {
     parameter.value.copy_(
         at::from_blob(const_cast<float*>(values.data()), parameter.value.sizes(), at::kFloat));
     source.release(tensor);
+    if (model.config().variants.hadamard && !source.config().variants.hadamard &&
+        takes_transform(parameter.name)) {
+      // The transform is its own inverse: H x meets W H as x met W.
+      parameter.value.copy_(hadamard(parameter.value));
+      all = false;
+    }
   }
   return all;
 }

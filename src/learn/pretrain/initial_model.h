@@ -31,7 +31,8 @@ ModelConfig config_from(const HfModel& source, const Recipe& recipe, int64_t voc
 void check_same_tokenizer(const std::filesystem::path& model, const std::filesystem::path& data);
 
 // Copies the weights; the model's config is config_from(). Norms that the source has not stay at
-// one. Returns whether every weight of the model came from the source.
+// one; where a Hadamard transform comes to a dense map, its weights are transformed too, so that it
+// computes the same. Returns whether every weight of the model came from the source as it is.
 bool take_weights(Transformer& model, const HfModel& source);
 
 }  // namespace tercet::learn

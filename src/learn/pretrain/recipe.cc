@@ -18,6 +18,16 @@ const std::array kFields = {
     RecipeField{"norm", &Recipe::norm,
                 "pre, sub (BitNet 2B4T), inside or inside-plain (b1) (default: by family)"},
     RecipeField{"hidden_act", &Recipe::hidden_act, "silu or relu2 (default: by family)"},
+    RecipeField{"activation_bits", &Recipe::activation_bits,
+                "b1.58: bits of the inputs of linear maps, 8 or 4 (see docs/training.md)"},
+    RecipeField{"o_proj_top_k", &Recipe::o_proj_top_k,
+                "b1.58: share of o_proj's inputs, the largest, that is not zeroed"},
+    RecipeField{"hadamard", &Recipe::hadamard,
+                "b1.58: Hadamard transform before o_proj and down_proj"},
+    RecipeField{"quant_groups", &Recipe::quant_groups,
+                "b1: groups of columns with norms and scales of their own"},
+    RecipeField{"shifted_gate_input", &Recipe::shifted_gate_input,
+                "b1: inputs of gate and up rounded to [0, 127] above their smallest"},
     RecipeField{"hidden_size", &Recipe::hidden_size, "width of the residual stream"},
     RecipeField{"intermediate_size", &Recipe::intermediate_size, "width of the feed-forward"},
     RecipeField{"num_hidden_layers", &Recipe::num_hidden_layers, "layers"},
@@ -34,6 +44,8 @@ const std::array kFields = {
                 "train low-bit maps dense before this step"},
     RecipeField{"lambda_warmup_steps", &Recipe::lambda_warmup_steps,
                 "steps in which the rounding of low-bit maps then fades in"},
+    RecipeField{"a8_steps", &Recipe::a8_steps,
+                "steps with 8-bit inputs before activation_bits and o_proj_top_k apply"},
     RecipeField{"data", &Recipe::data, "directory made by `tercet data build`"},
     RecipeField{"sequence_length", &Recipe::sequence_length, "tokens per sequence"},
     RecipeField{"batch_size", &Recipe::batch_size, "sequences per optimizer step"},
@@ -232,6 +244,22 @@ void check_fading(const Recipe& r) {
        r.lambda_start_step, r.lambda_warmup_steps, r.steps);
 }
 
+void check_input_stages(const Recipe& r) {
+  const bool second_stage = r.activation_bits != 8 || r.o_proj_top_k < 1;
+  check_range("a8_steps", static_cast<double>(r.a8_steps), 0, static_cast<double>(r.steps - 1));
+  if (r.a8_steps > 0 && !second_stage) {
+    fail(ErrorCode::kUsage,
+         "a8_steps is {}, but what comes after is the same; give activation_bits or o_proj_top_k",
+         r.a8_steps);
+  }
+  const int64_t faded_in = r.lambda_start_step + r.lambda_warmup_steps;
+  if (r.o_proj_top_k >= 1 || r.a8_steps >= faded_in) return;
+  fail(ErrorCode::kUsage,
+       "o_proj_top_k does not fade in with lambda; let it begin afterwards, with a8_steps of {} or "
+       "more",
+       faded_in);
+}
+
 // Whether `json` gives a field another text than it has.
 bool changes(const Json& json, const char* field, const std::string& value) {
   const auto found = json.find(field);
@@ -306,6 +334,7 @@ Recipe resolved(const Recipe& recipe, int64_t ranks) {
   resolve_amount(r, ranks);
   resolve_schedule(r);
   check_fading(r);
+  check_input_stages(r);
   check_range("adam_beta1", r.adam_beta1, 0, 0.9999999);
   check_range("adam_beta2", r.adam_beta2, 0, 0.9999999);
   check_range("adam_eps", r.adam_eps, 1e-30, 1);
@@ -324,6 +353,16 @@ Recipe resolved(const Recipe& recipe, int64_t ranks) {
   check_range("keep_checkpoints", static_cast<double>(r.keep_checkpoints), 1, 1e6);
   check_ranks(r, ranks);
   return r;
+}
+
+BitnetVariants variants_of(const Recipe& r) {
+  BitnetVariants variants;
+  variants.activation_bits = r.activation_bits;
+  variants.o_proj_top_k = static_cast<float>(r.o_proj_top_k);
+  variants.hadamard = r.hadamard;
+  variants.quant_groups = r.quant_groups;
+  variants.shifted_gate_input = r.shifted_gate_input;
+  return variants;
 }
 
 ModelConfig model_config(const Recipe& r, int64_t vocab_size, int32_t bos_id, int32_t eos_id) {
@@ -345,6 +384,7 @@ ModelConfig model_config(const Recipe& r, int64_t vocab_size, int32_t bos_id, in
   config.hidden_act = parse_activation(r.hidden_act);
   config.linear = parse_linear_kind(r.linear);
   config.norm = parse_norm_placement(r.norm);
+  config.variants = variants_of(r);
   config.tie_word_embeddings = r.tie_word_embeddings;
   config.bos_token_id = bos_id;
   config.eos_token_ids = {eos_id};

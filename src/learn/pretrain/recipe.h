@@ -20,6 +20,11 @@ struct Recipe {
   std::string linear;            // "b1.58" | "b1" | "dense"
   std::string norm;              // "pre" | "sub" | "inside" | "inside-plain"
   std::string hidden_act;        // "silu" | "relu2"
+  int64_t activation_bits = 8;   // these five: see BitnetVariants
+  double o_proj_top_k = 1;
+  bool hadamard = false;
+  int64_t quant_groups = 1;
+  bool shifted_gate_input = false;
   int64_t hidden_size = 256;
   int64_t intermediate_size = 768;
   int64_t num_hidden_layers = 4;
@@ -34,6 +39,7 @@ struct Recipe {
   bool keep_optimizer = true;  // go on with the optimizer state beside init_from, if there is one
   int64_t lambda_start_step = 0;    // steps before this one train dense maps
   int64_t lambda_warmup_steps = 0;  // then so many, in which the rounding fades in
+  int64_t a8_steps = 0;  // steps with plain int8 inputs before activation_bits and o_proj_top_k
 
   // On what, and how much of it.
   std::string data;  // directory made by `tercet data build`
@@ -95,6 +101,9 @@ Json to_json(const Recipe& recipe);
 Recipe resolved(const Recipe& recipe, int64_t ranks = 1);
 // Throws kUsage unless the ranks can take the same number of a step's micro-batches.
 void check_ranks(const Recipe& resolved, int64_t ranks);
+
+// The recipe's variants of low-bit maps.
+BitnetVariants variants_of(const Recipe& recipe);
 
 // The architecture, for a tokenizer with these ids. Throws kBadInput naming the field when the
 // numbers do not fit together (heads that do not divide, ...).

@@ -78,10 +78,8 @@ void RunReport::eval(const EvalReport& report) {
                {"perplexity", report.perplexity},
                {"validation_tokens", report.tokens},
                {"best", report.best}};
-  if (report.quantized_share < 1) {
-    line["quantized_share"] = report.quantized_share;
-    line["loss_as_trained"] = report.loss_as_trained;
-  }
+  if (report.quantized_share < 1) line["quantized_share"] = report.quantized_share;
+  if (report.loss_as_trained) line["loss_as_trained"] = *report.loss_as_trained;
   log_.write(line);
   curves_.add(report.step, {{"loss/validation", report.validation_loss}});
   if (events_.on_eval) events_.on_eval(report);

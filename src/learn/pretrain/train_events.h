@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "learn/pretrain/recipe.h"
@@ -54,9 +55,10 @@ struct EvalReport {
   double validation_loss = 0;  // of the model as it will be used: its low-bit maps quantized
   double perplexity = 0;
   uint64_t tokens = 0;
-  bool best = false;  // so far; these weights become checkpoints/best
-  double quantized_share = 1;  // of the newest step; where it is below 1,
-  double loss_as_trained = 0;  // the validation loss with that share
+  bool best = false;           // so far; these weights become checkpoints/best
+  double quantized_share = 1;  // of the low-bit maps in the newest step
+  // Where that step computed otherwise (also with a8_steps): the validation loss computed so.
+  std::optional<double> loss_as_trained;
 };
 
 struct WeightReport;  // weight_stats.h

@@ -157,7 +157,9 @@ void TrainingRun::start() {
 }
 
 ForwardMode TrainingRun::mode_after(int64_t done) const {
-  return {compute_, quantized_share_at(recipe_, done)};
+  ForwardMode mode(compute_, quantized_share_at(recipe_, done));
+  mode.eight_bits = done < recipe_.a8_steps;
+  return mode;
 }
 
 // Forward and backward over this rank's share of the step's sequences; returns its part of their
@@ -191,7 +193,7 @@ void TrainingRun::step() {
   const double norm = std::sqrt(sums[1]);
   optimizer_.clip(norm, recipe_.grad_clip);
   // The loss of a model that is changed from outside says nothing about the next.
-  if (mode_after(state_.step).quantized != mode_after(state_.step - 1).quantized) guard_.forget();
+  if (mode_after(state_.step) != mode_after(state_.step - 1)) guard_.forget();
   const LossGuard::Verdict verdict = guard_.judge(state_.step + 1, loss, norm);
   state_.guard = guard_.state();
   if (verdict == LossGuard::Verdict::kGiveUp) fail_diverged();
@@ -264,8 +266,8 @@ void TrainingRun::evaluate() {
   if (best) state_.best_eval = state_.last_eval;
   EvalReport report{state_.step, loss.mean_nll, loss.perplexity(), loss.tokens, best};
   const ForwardMode trained = mode_after(state_.step - 1);
-  if (trained.quantized < 1) {
-    report.quantized_share = trained.quantized;
+  report.quantized_share = trained.quantized;
+  if (trained != ForwardMode(compute_)) {
     report.loss_as_trained =
         validation_loss(model_, validation_, recipe_.sequence_length, recipe_.micro_batch_size,
                         recipe_.eval_tokens, trained, nullptr, team_)

@@ -75,9 +75,6 @@ struct LoopTable {
   void (*quantize_rows)(const float* x, int64_t rows, int64_t n, int8_t* codes, float* scale);
   // The same with a scale given: codes[i] = round_half_even(x[i] * scale).
   void (*quantize)(const float* x, int64_t n, float scale, int8_t* codes);
-  // INT4 codes by absmean (BitNet a4.8): scale[r] = sqrt(7) / max(mean |x|, 1e-5), codes in [-8,
-  // 7]; otherwise as quantize_rows.
-  void (*quantize_rows_i4)(const float* x, int64_t rows, int64_t n, int8_t* codes, float* scale);
   // y[i] = x[i] + share * (codes[i] * unit - x[i]).
   void (*fade)(const float* x, const int8_t* codes, int64_t n, float unit, float share, float* y);
   // codes[i] = w[i] > centre ? 1 : -1.

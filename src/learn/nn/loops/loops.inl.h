@@ -37,7 +37,6 @@ constexpr LoopTable make_loop_table(const char* name) {
           .bf16 = make_typed_loops<uint16_t>(),
           .quantize_rows = quantize_rows,
           .quantize = quantize,
-          .quantize_rows_i4 = quantize_rows_i4,
           .fade = fade,
           .binarize = binarize,
           .ternarize = ternarize,
