@@ -47,6 +47,21 @@ TEST(DeviceOps, LowBitLinear) {
   }
 }
 
+TEST(DeviceOps, FourBitInputs) {
+  at::manual_seed(3);
+  const LowBitForm form{LinearKind::kB158, InputRange::kFourBits};
+  for (const Case& c : kCases) {
+    expect_same(
+        [&](const Inputs& in) {
+          return device::low_bit_linear(in[0], {in[1]}, c.compute, form.kind, form.range);
+        },
+        [&](const Inputs& in) {
+          return reference::low_bit_linear(in[0], {in[1]}, c.compute, form);
+        },
+        {at::randn({29, 43}), at::randn({17, 43})}, c.tolerance);
+  }
+}
+
 // bf16 holds the codes, and sums of up to 256, exactly: only the result is rounded.
 TEST(DeviceOps, Bf16ProductsOfCodesAreExact) {
   const at::Tensor x = at::randint(-127, 128, {9, 64}).to(at::kFloat);

@@ -74,6 +74,26 @@ TEST(WeightCounts, AgreeWithADirectCount) {
   }
 }
 
+TEST(WeightCounts, GroupsAreCountedEachByItself) {
+  std::vector<float> left = random_weights(5 * 32, 4), right = random_weights(5 * 32, 5);
+  for (float& weight : right) weight = 3 * weight + 1;
+  std::vector<float> both;
+  for (size_t row = 0; row < 5; ++row) {
+    for (const auto* half : {&left, &right}) {
+      both.insert(both.end(), half->begin() + static_cast<std::ptrdiff_t>(32 * row),
+                  half->begin() + static_cast<std::ptrdiff_t>(32 * (row + 1)));
+    }
+  }
+  CodeMemory memory(5, 64), of_left(5, 32), of_right(5, 32);
+  const WeightCounts counts = count_weights(both, 5, 64, LinearKind::kB1, &memory, 2);
+  WeightCounts expected = count_weights(left, 5, 32, LinearKind::kB1, &of_left);
+  expected += count_weights(right, 5, 32, LinearKind::kB1, &of_right);
+  EXPECT_EQ(counts.plus, expected.plus);
+  EXPECT_EQ(counts.minus, expected.minus);
+  EXPECT_EQ(counts.histogram, expected.histogram);
+  EXPECT_NE(counts.plus, count_weights(both, 5, 64, LinearKind::kB1, &memory).plus);
+}
+
 TEST(WeightCounts, TheHistogramIsInUnitsOfTheScale) {
   const std::vector<float> weights = random_weights(64 * 100, 9);
   const WeightCounts counts = count_weights(weights, 64, 100, LinearKind::kDense, nullptr);

@@ -35,6 +35,37 @@ uint64_t packed(std::span<const int8_t> codes) {
   return word;
 }
 
+// A matrix whose columns fall into groups.
+struct Groups {
+  std::span<const float> weights;
+  size_t rows;
+  size_t count;
+  size_t width;  // columns of a group
+
+  std::span<const float> part(size_t row, size_t group) const {
+    return weights.subspan((row * count + group) * width, width);
+  }
+};
+
+struct GroupRounding {
+  float scale = 1;
+  float centre = 0;  // of b1
+};
+
+std::vector<GroupRounding> roundings_of(const Groups& matrix, LinearKind kind) {
+  std::vector<GroupRounding> roundings(matrix.count);
+  for (size_t group = 0; group < matrix.count; ++group) {
+    packing::AbsmeanSum magnitudes;
+    packing::MeanSum sum;
+    for (size_t row = 0; row < matrix.rows; ++row) {
+      magnitudes.add(matrix.part(row, group));
+      if (kind == LinearKind::kB1) sum.add(matrix.part(row, group));
+    }
+    roundings[group] = {magnitudes.scale(), sum.mean()};
+  }
+  return roundings;
+}
+
 size_t bin_of(float in_scales) {
   if (in_scales >= static_cast<float>(LatentBins::kHigh)) return LatentBins::kAll - 1;
   if (!(in_scales >= static_cast<float>(LatentBins::kLow))) return 0;
@@ -72,23 +103,27 @@ void CodeMemory::replace_row(int64_t row, std::span<const int8_t> codes, WeightC
 }
 
 WeightCounts count_weights(std::span<const float> weights, int64_t rows, int64_t cols,
-                           LinearKind kind, CodeMemory* memory) {
+                           LinearKind kind, CodeMemory* memory, int64_t groups) {
   WeightCounts counts;
   counts.weights = rows * cols;
-  const float gamma = packing::absmean_scale(weights);
-  const float centre = kind == LinearKind::kB1 ? packing::mean_of(weights) : 0;
-  const float inverse = 1.0f / gamma;
+  const Groups matrix{weights, static_cast<size_t>(rows), static_cast<size_t>(groups),
+                      static_cast<size_t>(cols / groups)};
+  const std::vector<GroupRounding> roundings = roundings_of(matrix, kind);
   std::vector<int8_t> codes(static_cast<size_t>(cols));
-  for (int64_t row = 0; row < rows; ++row) {
-    const auto values = weights.subspan(static_cast<size_t>(row * cols), codes.size());
-    for (const float value : values) ++counts.histogram[bin_of(value * inverse)];
-    if (memory == nullptr) continue;
-    if (kind == LinearKind::kB1) {
-      packing::centred_sign_codes(values, centre, codes);
-    } else {
-      packing::absmean_codes(values, gamma, codes);
+  for (size_t row = 0; row < matrix.rows; ++row) {
+    for (size_t group = 0; group < matrix.count; ++group) {
+      const auto values = matrix.part(row, group);
+      const float inverse = 1.0f / roundings[group].scale;
+      for (const float value : values) ++counts.histogram[bin_of(value * inverse)];
+      if (memory == nullptr) continue;
+      const auto to = std::span(codes).subspan(group * matrix.width, matrix.width);
+      if (kind == LinearKind::kB1) {
+        packing::centred_sign_codes(values, roundings[group].centre, to);
+      } else {
+        packing::absmean_codes(values, roundings[group].scale, to);
+      }
     }
-    memory->replace_row(row, codes, counts);
+    if (memory != nullptr) memory->replace_row(static_cast<int64_t>(row), codes, counts);
   }
   if (memory != nullptr) counts.zero = counts.weights - counts.minus - counts.plus;
   return counts;

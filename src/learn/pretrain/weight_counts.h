@@ -49,9 +49,9 @@ class CodeMemory {
 };
 
 // Counts a matrix [rows, cols] as `kind` rounds it, with one scale (and for b1 one centre) per
-// matrix, exactly as the forward pass does. `memory` keeps its codes for the next time; null for
-// kDense.
+// matrix or per group of columns, exactly as the forward pass does. `memory` keeps its codes for
+// the next time; null for kDense.
 WeightCounts count_weights(std::span<const float> weights, int64_t rows, int64_t cols,
-                           LinearKind kind, CodeMemory* memory);
+                           LinearKind kind, CodeMemory* memory, int64_t groups = 1);
 
 }  // namespace tercet::learn

@@ -69,7 +69,8 @@ Json to_json(const WeightReport& report) {
   return json;
 }
 
-WeightStats::WeightStats(const Transformer& model) : linear_(model.config().linear) {
+WeightStats::WeightStats(const Transformer& model)
+    : linear_(model.config().linear), groups_(model.config().variants.quant_groups) {
   const bool has_codes = has_low_bit_maps(linear_);
   for (const TensorSpec& spec : tensor_specs(model.config())) {
     if (spec.rows == 0 || !spec.hf_name.starts_with("model.layers.")) continue;
@@ -91,7 +92,7 @@ WeightReport WeightStats::measure(int64_t step) {
       const at::Tensor weights = matrix.weights->detach().to(at::kCPU, at::kFloat).contiguous();
       counts[static_cast<size_t>(i)] = count_weights(
           {weights.data_ptr<float>(), static_cast<size_t>(weights.numel())}, weights.size(0),
-          weights.size(1), linear_, has_codes ? &matrix.codes : nullptr);
+          weights.size(1), linear_, has_codes ? &matrix.codes : nullptr, groups_);
     }
   });
   WeightReport report;

@@ -55,6 +55,7 @@ class WeightStats {
   };
 
   LinearKind linear_;
+  int64_t groups_;  // of columns, rounded each by itself
   std::vector<std::string> kind_names_;
   std::vector<Matrix> matrices_;
   int64_t last_step_ = -1;
