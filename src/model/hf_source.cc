@@ -65,16 +65,12 @@ bool HfSource::is_given_ternary(const TensorSpec& spec) const {
 }
 
 MatrixForm HfSource::matrix_form(const TensorSpec& spec) const {
-<<<<<<< HEAD
   if (is_given_ternary(spec)) {
     return {StoredType::kTrit4, given_reach(*model_.ternary_storage().given, spec.cols)};
   }
-  if (spec.low_bit) return {StoredType::kTrit4, {packing::ScaleScope::kTensor, spec.cols}};
-=======
   const int64_t groups = config().variants.quant_groups;
   const auto scope = groups > 1 ? packing::ScaleScope::kGroup : packing::ScaleScope::kTensor;
   if (spec.low_bit) return {StoredType::kTrit4, {scope, spec.cols / groups}};
->>>>>>> 50d4e25 (Variants of BitNet in training and runtime: 4-bit inputs and top-k of a4.8, the Hadamard transform of v2, b1's groups and shifted inputs)
   WeightStorage unused;
   return {matrix(spec, unused).type, {}};
 }
