@@ -17,7 +17,7 @@ void add_inspect(CLI::App& app);
 void add_tokenize(CLI::App& app);
 void add_doctor(CLI::App& app);
 void add_tokenizer_train(CLI::App& app);
-void add_data_build(CLI::App& app);
+void add_data(CLI::App& app);
 void add_demo(CLI::App& app);
 
 // The commands that `tercet-learn` carries out, for the help page.

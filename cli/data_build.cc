@@ -4,11 +4,11 @@
 #include <string>
 #include <vector>
 
-#include "cli/commands.h"
 #include "cli/common/numbers.h"
 #include "cli/common/output.h"
 #include "cli/common/progress.h"
 #include "cli/common/signals.h"
+#include "cli/data_commands.h"
 #include "core/cpu.h"
 #include "learn/data/build.h"
 
@@ -42,7 +42,9 @@ void build(DataArguments arguments) {
         progress = std::make_unique<Progress>("tokenizing", static_cast<int64_t>(p.bytes_total),
                                               arguments.json);
       }
-      progress->update(static_cast<int64_t>(p.bytes_read), format_count(p.tokens) + " tokens");
+      progress->update(static_cast<int64_t>(p.bytes_read),
+                       format_count(p.tokens) +
+                           (p.reading_over ? " tokens from before, reading over" : " tokens"));
     };
     stats = build_dataset(arguments.options, on_progress, &stop_requested());
   }
@@ -52,7 +54,12 @@ void build(DataArguments arguments) {
                        {"vocab_size", manifest.vocab_size},
                        {"train", split_json(manifest.train)},
                        {"validation", split_json(manifest.validation)},
-                       {"validation_is_cut", stats.validation_is_cut}});
+                       {"validation_is_cut", stats.validation_is_cut},
+                       {"resumed_tokens", stats.resumed_tokens}});
+  }
+  if (stats.resumed_tokens != 0) {
+    print_text("Continued after {} tokens of an earlier build.\n",
+               format_count(stats.resumed_tokens));
   }
   print_text("{}: vocabulary {}\n", arguments.options.out.string(), manifest.vocab_size);
   print_split("train", manifest.train);
@@ -64,10 +71,8 @@ void build(DataArguments arguments) {
 
 }  // namespace
 
-void add_data_build(CLI::App& app) {
-  CLI::App* group = app.add_subcommand("data", "Prepare texts for training");
-  group->require_subcommand(1);
-  CLI::App* command = group->add_subcommand("build", "Turn texts into token shards");
+void add_data_build(CLI::App& group) {
+  CLI::App* command = group.add_subcommand("build", "Turn texts into token shards");
   auto arguments = std::make_shared<DataArguments>();
   BuildOptions& options = arguments->options;
   options.threads = 0;
@@ -92,11 +97,14 @@ void add_data_build(CLI::App& app) {
   command->add_option("--seed", options.seed, "Of the choice of held-out documents");
   command->add_option("--shard-tokens", options.shard_tokens, "Tokens per file")
       ->capture_default_str();
-  command->add_flag("--overwrite", options.overwrite, "Replace a data set that lies in --out");
+  command->add_flag("--overwrite", options.overwrite,
+                    "Replace a data set, or a build that was stopped, in --out");
   command->add_option("-t,--threads", options.threads, "Threads (default: all cores)");
   command->add_flag("--json", arguments->json,
                     "Print one JSON document on stdout and nothing else there");
-  command->footer("Example:\n  tercet data build books/ --tokenizer tok/ --out data/");
+  command->footer(
+      "Example:\n  tercet data build books/ --tokenizer tok/ --out data/\n"
+      "A build that was stopped or killed goes on when the same command is given again.");
   command->callback([arguments] { build(*arguments); });
 }
 

@@ -67,6 +67,10 @@ Json report_model(const fs::path& path, const std::string& container) {
 Json report_directory(const fs::path& path) {
   std::error_code error;
   if (fs::exists(path / "config.json", error)) return report_model(path, "an HF directory");
+  if (fs::exists(path / "dataset.json", error)) {
+    return make_report(path, "data", "a data set for training",
+                       "it is no model; `tercet data info` shows what it holds");
+  }
   return make_report(path, "other", "a directory without config.json", explain_directory(path));
 }
 

@@ -24,7 +24,7 @@ int main(int argc, char** argv) {
   tercet::cli::add_tokenize(app);
   tercet::cli::add_doctor(app);
   tercet::cli::add_tokenizer_train(app);
-  tercet::cli::add_data_build(app);
+  tercet::cli::add_data(app);
   tercet::cli::add_demo(app);
   tercet::cli::add_delegated(app);
   if (argc > 1 && tercet::cli::is_delegated(argv[1])) {

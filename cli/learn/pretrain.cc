@@ -9,6 +9,7 @@
 
 #include "cli/common/numbers.h"
 #include "cli/common/output.h"
+#include "cli/common/progress.h"
 #include "cli/common/signals.h"
 #include "cli/common/terminal_text.h"
 #include "cli/learn/commands.h"
@@ -35,6 +36,7 @@ struct PretrainArguments {
   std::filesystem::path out;
   bool print_recipe = false;
   bool resume = false;
+  bool verify_data = false;
   bool json = false;
   std::optional<int64_t> ranks;
   Json flags = Json::object();  // recipe fields given on the command line
@@ -49,7 +51,8 @@ Json step_json(const StepReport& r) {
                {"learning_rate", r.learning_rate},
                {"weight_decay", r.weight_decay},
                {"tokens_per_second", r.tokens_per_second},
-               {"gflops", r.gflops}};
+               {"gflops", r.gflops},
+               {"data_ms", r.data_ms}};
   if (r.quantized_share < 1) line["quantized_share"] = r.quantized_share;
   return line;
 }
@@ -63,12 +66,25 @@ Json eval_json(const EvalReport& r) {
                {"best", r.best}};
   if (r.quantized_share < 1) line["quantized_share"] = r.quantized_share;
   if (r.loss_as_trained) line["loss_as_trained"] = finite_or_null(*r.loss_as_trained);
+  if (r.corpora.size() > 1) line["corpora"] = learn::to_json(r.corpora);
   return line;
 }
 
+// " (books 3.1416, web 2.7183)"; nothing for one data set.
+std::string corpora_text(const std::vector<learn::CorpusLoss>& corpora) {
+  if (corpora.size() < 2) return "";
+  std::string text;
+  for (const learn::CorpusLoss& corpus : corpora) {
+    text +=
+        fmt::format("{}{} {:.4f}", text.empty() ? " (" : ", ", corpus.name, corpus.validation_loss);
+  }
+  return text + ")";
+}
+
 std::string eval_text(const EvalReport& r) {
-  std::string text = fmt::format("step {:>6}  validation loss {:.4f}  perplexity {:.2f}{}", r.step,
-                                 r.validation_loss, r.perplexity, r.best ? "  (best)" : "");
+  std::string text = fmt::format("step {:>6}  validation loss {:.4f}{}  perplexity {:.2f}{}",
+                                 r.step, r.validation_loss, corpora_text(r.corpora), r.perplexity,
+                                 r.best ? "  (best)" : "");
   if (r.loss_as_trained) text += fmt::format("  (as trained: {:.4f})", *r.loss_as_trained);
   return text;
 }
@@ -80,6 +96,7 @@ class Reporter {
 
   learn::TrainEvents events() {
     learn::TrainEvents events;
+    events.on_verify = [this](const VerifyProgress& progress) { verify(progress); };
     events.on_start = [this](const RunInfo& info) { start(info); };
     events.on_step = [this](const StepReport& report) { step(report); };
     events.on_skip = [this](const SkipReport& report) { skip(report); };
@@ -94,7 +111,16 @@ class Reporter {
     flush_output();
   }
 
+  void verify(const VerifyProgress& p) {
+    if (!check_) {
+      check_ =
+          std::make_unique<Progress>("checking data", static_cast<int64_t>(p.bytes_total), json_);
+    }
+    check_->update(static_cast<int64_t>(p.bytes_done), format_bytes(p.bytes_total));
+  }
+
   void start(const RunInfo& info) {
+    check_.reset();  // clears its line
     if (info.resumed && info.checkpoint_version != info.code_version) warn_of_version(info);
     if (json_) {
       return line({{"event", "start"},
@@ -102,6 +128,7 @@ class Reporter {
                    {"steps", info.recipe.steps},
                    {"parameters", info.config.parameter_count()},
                    {"gemm_gflops", info.gemm_gflops},
+                   {"corpora", learn::to_json(info.corpora)},
                    {"recipe", learn::to_json(info.recipe)}});
     }
     view_ = std::make_unique<LiveView>(info.first_step, info.recipe.steps, info.gemm_gflops);
@@ -111,17 +138,20 @@ class Reporter {
                     info.recipe.family, format_count(static_cast<uint64_t>(c.parameter_count())),
                     format_count(static_cast<uint64_t>(c.linear_parameter_count())),
                     to_string(c.linear), c.num_hidden_layers, c.hidden_size));
-    view_->message(
-        fmt::format("{} steps of {} tokens = {} tokens ({:.2f} epochs), {} on {}{} thread(s), "
-                    "{:.0f} GFLOP/s GEMM",
-                    info.recipe.steps, info.tokens_per_step,
-                    format_count(static_cast<uint64_t>(info.recipe.steps * info.tokens_per_step)),
-                    info.epochs, info.recipe.precision,
-                    info.ranks > 1 ? fmt::format("{} ranks of ", info.ranks) : "", info.threads,
-                    info.gemm_gflops));
+    view_->message(fmt::format(
+        "{} steps of {} tokens = {} tokens, {} on {}{} thread(s), {:.0f} GFLOP/s GEMM",
+        info.recipe.steps, info.tokens_per_step,
+        format_count(static_cast<uint64_t>(info.recipe.steps * info.tokens_per_step)),
+        info.recipe.precision, info.ranks > 1 ? fmt::format("{} ranks of ", info.ranks) : "",
+        info.threads, info.gemm_gflops));
+    for (const learn::CorpusInfo& corpus : info.corpora) {
+      view_->message(fmt::format("{:.2f} epochs of {} ({} tokens), {:.3g} % of the sequences",
+                                 corpus.epochs, corpus.path, format_count(corpus.tokens),
+                                 100 * corpus.share));
+    }
     if (!info.recipe.init_from.empty() && !info.resumed) {
       view_->message(fmt::format("starts from {}, {} optimizer state", info.recipe.init_from,
-                                     info.kept_optimizer ? "with its" : "without"));
+                                 info.kept_optimizer ? "with its" : "without"));
     }
     if (info.resumed) view_->message(fmt::format("resumed after step {}", info.first_step));
   }
@@ -166,6 +196,7 @@ class Reporter {
   }
 
   bool json_;
+  std::unique_ptr<Progress> check_;
   std::unique_ptr<LiveView> view_;
 };
 
@@ -224,7 +255,7 @@ void train(const PretrainArguments& arguments, const Recipe& recipe, learn::Team
     Reporter reporter(arguments.json);
     result = learn::pretrain(recipe, arguments.out, arguments.resume,
                              team.is_first() ? reporter.events() : learn::TrainEvents(),
-                             &stop_requested(), team);
+                             &stop_requested(), team, arguments.verify_data);
   }
   if (team.is_first()) report_end(arguments, result);
 }
@@ -278,6 +309,8 @@ void add_pretrain(CLI::App& app) {
                    "Processes on this machine that share the training; without it as many as "
                    "torchrun, mpirun or srun have started")
       ->check(CLI::Range(1, 4096));
+  command->add_flag("--verify-data", arguments->verify_data,
+                    "With --resume: read all shards again, also those that look unchanged");
   command->add_flag("--json", arguments->json, "Print JSON lines on stdout and nothing else there");
   add_recipe_options(*command, {}, [arguments](const std::string& field, Json value) {
     arguments->flags[field] = std::move(value);
@@ -285,7 +318,7 @@ void add_pretrain(CLI::App& app) {
   command->footer(
       "Example:\n  tercet pretrain --data data/ --tokens 10000000 --family b1.58 --out run/\n"
       "  tercet pretrain --preset 8m --family b1 --print-recipe > recipe.json\n"
-      "  tercet pretrain --config recipe.json --data data/ --out run/\n"
+      "  tercet pretrain --config recipe.json --data a/=0.7 --data b/=0.3 --out run/\n"
       "  tercet pretrain --out run/ --resume\n"
       "  torchrun --nnodes 2 --nproc-per-node 1 --no-python ... tercet pretrain ...");
   command->callback([arguments] { run(*arguments); });

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "learn/pretrain/data_field.h"
 #include "learn/pretrain/recipe.h"
 
 namespace tercet::cli {
@@ -50,6 +51,27 @@ CLI::Option* add_option(CLI::App& command, const std::string& name,
       ->type_name(shown ? "BOOLEAN=true" : "BOOLEAN=false");
 }
 
+// May be given several times, as DIR or DIR=WEIGHT.
+CLI::Option* add_option(CLI::App& command, const std::string& name,
+                        const std::function<void(const std::vector<DataSource>&)>& keep,
+                        const std::string& help, const std::vector<DataSource>& /*shown*/) {
+  const std::function<void(const std::vector<std::string>&)> parse =
+      [keep](const std::vector<std::string>& texts) {
+        std::vector<DataSource> sources;
+        for (const std::string& text : texts) sources.push_back(parse_data_source(text));
+        keep(sources);
+      };
+  return command.add_option_function<std::vector<std::string>>(name, parse, help)
+      ->allow_extra_args(false);
+}
+
+// A field's value as the JSON that a recipe file would have.
+template <typename Value>
+Json field_json(const Value& value) {
+  return value;
+}
+Json field_json(const std::vector<DataSource>& sources) { return learn::data_to_json(sources); }
+
 }  // namespace
 
 void add_recipe_options(CLI::App& command, const std::vector<std::string>& without,
@@ -61,7 +83,7 @@ void add_recipe_options(CLI::App& command, const std::vector<std::string>& witho
         [&](auto member) {
           using Value = std::decay_t<decltype(defaults.*member)>;
           const std::function<void(const Value&)> keep_value = [keep, field](const Value& value) {
-            keep(field.name, value);
+            keep(field.name, field_json(value));
           };
           add_option(command, option_name(field.name), keep_value, field.help, defaults.*member)
               ->group("Recipe (also fields of the --config file)");

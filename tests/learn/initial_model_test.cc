@@ -30,7 +30,7 @@ class InitialModel : public testing::Test {
 
   Recipe recipe(const std::function<void(Recipe&)>& change = {}) const {
     Recipe r;
-    r.data = "data";
+    r.data = {{"data", {}}};
     r.steps = 10;
     r.sequence_length = 16;
     r.init_from = (dir_ / "hf").string();

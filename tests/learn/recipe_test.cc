@@ -15,7 +15,7 @@ namespace {
 
 Recipe valid() {
   Recipe recipe;
-  recipe.data = "data";
+  recipe.data = {{"data", {}}};
   recipe.steps = 1000;
   return recipe;
 }
@@ -44,6 +44,37 @@ TEST(Recipe, JsonRoundTrip) {
   EXPECT_FALSE(copy.tie_word_embeddings);
 }
 
+TEST(Recipe, DataIsAPathOrAListWithWeights) {
+  const auto read = [](const char* text) {
+    Recipe recipe;
+    apply_json(recipe, Json{{"data", Json::parse(text)}}, "my.json");
+    // What is printed is read again as the same.
+    Recipe again;
+    apply_json(again, to_json(recipe), "again");
+    EXPECT_EQ(again.data, recipe.data) << text;
+    return recipe.data;
+  };
+  using Sources = std::vector<DataSource>;
+  EXPECT_EQ(read(R"("a/")"), (Sources{{"a/", {}}}));
+  EXPECT_EQ(read(R"("rate=0.5")"), (Sources{{"rate=0.5", {}}}));
+  EXPECT_EQ(read(R"("")"), Sources{});
+  EXPECT_EQ(read("[]"), Sources{});
+  EXPECT_EQ(read(R"(["a", "b"])"), (Sources{{"a", {}}, {"b", {}}}));
+  EXPECT_EQ(read(R"([{"path": "a", "weight": 0.7}, {"weight": 3, "path": "b"}])"),
+            (Sources{{"a", 0.7}, {"b", 3}}));
+  EXPECT_EQ(read(R"({"path": "a", "weight": 2})"), (Sources{{"a", 2}}));
+  EXPECT_EQ(to_json(valid())["data"], "data");
+  for (const auto& [text, word] : {std::pair("3", "data must be a path"),
+                                   {R"([{"path": 3}])", "data[0]: 'path' is 3"},
+                                   {R"(["a", {"path": "b", "weight": "1"}])", "data[1]: 'weight'"},
+                                   {R"([{"dir": "a"}])", "'dir'"},
+                                   {R"([["a"]])", "data[0]"},
+                                   {"null", "data must be"}}) {
+    const std::string message = error_of(ErrorCode::kBadInput, [&] { read(text); });
+    EXPECT_NE(message.find(word), std::string::npos) << message;
+  }
+}
+
 TEST(Recipe, UnknownAndMistypedFieldsAreNamed) {
   Recipe r;
   const auto apply = [&](const char* text) {
@@ -69,6 +100,8 @@ TEST(Recipe, ImpossibleNumbersNameTheField) {
   };
   broken([](Recipe& r) { r.family = "gpt"; }, "family");
   broken([](Recipe& r) { r.precision = "f16"; }, "precision");
+  broken([](Recipe& r) { r.document_attention = "none"; }, "document_attention");
+  broken([](Recipe& r) { r.data.push_back({"more", 0.5}); }, "data: 'data' has no weight");
   broken([](Recipe& r) { r.schedule = "wavy"; }, "schedule");
   broken([](Recipe& r) { r.steps = 0; }, "tokens or steps");
   broken([](Recipe& r) { r.tokens = 5; }, "tokens and steps");

@@ -54,7 +54,7 @@ class Training : public ::testing::Test {
     r.num_hidden_layers = 2;
     r.num_attention_heads = 2;
     r.num_key_value_heads = 1;
-    r.data = shared_->file("data").string();
+    r.data = {{shared_->file("data").string(), {}}};
     r.sequence_length = 16;
     r.batch_size = 4;
     r.micro_batch_size = 2;

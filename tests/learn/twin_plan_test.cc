@@ -51,7 +51,7 @@ TEST_F(TwinPlan, EachFamilyHasItsOwnRecipe) {
     EXPECT_EQ(member.recipe.learning_rate,
               resolved(preset_recipe("1m", member.family)).learning_rate);
     EXPECT_EQ(member.recipe.steps, members[0].recipe.steps);
-    EXPECT_TRUE(fs::path(member.recipe.data).is_absolute());
+    EXPECT_TRUE(fs::path(member.recipe.data.front().path).is_absolute());
     EXPECT_GE(member.recipe.threads, 1);
   }
 }

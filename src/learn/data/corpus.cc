@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "learn/data/byte_source.h"
+#include "learn/data/hash.h"
 
 namespace tercet {
 namespace {
@@ -74,24 +75,57 @@ CorpusReader::CorpusReader(const std::vector<fs::path>& inputs, const CorpusOpti
 }
 
 bool CorpusReader::next(DocumentPiece& piece) {
-  while (true) {
-    if (current_ != nullptr && current_->next(piece)) {
+  while (file_ < files_.size()) {
+    const fs::path& file = files_[file_];
+    if (current_ == nullptr) {
+      current_ = is_json_lines(file) ? open_json_lines(file, options_)
+                                     : open_text_documents(file, options_);
+    }
+    if (current_->next(piece)) {
+      ++pieces_;
       documents_ += piece.last ? 1 : 0;
       return true;
     }
-    if (current_ != nullptr) {
-      finished_bytes_ += current_->stored_bytes_read();
-      current_.reset();
-    }
-    if (next_file_ == files_.size()) break;
-    const fs::path& file = files_[next_file_++];
-    current_ =
-        is_json_lines(file) ? open_json_lines(file, options_) : open_text_documents(file, options_);
+    finished_bytes_ += current_->stored_bytes_read();
+    current_.reset();
+    ++file_;
+    pieces_ = 0;
+    documents_before_file_ = documents_;
   }
   if (documents_ == 0) {
     fail(ErrorCode::kBadInput, "the corpus is empty: there is no text in {}", name_inputs(files_));
   }
   return false;
+}
+
+void CorpusReader::go_to_file(const CorpusPosition& position) {
+  current_.reset();
+  file_ = std::min(position.file, files_.size());
+  pieces_ = 0;
+  documents_ = documents_before_file_ = position.documents;
+  finished_bytes_ = 0;
+  for (size_t i = 0; i < file_; ++i) {
+    std::error_code error;
+    const uint64_t size = fs::file_size(files_[i], error);
+    if (!error) finished_bytes_ += size;
+  }
+}
+
+uint64_t CorpusReader::fingerprint() const {
+  Fnv1a64 hash;
+  const auto add = [&hash](const void* bytes, size_t size) {
+    hash.update({static_cast<const uint8_t*>(bytes), size});
+  };
+  for (const fs::path& file : files_) {
+    std::error_code ignored;
+    const std::string name = fs::absolute(file).lexically_normal().string();
+    const uint64_t size = fs::file_size(file, ignored);
+    const auto time = fs::last_write_time(file, ignored).time_since_epoch().count();
+    add(name.c_str(), name.size() + 1);
+    add(&size, sizeof(size));
+    add(&time, sizeof(time));
+  }
+  return hash.value();
 }
 
 uint64_t CorpusReader::stored_bytes_read() const {

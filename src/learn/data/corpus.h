@@ -11,6 +11,13 @@
 
 namespace tercet {
 
+// Between two pieces of a corpus.
+struct CorpusPosition {
+  size_t file = 0;         // index of the file of the next piece
+  uint64_t pieces = 0;     // of that file, before the next
+  uint64_t documents = 0;  // that end in earlier files
+};
+
 // Streams the documents of a corpus: the files of `inputs` in the order given, directories walked
 // recursively in sorted order (hidden files and linked directories skipped). Each may be packed
 // (.gz, .zst):
@@ -29,6 +36,13 @@ class CorpusReader {
   // held no document.
   bool next(DocumentPiece& piece);
 
+  // What next() has come to, and back to the begin of the file of such a position: its pieces
+  // are to be read again.
+  CorpusPosition position() const { return {file_, pieces_, documents_before_file_}; }
+  void go_to_file(const CorpusPosition& position);
+  // A hash of the files' names, sizes and times of change.
+  uint64_t fingerprint() const;
+
   // Documents whose last piece has been delivered.
   uint64_t documents() const { return documents_; }
   // Bytes as stored (before unpacking), for progress.
@@ -39,9 +53,11 @@ class CorpusReader {
   std::vector<std::filesystem::path> files_;
   CorpusOptions options_;
   std::unique_ptr<DocumentSource> current_;
-  size_t next_file_ = 0;
+  size_t file_ = 0;      // the current one, or the next when there is none
+  uint64_t pieces_ = 0;  // of it that have been delivered
   uint64_t documents_ = 0;
-  uint64_t finished_bytes_ = 0;  // of the files before the current one
+  uint64_t documents_before_file_ = 0;
+  uint64_t finished_bytes_ = 0;  // of the files before it
   uint64_t total_bytes_ = 0;
 };
 

@@ -9,6 +9,7 @@ namespace tercet {
 
 TokenDataset TokenDataset::open(const std::filesystem::path& directory, Split split) {
   TokenDataset dataset;
+  dataset.directory_ = directory;
   dataset.manifest_ = read_manifest(directory);
   dataset.split_ = split;
   for (const ShardEntry& entry : dataset.entry().shards) {
@@ -35,7 +36,8 @@ const SplitEntry& TokenDataset::entry() const {
   return split_ == Split::kTrain ? manifest_.train : manifest_.validation;
 }
 
-void TokenDataset::copy(uint64_t begin, uint64_t count, int64_t* out) const {
+template <typename Use>
+void TokenDataset::for_parts(uint64_t begin, uint64_t count, const Use& use) const {
   if (begin > size() || count > size() - begin) {
     fail(ErrorCode::kInternal, "tokens [{}, {} + {}) of a split of {}", begin, begin, count,
          size());
@@ -45,12 +47,24 @@ void TokenDataset::copy(uint64_t begin, uint64_t count, int64_t* out) const {
                1;
   while (count != 0) {
     const uint64_t here = std::min(count, starts_[shard + 1] - begin);
-    shards_[shard].copy(begin - starts_[shard], here, out);
+    use(shards_[shard], begin - starts_[shard], here);
     begin += here;
     count -= here;
-    out += here;
     ++shard;
   }
+}
+
+void TokenDataset::copy(uint64_t begin, uint64_t count, int64_t* out) const {
+  for_parts(begin, count, [&](const ShardReader& shard, uint64_t first, uint64_t here) {
+    shard.copy(first, here, out);
+    out += here;
+  });
+}
+
+void TokenDataset::will_need(uint64_t begin, uint64_t count) const {
+  for_parts(begin, count, [](const ShardReader& shard, uint64_t first, uint64_t here) {
+    shard.will_need(first, here);
+  });
 }
 
 void TokenDataset::verify() const {

@@ -9,6 +9,8 @@ namespace tercet {
 // FNV-1a, 64 bits (Fowler, Noll, Vo): finds accidents in files, not attacks.
 class Fnv1a64 {
  public:
+  Fnv1a64() = default;
+  explicit Fnv1a64(uint64_t value) : hash_(value) {}  // goes on after bytes of that value
   void update(std::span<const uint8_t> bytes) {
     uint64_t hash = hash_;
     for (const uint8_t byte : bytes) hash = (hash ^ byte) * 0x100000001B3u;

@@ -8,6 +8,7 @@
 
 #include "core/checked.h"
 #include "core/error.h"
+#include "core/file.h"
 
 namespace tercet {
 namespace {
@@ -18,6 +19,7 @@ constexpr std::array<uint8_t, 4> kMagic = {'T', 'C', 'T', 'S'};
 constexpr uint32_t kVersion = 1;
 constexpr size_t kHeaderBytes = 64;
 constexpr size_t kBufferBytes = size_t{256} << 10;
+constexpr uint64_t kVerifyBytes = uint64_t{1} << 20;  // read at a time
 
 // Byte offsets of the fields; what follows the last one up to kHeaderBytes is zero.
 enum Offset : size_t {
@@ -39,7 +41,7 @@ void put(HeaderBytes& bytes, size_t offset, T value) {
 }
 
 template <typename T>
-T get(std::span<const uint8_t> bytes, size_t offset) {
+T get(const HeaderBytes& bytes, size_t offset) {
   T value;
   std::memcpy(&value, bytes.data() + offset, sizeof(value));
   return value;
@@ -58,10 +60,12 @@ HeaderBytes encode_header(const ShardHeader& header) {
   return bytes;
 }
 
-ShardHeader decode_header(std::span<const uint8_t> bytes, const std::string& name) {
-  if (bytes.size() < kHeaderBytes || !std::equal(kMagic.begin(), kMagic.end(), bytes.begin())) {
-    fail(ErrorCode::kBadInput, "'{}' is not a token shard; build the data set again", name);
-  }
+[[noreturn]] void fail_no_shard(const std::string& name) {
+  fail(ErrorCode::kBadInput, "'{}' is not a token shard; build the data set again", name);
+}
+
+ShardHeader decode_header(const HeaderBytes& bytes, const std::string& name) {
+  if (!std::equal(kMagic.begin(), kMagic.end(), bytes.begin())) fail_no_shard(name);
   const auto version = get<uint32_t>(bytes, kVersionAt);
   if (version != kVersion) {
     fail(ErrorCode::kUnsupported, "'{}': shard version {} is not the version {} this program reads",
@@ -77,7 +81,7 @@ ShardHeader decode_header(std::span<const uint8_t> bytes, const std::string& nam
   return header;
 }
 
-void check_header(const ShardHeader& header, std::span<const uint8_t> bytes,
+void check_header(const ShardHeader& header, const HeaderBytes& bytes, uint64_t file_bytes,
                   const std::string& name) {
   const auto damaged = [&](const char* field, uint64_t value) {
     fail(ErrorCode::kBadInput, "'{}': {} {} in the header is impossible; build the data set again",
@@ -94,15 +98,17 @@ void check_header(const ShardHeader& header, std::span<const uint8_t> bytes,
     if (bytes[i] != 0) damaged("padding", bytes[i]);
   }
   const auto expected = checked_mul(header.n_tokens, header.bytes_per_token);
-  if (!expected || *expected != bytes.size() - kHeaderBytes) {
+  if (!expected || *expected != file_bytes - kHeaderBytes) {
     fail(ErrorCode::kBadInput,
          "'{}' has {} bytes, its header promises {} tokens of {} bytes; build the data set again",
-         name, bytes.size(), header.n_tokens, header.bytes_per_token);
+         name, file_bytes, header.n_tokens, header.bytes_per_token);
   }
 }
 
+// The ids at `bytes`, which may be the last part of `out`; false when one is outside the
+// vocabulary.
 template <typename T>
-void widen(const uint8_t* bytes, uint64_t count, uint32_t vocab_size, int64_t* out, bool* valid) {
+bool widen(const uint8_t* bytes, uint64_t count, uint32_t vocab_size, int64_t* out) {
   uint32_t largest = 0;
   for (uint64_t i = 0; i < count; ++i) {
     T id;
@@ -110,7 +116,7 @@ void widen(const uint8_t* bytes, uint64_t count, uint32_t vocab_size, int64_t* o
     largest = std::max<uint32_t>(largest, id);
     out[i] = id;
   }
-  *valid = largest < vocab_size;
+  return largest < vocab_size;
 }
 
 }  // namespace
@@ -126,6 +132,26 @@ ShardWriter::ShardWriter(const std::filesystem::path& path, uint32_t vocab_size,
   file_.write(HeaderBytes{});
 }
 
+ShardWriter::ShardWriter(const std::filesystem::path& path, uint32_t vocab_size,
+                         uint64_t tokenizer_fingerprint, const ShardProgress& progress)
+    : file_(path, kHeaderBytes + progress.n_tokens * bytes_per_token(vocab_size)),
+      checksum_(progress.checksum) {
+  header_.bytes_per_token = bytes_per_token(vocab_size);
+  header_.vocab_size = vocab_size;
+  header_.n_tokens = progress.n_tokens;
+  header_.n_documents = progress.n_documents;
+  header_.tokenizer_fingerprint = tokenizer_fingerprint;
+  check_written(file_.path());
+}
+
+void ShardWriter::check_written(const std::filesystem::path& file) const {
+  Fnv1a64 found;
+  found.update(MappedFile(file).bytes().subspan(kHeaderBytes));
+  if (found.value() != checksum_.value()) {
+    fail(ErrorCode::kBadInput, "'{}' is not what an earlier build wrote", file.string());
+  }
+}
+
 void ShardWriter::append(std::span<const int32_t> ids) {
   for (const int32_t id : ids) {
     const auto value = static_cast<uint32_t>(id);
@@ -136,32 +162,36 @@ void ShardWriter::append(std::span<const int32_t> ids) {
     for (uint32_t byte = 0; byte < header_.bytes_per_token; ++byte) {
       buffer_.push_back(static_cast<uint8_t>(value >> (8 * byte)));
     }
-    if (buffer_.size() >= kBufferBytes) flush();
+    if (buffer_.size() >= kBufferBytes) write_buffer();
   }
   header_.n_tokens += ids.size();
 }
 
-void ShardWriter::flush() {
+void ShardWriter::write_buffer() {
   checksum_.update(buffer_);
   file_.write(buffer_);
   buffer_.clear();
 }
 
+ShardProgress ShardWriter::flush() {
+  write_buffer();
+  file_.flush();
+  return {header_.n_tokens, header_.n_documents, checksum_.value()};
+}
+
 ShardHeader ShardWriter::finish() {
-  flush();
+  write_buffer();
   header_.checksum = checksum_.value();
-  file_.write_at(0, encode_header(header_));
-  file_.commit();
+  file_.commit(encode_header(header_));
   return header_;
 }
 
 ShardReader::ShardReader(const std::filesystem::path& path) : file_(path) {
-  header_ = decode_header(file_.bytes(), path.string());
-  check_header(header_, file_.bytes(), path.string());
-}
-
-std::span<const uint8_t> ShardReader::token_bytes() const {
-  return file_.bytes().subspan(kHeaderBytes);
+  HeaderBytes bytes;
+  if (file_.size() < bytes.size()) fail_no_shard(path.string());
+  file_.read_at(0, bytes);
+  header_ = decode_header(bytes, path.string());
+  check_header(header_, bytes, file_.size(), path.string());
 }
 
 int32_t ShardReader::token(uint64_t index) const {
@@ -175,13 +205,12 @@ void ShardReader::copy(uint64_t begin, uint64_t count, int64_t* out) const {
     fail(ErrorCode::kInternal, "'{}': tokens [{}, {} + {}) of {}", path().string(), begin, begin,
          count, size());
   }
-  const uint8_t* bytes = token_bytes().data() + begin * header_.bytes_per_token;
-  bool valid = true;
-  if (header_.bytes_per_token == 2) {
-    widen<uint16_t>(bytes, count, header_.vocab_size, out, &valid);
-  } else {
-    widen<uint32_t>(bytes, count, header_.vocab_size, out, &valid);
-  }
+  // Read to the end of `out`, from where each id moves forward to its place.
+  const uint64_t width = header_.bytes_per_token;
+  uint8_t* bytes = reinterpret_cast<uint8_t*>(out + count) - count * width;
+  file_.read_at(kHeaderBytes + begin * width, {bytes, count * width});
+  const bool valid = width == 2 ? widen<uint16_t>(bytes, count, header_.vocab_size, out)
+                                : widen<uint32_t>(bytes, count, header_.vocab_size, out);
   if (!valid) {
     fail(ErrorCode::kBadInput,
          "'{}' is damaged: near token {} is an id outside the vocabulary of {}; build the data set "
@@ -190,9 +219,20 @@ void ShardReader::copy(uint64_t begin, uint64_t count, int64_t* out) const {
   }
 }
 
-void ShardReader::verify() const {
+void ShardReader::will_need(uint64_t begin, uint64_t count) const {
+  file_.will_need(kHeaderBytes + begin * header_.bytes_per_token, count * header_.bytes_per_token);
+}
+
+void ShardReader::verify(const std::atomic<bool>* stop) const {
   Fnv1a64 checksum;
-  checksum.update(token_bytes());
+  std::vector<uint8_t> buffer(kVerifyBytes);
+  for (uint64_t begin = kHeaderBytes; begin < file_.size(); begin += kVerifyBytes) {
+    if (stop != nullptr && *stop) fail(ErrorCode::kInterrupted, "interrupted");
+    const auto part = std::span(buffer).first(std::min(kVerifyBytes, file_.size() - begin));
+    file_.will_need(begin + part.size(), kVerifyBytes);
+    file_.read_at(begin, part);
+    checksum.update(part);
+  }
   if (checksum.value() != header_.checksum) {
     fail(ErrorCode::kBadInput, "'{}' is damaged: its checksum differs; build the data set again",
          path().string());

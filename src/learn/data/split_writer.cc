@@ -17,11 +17,19 @@ SplitWriter::SplitWriter(std::filesystem::path directory, std::string name, uint
       fingerprint_(tokenizer_fingerprint),
       shard_tokens_(shard_tokens) {}
 
-SplitWriter::~SplitWriter() {
-  if (kept_) return;
-  for (const ShardEntry& shard : entry_.shards) {
-    std::error_code ignored;
-    std::filesystem::remove(directory_ / shard.file, ignored);
+std::filesystem::path SplitWriter::shard_path(size_t index) const {
+  return directory_ / fmt::format("{}-{:05}.bin", name_, index);
+}
+
+void SplitWriter::resume(const SplitProgress& progress) {
+  entry_ = progress.entry;
+  for (size_t i = 0; i < entry_.shards.size(); ++i) {
+    const ShardReader shard(shard_path(i));
+    if (shard.header().checksum == entry_.shards[i].checksum) continue;
+    fail(ErrorCode::kBadInput, "'{}' is not what an earlier build wrote", shard.path().string());
+  }
+  if (progress.shard) {
+    shard_.emplace(shard_path(entry_.shards.size()), vocab_size_, fingerprint_, *progress.shard);
   }
 }
 
@@ -29,10 +37,7 @@ void SplitWriter::append(std::span<const int32_t> ids) {
   entry_.tokens += ids.size();
   while (!ids.empty()) {
     if (shard_ && shard_->n_tokens() == shard_tokens_) finish_shard();
-    if (!shard_) {
-      const std::string file = fmt::format("{}-{:05}.bin", name_, entry_.shards.size());
-      shard_.emplace(directory_ / file, vocab_size_, fingerprint_);
-    }
+    if (!shard_) shard_.emplace(shard_path(entry_.shards.size()), vocab_size_, fingerprint_);
     const uint64_t room = shard_tokens_ - shard_->n_tokens();
     const size_t count = std::min<uint64_t>(room, ids.size());
     shard_->append(ids.first(count));
@@ -47,14 +52,29 @@ void SplitWriter::end_document() {
 
 void SplitWriter::finish_shard() {
   const ShardHeader header = shard_->finish();
-  entry_.shards.push_back({fmt::format("{}-{:05}.bin", name_, entry_.shards.size()),
-                           header.n_tokens, header.n_documents, header.checksum});
+  entry_.shards.push_back({shard_path(entry_.shards.size()).filename().string(), header.n_tokens,
+                           header.n_documents, header.checksum});
   shard_.reset();
+}
+
+SplitProgress SplitWriter::flush() {
+  SplitProgress progress;
+  progress.entry = entry_;
+  if (shard_) progress.shard = shard_->flush();
+  return progress;
 }
 
 const SplitEntry& SplitWriter::finish() {
   if (shard_) finish_shard();
   return entry_;
+}
+
+void SplitWriter::discard() {
+  std::error_code ignored;
+  for (size_t i = 0; i <= entry_.shards.size(); ++i) {
+    std::filesystem::remove(shard_path(i), ignored);
+    std::filesystem::remove(PartialFile::partial_name(shard_path(i)), ignored);
+  }
 }
 
 }  // namespace tercet

@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "learn/nn/cpu_dispatch.h"
 
@@ -16,13 +17,17 @@ constexpr int64_t kBlockRows = 128;
 struct Block {
   int64_t first = 0;
   int64_t rows = 0;
+  int64_t stored = 0;  // probabilities of one head in the blocks before
   int64_t end() const { return first + rows; }
+  int64_t elements() const { return rows * end(); }
 };
 
 std::vector<Block> blocks_of(int64_t length) {
   std::vector<Block> blocks;
+  int64_t stored = 0;
   for (int64_t first = 0; first < length; first += kBlockRows) {
-    blocks.push_back({first, std::min(kBlockRows, length - first)});
+    blocks.push_back({first, std::min(kBlockRows, length - first), stored});
+    stored += blocks.back().elements();
   }
   return blocks;
 }
@@ -50,10 +55,17 @@ class Layout {
     return k.view({pairs_, length_, dim_}).narrow(1, 0, block.end());
   }
 
+  // [n kv_heads, shared * rows, end] of the flat tensor of all blocks
+  at::Tensor probabilities(const at::Tensor& all, const Block& block) const {
+    const int64_t heads = pairs_ * shared_;
+    return all.narrow(0, heads * block.stored, heads * block.elements())
+        .view({pairs_, shared_ * block.rows, block.end()});
+  }
+
   // body(first matrix, matrices) in parallel over the matrices [rows, end] of a block's scores.
   template <typename Body>
   void for_matrices(const Block& block, const Body& body) const {
-    const int64_t elements = block.rows * block.end();
+    const int64_t elements = block.elements();
     at::parallel_for(0, pairs_ * shared_, std::max<int64_t>(1, 16384 / elements),
                      [&](int64_t begin, int64_t end) { body(begin * elements, end - begin); });
   }
@@ -71,36 +83,38 @@ class Layout {
 
 }  // namespace
 
-CausalAttention causal_attention(const AttentionHeads& heads, float scale) {
+int64_t causal_probabilities(int64_t length) {
+  const Block last = blocks_of(length).back();
+  return last.stored + last.elements();
+}
+
+at::Tensor causal_attention(const AttentionHeads& heads, const at::Tensor& probabilities,
+                            float scale) {
   const Layout layout(heads);
-  CausalAttention out{at::empty_like(heads.q), {}};
+  const at::Tensor mixed = at::empty_like(heads.q);
   for (const Block& block : blocks_of(layout.length())) {
-    const at::Tensor p =
-        at::bmm(layout.queries(heads.q, block), layout.keys(heads.k, block).transpose(1, 2));
+    at::Tensor p = layout.probabilities(probabilities, block);
+    at::bmm_out(p, layout.queries(heads.q, block), layout.keys(heads.k, block).transpose(1, 2));
     with_storage(p.scalar_type(), [&]<typename Store>() {
       layout.for_matrices(block, [&](int64_t from, int64_t count) {
         loops().typed<Store>().causal_softmax(storage<Store>(p) + from, count, block.rows,
                                               block.first, scale);
       });
     });
-    layout.put_queries(at::bmm(p, layout.keys(heads.v, block)), block, out.mixed);
-    out.probabilities.push_back(p);
+    layout.put_queries(at::bmm(p, layout.keys(heads.v, block)), block, mixed);
   }
-  return out;
+  return mixed;
 }
 
 AttentionHeads causal_attention_backward(const at::Tensor& dmixed, const AttentionHeads& heads,
-                                         const std::vector<at::Tensor>& probabilities,
-                                         float scale) {
+                                         const at::Tensor& probabilities, float scale) {
   const Layout layout(heads);
   const at::Tensor dq = at::empty_like(heads.q);
   // Blocks add to the same keys: sums in f32.
   const at::Tensor dk = at::zeros(heads.k.sizes(), heads.k.options().dtype(at::kFloat));
   const at::Tensor dv = at::zeros_like(dk);
-  const std::vector<Block> blocks = blocks_of(layout.length());
-  for (size_t i = 0; i < blocks.size(); ++i) {
-    const Block& block = blocks[i];
-    const at::Tensor& p = probabilities[i];
+  for (const Block& block : blocks_of(layout.length())) {
+    const at::Tensor p = layout.probabilities(probabilities, block);
     const at::Tensor dy = layout.queries(dmixed, block);
     layout.keys(dv, block).add_(at::bmm(p.transpose(1, 2), dy));
     const at::Tensor dscores = at::bmm(dy, layout.keys(heads.v, block).transpose(1, 2));

@@ -3,7 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <vector>
+#include <cstdint>
 
 namespace tercet::learn {
 
@@ -13,17 +13,17 @@ struct AttentionHeads {
   at::Tensor q, k, v;
 };
 
-// Causal softmax attention, a block of queries at a time: a block meets the keys up to its end only,
-// so that nearly half of the square is neither computed nor stored.
-struct CausalAttention {
-  at::Tensor mixed;                       // as q
-  std::vector<at::Tensor> probabilities;  // of each block, [n kv_heads, queries, keys]
-};
-CausalAttention causal_attention(const AttentionHeads& heads, float scale);
+// Causal softmax attention, a block of queries at a time: a block meets the keys up to its end
+// only, so that nearly half of the square is neither computed nor stored. Fills `probabilities`,
+// flat, of n * heads * causal_probabilities(length) elements, and returns the mixed values, as q.
+at::Tensor causal_attention(const AttentionHeads& heads, const at::Tensor& probabilities,
+                            float scale);
 
-// The gradients of q, k and v from that of `mixed`.
+// What is stored of the square of one head.
+int64_t causal_probabilities(int64_t length);
+
+// The gradients of q, k and v from that of the mixed values.
 AttentionHeads causal_attention_backward(const at::Tensor& dmixed, const AttentionHeads& heads,
-                                         const std::vector<at::Tensor>& probabilities,
-                                         float scale);
+                                         const at::Tensor& probabilities, float scale);
 
 }  // namespace tercet::learn

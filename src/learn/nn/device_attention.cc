@@ -17,13 +17,18 @@ at::Tensor attention(const at::Tensor& projections, const RotaryTable& rotary,
   const auto shared = [&](const at::Tensor& kv) {
     return kv.to(compute).repeat_interleave(shape.heads / shape.kv_heads, 1);
   };
-  const at::Tensor q = reference::rotate(heads.narrow(1, 0, shape.heads), rotary).to(compute);
+  const at::Tensor q =
+      reference::rotate(heads.narrow(1, 0, shape.heads), rotary, shape).to(compute);
   const at::Tensor k =
-      shared(reference::rotate(heads.narrow(1, shape.heads, shape.kv_heads), rotary));
+      shared(reference::rotate(heads.narrow(1, shape.heads, shape.kv_heads), rotary, shape));
   const at::Tensor v = shared(heads.narrow(1, shape.heads + shape.kv_heads, shape.kv_heads));
-  const at::Tensor mixed =
-      at::scaled_dot_product_attention(q, k, v, /*attn_mask=*/{}, /*dropout_p=*/0.0,
-                                       /*is_causal=*/true);
+  // Its fastest kernels know plain causal attention only, not that within documents.
+  c10::optional<at::Tensor> seen;
+  if (shape.documents != nullptr) {
+    seen = reference::hidden_keys(shape, projections.device()).logical_not();
+  }
+  const at::Tensor mixed = at::scaled_dot_product_attention(q, k, v, seen, /*dropout_p=*/0.0,
+                                                            /*is_causal=*/!seen.has_value());
   return mixed.to(at::kFloat)
       .transpose(1, 2)
       .reshape({shape.batch * shape.length, shape.heads * shape.head_dim});

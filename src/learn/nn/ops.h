@@ -3,9 +3,11 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <memory>
 #include <vector>
 
 #include "formats/model_config.h"
+#include "learn/nn/documents.h"
 
 namespace tercet::learn {
 
@@ -57,13 +59,16 @@ RotaryTable rotary_table(int64_t length, int64_t head_dim, double theta, at::Dev
 
 // Causal self-attention with grouped queries over projections [batch * length, (heads + 2 kv_heads)
 // * head_dim] (queries, keys, values side by side): rotates queries and keys, scales by
-// 1 / sqrt(head_dim). Result [batch * length, heads * head_dim].
+// 1 / sqrt(head_dim). Result [batch * length, heads * head_dim]. With `documents` tokens see only
+// their own document, at positions counted from its begin; the CPU then works on one square per
+// document instead of one per sequence, as much less as that is.
 struct AttentionShape {
   int64_t batch = 0;
   int64_t length = 0;
   int64_t heads = 0;
   int64_t kv_heads = 0;
   int64_t head_dim = 0;
+  std::shared_ptr<const Documents> documents = nullptr;  // none: a sequence is one document
 };
 at::Tensor attention(const at::Tensor& projections, const RotaryTable& rotary,
                      const AttentionShape& shape, at::ScalarType compute);

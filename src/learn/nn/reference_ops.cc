@@ -67,13 +67,29 @@ at::Tensor binary_linear(const at::Tensor& x, const std::vector<at::Tensor>& wei
   return product(rounded_input(x, range), at::cat(quantized, 0), compute);
 }
 
-at::Tensor rotate(const at::Tensor& x, const RotaryTable& rotary) {
-  const int64_t length = x.size(2);
-  const at::Tensor cosine = rotary.cosine.narrow(0, 0, length);
-  const at::Tensor sine = rotary.sine.narrow(0, 0, length);
+at::Tensor rotate(const at::Tensor& x, const RotaryTable& rotary, const AttentionShape& shape) {
+  // [1 or batch, 1, length, dim / 2]
+  const auto angles = [&](const at::Tensor& table) {
+    const at::Tensor rows = shape.documents == nullptr
+                                ? table.narrow(0, 0, shape.length)
+                                : table.index_select(0, shape.documents->position.view({-1}));
+    return rows.view({-1, 1, shape.length, table.size(1)});
+  };
+  const at::Tensor cosine = angles(rotary.cosine);
+  const at::Tensor sine = angles(rotary.sine);
   const std::vector<at::Tensor> halves = x.chunk(2, -1);
   return at::cat({halves[0] * cosine - halves[1] * sine, halves[1] * cosine + halves[0] * sine},
                  -1);
+}
+
+at::Tensor hidden_keys(const AttentionShape& shape, at::Device device) {
+  const auto options = at::TensorOptions().dtype(at::kBool).device(device);
+  const at::Tensor later =
+      at::ones({shape.length, shape.length}, options).triu(1).view({1, 1, shape.length, -1});
+  if (shape.documents == nullptr) return later;
+  const at::Tensor& index = shape.documents->index;
+  return later.logical_or(
+      index.view({shape.batch, 1, -1, 1}).ne(index.view({shape.batch, 1, 1, -1})));
 }
 
 at::Tensor attention(const at::Tensor& projections, const RotaryTable& rotary,
@@ -82,16 +98,15 @@ at::Tensor attention(const at::Tensor& projections, const RotaryTable& rotary,
   const at::Tensor heads =
       projections.view({shape.batch, shape.length, shape.heads + 2 * shape.kv_heads, dim})
           .transpose(1, 2);
-  const at::Tensor q = rotate(heads.narrow(1, 0, shape.heads), rotary);
-  at::Tensor k = rotate(heads.narrow(1, shape.heads, shape.kv_heads), rotary);
+  const at::Tensor q = rotate(heads.narrow(1, 0, shape.heads), rotary, shape);
+  at::Tensor k = rotate(heads.narrow(1, shape.heads, shape.kv_heads), rotary, shape);
   at::Tensor v = heads.narrow(1, shape.heads + shape.kv_heads, shape.kv_heads);
   k = k.repeat_interleave(shape.heads / shape.kv_heads, 1);
   v = v.repeat_interleave(shape.heads / shape.kv_heads, 1);
   const at::Tensor scores =
       at::matmul(q.to(compute), k.to(compute).transpose(-1, -2)).to(at::kFloat) /
       std::sqrt(static_cast<double>(dim));
-  const at::Tensor hidden =
-      at::ones({shape.length, shape.length}, projections.options().dtype(at::kBool)).triu(1);
+  const at::Tensor hidden = hidden_keys(shape, projections.device());
   const at::Tensor p =
       scores.masked_fill(hidden, -std::numeric_limits<float>::infinity()).softmax(-1);
   const at::Tensor mixed = at::matmul(p.to(compute), v.to(compute)).to(at::kFloat);
@@ -108,7 +123,9 @@ at::Tensor head_loss(const at::Tensor& hidden, const at::Tensor& weight, const a
                      at::ScalarType compute) {
   const at::Tensor logits = product(hidden, weight, compute);
   const at::Tensor ignored = at::full_like(targets, -100);
-  return at::cross_entropy_loss(logits, at::where(targets < 0, ignored, targets));
+  const at::Tensor sum = at::cross_entropy_loss(logits, at::where(targets < 0, ignored, targets),
+                                                {}, at::Reduction::Sum);
+  return sum / targets.ge(0).sum().clamp_min(1);
 }
 
 }  // namespace tercet::learn::reference

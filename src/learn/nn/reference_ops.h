@@ -24,7 +24,9 @@ at::Tensor hadamard(const at::Tensor& x);
 at::Tensor keep_largest(const at::Tensor& x, int64_t count);
 at::Tensor plain_norm(const at::Tensor& x);
 // Rotary embedding of x [batch, heads, length, dim]; the first half of dim pairs with the second.
-at::Tensor rotate(const at::Tensor& x, const RotaryTable& rotary);
+at::Tensor rotate(const at::Tensor& x, const RotaryTable& rotary, const AttentionShape& shape);
+// What a query may not see, [1 or batch, 1, queries, keys]: later tokens and other documents.
+at::Tensor hidden_keys(const AttentionShape& shape, at::Device device);
 at::Tensor attention(const at::Tensor& projections, const RotaryTable& rotary,
                      const AttentionShape& shape, at::ScalarType compute);
 at::Tensor glu(const at::Tensor& gate_up, Activation activation);

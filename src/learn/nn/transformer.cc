@@ -176,9 +176,14 @@ at::Tensor Transformer::recomputed_block(const Layer& layer, const at::Tensor& x
                     x, layer.all);
 }
 
-at::Tensor Transformer::hidden(const at::Tensor& tokens, const ForwardMode& mode) const {
-  const AttentionShape shape{tokens.size(0), tokens.size(1), config_.num_attention_heads,
-                             config_.num_key_value_heads, config_.head_dim};
+at::Tensor Transformer::hidden(const at::Tensor& tokens, const ForwardMode& mode,
+                               std::shared_ptr<const Documents> documents) const {
+  const AttentionShape shape{tokens.size(0),
+                             tokens.size(1),
+                             config_.num_attention_heads,
+                             config_.num_key_value_heads,
+                             config_.head_dim,
+                             std::move(documents)};
   if (shape.length > config_.max_position_embeddings) {
     fail(ErrorCode::kUsage, "{} tokens exceed the model's context of {}", shape.length,
          config_.max_position_embeddings);
@@ -197,12 +202,15 @@ at::Tensor Transformer::logits(const at::Tensor& tokens, const ForwardMode& mode
   return dense_linear(hidden(tokens, mode), {parameter(head)}, mode.compute);
 }
 
-at::Tensor Transformer::loss(const at::Tensor& windows, const ForwardMode& mode) const {
+at::Tensor Transformer::loss(const at::Tensor& windows, const ForwardMode& mode,
+                             std::shared_ptr<const Documents> documents) const {
   const int64_t length = windows.size(1) - 1;
   const std::string head =
       config_.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight";
-  return head_loss(hidden(windows.narrow(1, 0, length), mode), parameter(head),
-                   windows.narrow(1, 1, length).reshape({-1}), mode.compute);
+  at::Tensor targets = windows.narrow(1, 1, length);
+  if (documents != nullptr) targets = targets.masked_fill(documents->ends, -1);
+  const at::Tensor last = hidden(windows.narrow(1, 0, length), mode, std::move(documents));
+  return head_loss(last, parameter(head), targets.reshape({-1}), mode.compute);
 }
 
 }  // namespace tercet::learn

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -57,13 +58,17 @@ class Transformer {
   void set_recompute(bool on) { recompute_ = on; }
 
   // Final hidden states after the last norm: [batch * length, hidden_size] f32.
-  // tokens: [batch, length] int64; length at most max_position_embeddings.
-  at::Tensor hidden(const at::Tensor& tokens, const ForwardMode& mode) const;
+  // tokens: [batch, length] int64; length at most max_position_embeddings. With `documents`, those
+  // of the tokens, without attention across them.
+  at::Tensor hidden(const at::Tensor& tokens, const ForwardMode& mode,
+                    std::shared_ptr<const Documents> documents = nullptr) const;
   // Logits of every position: [batch * length, vocab_size] f32.
   at::Tensor logits(const at::Tensor& tokens, const ForwardMode& mode) const;
   // Mean cross entropy in nats of predicting window[:, 1:] from window[:, :-1].
-  // windows: [batch, length + 1] int64.
-  at::Tensor loss(const at::Tensor& windows, const ForwardMode& mode) const;
+  // windows: [batch, length + 1] int64. With `documents`, those of window[:, :-1], the mean over
+  // the targets that count.
+  at::Tensor loss(const at::Tensor& windows, const ForwardMode& mode,
+                  std::shared_ptr<const Documents> documents = nullptr) const;
 
   // The parameter of that name; throws kInternal when there is none.
   const at::Tensor& parameter(const std::string& name) const;

@@ -52,12 +52,22 @@ LossGuard::State guard_state(const Json& json) {
 Json evaluation_json(const Evaluation& evaluation) {
   return {{"step", evaluation.step},
           {"validation_loss", evaluation.validation_loss},
-          {"tokens", evaluation.tokens}};
+          {"tokens", evaluation.tokens},
+          {"corpora", to_json(evaluation.corpora)}};
 }
 
 Evaluation evaluation(const Json& json) {
-  return {json.at("step").get<int64_t>(), json.at("validation_loss").get<double>(),
-          json.at("tokens").get<uint64_t>()};
+  Evaluation evaluation{json.at("step").get<int64_t>(),
+                        json.at("validation_loss").get<double>(),
+                        json.at("tokens").get<uint64_t>(),
+                        {}};
+  // Not in the checkpoints of older versions.
+  for (const Json& corpus : json.value("corpora", Json::array())) {
+    evaluation.corpora.push_back({corpus.at("data").get<std::string>(),
+                                  corpus.at("validation_loss").get<double>(),
+                                  corpus.at("validation_tokens").get<uint64_t>()});
+  }
+  return evaluation;
 }
 
 // state.json of a checkpoint whose other files lie in `directory`.

@@ -4,11 +4,13 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "formats/json.h"
 #include "learn/nn/transformer.h"
 #include "learn/pretrain/loss_guard.h"
 #include "learn/pretrain/sharded_optimizer.h"
+#include "learn/pretrain/train_events.h"
 #include "learn/pretrain/weight_stats.h"
 
 namespace tercet::learn {
@@ -18,6 +20,7 @@ struct Evaluation {
   int64_t step = -1;
   double validation_loss = 0;  // nats per token
   uint64_t tokens = 0;
+  std::vector<CorpusLoss> corpora;
 };
 
 // OUT/checkpoints/step-00000100/: an HF directory (latent weights) plus optimizer.safetensors,
@@ -32,7 +35,7 @@ struct TrainingState {
   Evaluation best_eval;  // of the lowest loss whose weights are kept as a checkpoint
   LossGuard::State guard;
   std::string code_version;      // of the program that wrote it; empty: older than this field
-  std::string data_fingerprint;  // file_checksum of the data set's dataset.json
+  std::string data_fingerprint;  // fingerprint_of() the data sets
   int64_t ranks = 1;             // processes that trained it last
   Json recipe;                   // the run's resolved recipe
 };

@@ -30,8 +30,6 @@ int32_t sample_row(const at::Tensor& logits, Rng& rng) {
 
 }  // namespace
 
-double ValidationLoss::perplexity() const { return std::exp(mean_nll); }
-
 void check_validation_split(const TokenDataset& split, int64_t sequence_length,
                             int64_t max_tokens) {
   if (max_tokens < sequence_length) {
@@ -40,37 +38,42 @@ void check_validation_split(const TokenDataset& split, int64_t sequence_length,
   }
   if (static_cast<int64_t>(split.size()) <= sequence_length) {
     fail(ErrorCode::kBadInput,
-         "the validation split has {} tokens, too few for one sequence of {}; use a larger "
+         "'{}': the validation split has {} tokens, too few for one sequence of {}; use a larger "
          "--validation-fraction in `tercet data build`, or a shorter sequence_length",
-         split.size(), sequence_length);
+         split.directory().string(), split.size(), sequence_length);
   }
 }
 
 ValidationLoss validation_loss(const Transformer& model, const TokenDataset& split,
-                               int64_t sequence_length, int64_t micro_batch_size,
-                               int64_t max_tokens, const ForwardMode& mode,
+                               const EvalOptions& options, const ForwardMode& mode,
                                const std::atomic<bool>* stop, Team team) {
   const at::NoGradGuard no_gradients;
-  check_validation_split(split, sequence_length, max_tokens);
+  const int64_t length = options.sequence_length;
+  check_validation_split(split, length, options.max_tokens);
   const int64_t available = static_cast<int64_t>(split.size()) - 1;
-  const int64_t windows = std::min(available, max_tokens) / sequence_length;
+  const int64_t windows = std::min(available, options.max_tokens) / length;
   std::array<double, 2> sums = {};  // of losses, and their number
-  for (int64_t first = team.rank() * micro_batch_size; first < windows;
-       first += team.ranks() * micro_batch_size) {
+  for (int64_t first = team.rank() * options.micro_batch_size; first < windows;
+       first += team.ranks() * options.micro_batch_size) {
     if (stop != nullptr && *stop) fail(ErrorCode::kInterrupted, "interrupted");
-    const int64_t count = std::min(micro_batch_size, windows - first);
-    const at::Tensor batch = at::empty({count, sequence_length + 1}, at::kLong);
+    const int64_t count = std::min(options.micro_batch_size, windows - first);
+    const at::Tensor batch = at::empty({count, length + 1}, at::kLong);
     for (int64_t i = 0; i < count; ++i) {
-      split.copy(static_cast<uint64_t>((first + i) * sequence_length),
-                 static_cast<uint64_t>(sequence_length + 1),
-                 batch.data_ptr<int64_t>() + i * (sequence_length + 1));
+      split.copy(static_cast<uint64_t>((first + i) * length), static_cast<uint64_t>(length + 1),
+                 batch.data_ptr<int64_t>() + i * (length + 1));
     }
-    const double mean = model.loss(batch.to(model.device()), mode).item<double>();
-    sums[0] += mean * static_cast<double>(count * sequence_length);
-    sums[1] += static_cast<double>(count * sequence_length);
+    std::shared_ptr<const Documents> documents;
+    int64_t targets = count * length;
+    if (options.document_end) {
+      documents = find_documents(batch.narrow(1, 0, length), *options.document_end, model.device());
+      targets = documents->targets;
+    }
+    const double mean = model.loss(batch.to(model.device()), mode, documents).item<double>();
+    sums[0] += mean * static_cast<double>(targets);
+    sums[1] += static_cast<double>(targets);
   }
   team.sum(sums);
-  return {sums[0] / sums[1], static_cast<uint64_t>(sums[1])};
+  return {sums[0] / std::max(1.0, sums[1]), static_cast<uint64_t>(sums[1])};
 }
 
 std::vector<int32_t> sample_tokens(const Transformer& model, std::vector<int32_t> prompt,

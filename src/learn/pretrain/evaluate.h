@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "learn/data/dataset.h"
@@ -12,18 +13,23 @@
 namespace tercet::learn {
 
 // Mean cross entropy of the first `max_tokens` targets of a split, in non-overlapping windows of
-// `sequence_length`, each token predicted from those before it in its window.
+// `sequence_length`, each token predicted from those before it in its window, with `document_end`
+// from those of its document.
 struct ValidationLoss {
   double mean_nll = 0;  // nats per token
   uint64_t tokens = 0;
-  double perplexity() const;
+};
+struct EvalOptions {
+  int64_t sequence_length = 0;
+  int64_t micro_batch_size = 1;
+  int64_t max_tokens = 0;
+  std::optional<int32_t> document_end;  // the EOS id, for attention within documents
 };
 // Throws kBadInput / kUsage when the split or `max_tokens` hold less than one window.
 void check_validation_split(const TokenDataset& split, int64_t sequence_length, int64_t max_tokens);
 // Each rank of the team computes its share of the windows; all have the result.
 ValidationLoss validation_loss(const Transformer& model, const TokenDataset& split,
-                               int64_t sequence_length, int64_t micro_batch_size,
-                               int64_t max_tokens, const ForwardMode& mode,
+                               const EvalOptions& options, const ForwardMode& mode,
                                const std::atomic<bool>* stop, Team team = {});
 
 // Continues `prompt` (ids) by `count` tokens: temperature 0.8, top-k 40, by `seed`; stops at `eos`.

@@ -7,6 +7,7 @@
 #include <initializer_list>
 
 #include "core/error.h"
+#include "learn/pretrain/data_field.h"
 
 namespace tercet::learn {
 namespace {
@@ -46,7 +47,11 @@ const std::array kFields = {
                 "steps in which the rounding of low-bit maps then fades in"},
     RecipeField{"a8_steps", &Recipe::a8_steps,
                 "steps with 8-bit inputs before activation_bits and o_proj_top_k apply"},
-    RecipeField{"data", &Recipe::data, "directory made by `tercet data build`"},
+    RecipeField{"data", &Recipe::data,
+                "directory made by `tercet data build`, or several with their shares (DIR=WEIGHT)"},
+    RecipeField{
+        "document_attention", &Recipe::document_attention,
+        "across: tokens see all before them in their sequence; within: only their document"},
     RecipeField{"sequence_length", &Recipe::sequence_length, "tokens per sequence"},
     RecipeField{"batch_size", &Recipe::batch_size, "sequences per optimizer step"},
     RecipeField{"micro_batch_size", &Recipe::micro_batch_size,
@@ -114,6 +119,17 @@ void set_member(Recipe& recipe, std::string Recipe::*member, const Json& value,
   }
   recipe.*member = value.get<std::string>();
 }
+
+void set_member(Recipe& recipe, std::vector<DataSource> Recipe::*member, const Json& value,
+                const std::string& at) {
+  recipe.*member = data_from_json(value, at);
+}
+
+template <typename T>
+Json member_json(const T& value) {
+  return value;
+}
+Json member_json(const std::vector<DataSource>& sources) { return data_to_json(sources); }
 
 void check_choice(const char* field, const std::string& value,
                   std::initializer_list<const char*> choices) {
@@ -312,7 +328,7 @@ void apply_json(Recipe& recipe, const Json& json, const std::string& origin) {
 Json to_json(const Recipe& recipe) {
   Json json = Json::object();
   for (const RecipeField& field : kFields) {
-    std::visit([&](auto member) { json[field.name] = recipe.*member; }, field.member);
+    std::visit([&](auto member) { json[field.name] = member_json(recipe.*member); }, field.member);
   }
   return json;
 }
@@ -331,6 +347,8 @@ Recipe resolved(const Recipe& recipe, int64_t ranks) {
   resolve_family(r);
   check_range("hidden_size", static_cast<double>(r.hidden_size), 1, 1 << 20);
   check_range("num_attention_heads", static_cast<double>(r.num_attention_heads), 1, 1 << 16);
+  check_data_sources(r.data);
+  check_choice("document_attention", r.document_attention, {"across", "within"});
   resolve_amount(r, ranks);
   resolve_schedule(r);
   check_fading(r);

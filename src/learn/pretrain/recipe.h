@@ -5,9 +5,11 @@
 #include <span>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "formats/json.h"
 #include "formats/model_config.h"
+#include "learn/data/data_source.h"
 
 namespace tercet::learn {
 
@@ -42,7 +44,8 @@ struct Recipe {
   int64_t a8_steps = 0;  // steps with plain int8 inputs before activation_bits and o_proj_top_k
 
   // On what, and how much of it.
-  std::string data;  // directory made by `tercet data build`
+  std::vector<DataSource> data;               // directories made by `tercet data build`
+  std::string document_attention = "across";  // "across" | "within", see learn/nn/documents.h
   int64_t sequence_length = 256;
   int64_t batch_size = 32;       // sequences per optimizer step
   int64_t micro_batch_size = 0;  // sequences per forward pass; 0: as many as fit 2048 tokens
@@ -81,8 +84,8 @@ struct Recipe {
 
 // A field by name, for reading, writing and command line options alike.
 struct RecipeField {
-  using Member =
-      std::variant<int64_t Recipe::*, double Recipe::*, bool Recipe::*, std::string Recipe::*>;
+  using Member = std::variant<int64_t Recipe::*, double Recipe::*, bool Recipe::*,
+                              std::string Recipe::*, std::vector<DataSource> Recipe::*>;
   const char* name;
   Member member;
   const char* help;

@@ -22,6 +22,7 @@ void RunReport::start(const RunInfo& info) {
                  {"code_version", info.code_version},
                  {"data_fingerprint", info.data_fingerprint},
                  {"recipe", to_json(info.recipe)},
+                 {"corpora", to_json(info.corpora)},
                  {"parameters", info.config.parameter_count()},
                  {"linear_parameters", info.config.linear_parameter_count()},
                  {"ranks", info.ranks},
@@ -52,7 +53,8 @@ void RunReport::step(const StepReport& report) {
                {"learning_rate", report.learning_rate},
                {"weight_decay", report.weight_decay},
                {"tokens_per_second", report.tokens_per_second},
-               {"gflops", report.gflops}};
+               {"gflops", report.gflops},
+               {"data_ms", report.data_ms}};
   if (report.quantized_share < 1) line["quantized_share"] = report.quantized_share;
   log_.write(line);
   curves_.add(report.step, {{"loss/train", report.loss},
@@ -80,8 +82,14 @@ void RunReport::eval(const EvalReport& report) {
                {"best", report.best}};
   if (report.quantized_share < 1) line["quantized_share"] = report.quantized_share;
   if (report.loss_as_trained) line["loss_as_trained"] = *report.loss_as_trained;
+  if (report.corpora.size() > 1) line["corpora"] = to_json(report.corpora);
   log_.write(line);
   curves_.add(report.step, {{"loss/validation", report.validation_loss}});
+  if (report.corpora.size() > 1) {
+    for (const CorpusLoss& corpus : report.corpora) {
+      curves_.add(report.step, {{"validation/" + corpus.name, corpus.validation_loss}});
+    }
+  }
   if (events_.on_eval) events_.on_eval(report);
 }
 

@@ -7,7 +7,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
-#include "learn/data/manifest.h"
+#include "learn/data/corpora.h"
 #include "learn/nn/tensor_memory.h"
 #include "learn/pretrain/checkpoint.h"
 #include "learn/pretrain/checkpoint_directory.h"
@@ -26,8 +26,10 @@ void check_agreement(Team team, const Recipe& recipe, bool with_recipe) {
   if (team.group() == nullptr) return;
   ProcessGroup::NamedValues values = {
       {"the version of tercet", version()},
-      {"the checksum of dataset.json",
-       file_checksum(std::filesystem::path(recipe.data) / kManifestName)}};
+      {"the checksum of dataset.json", fingerprint_of(recipe.data)}};
+  for (const DataSource& source : recipe.data) {
+    values.emplace_back("the weight of data", fmt::format("{}", source.weight.value_or(0)));
+  }
   if (with_recipe) {
     const Json fields = to_json(recipe);
     for (const auto& [field, value] : fields.items()) {
@@ -55,7 +57,9 @@ TrainResult start_run(const Recipe& recipe, const std::filesystem::path& out,
     check_unused(out);
   }
   // The run may be resumed from another directory.
-  ready.data = std::filesystem::absolute(ready.data).lexically_normal().string();
+  for (DataSource& source : ready.data) {
+    source.path = std::filesystem::absolute(source.path).lexically_normal().string();
+  }
   const bool fresh = ready.init_from.empty();
   if (!fresh) {
     ready.init_from = std::filesystem::absolute(ready.init_from).lexically_normal().string();
@@ -64,7 +68,7 @@ TrainResult start_run(const Recipe& recipe, const std::filesystem::path& out,
   settle_threads(ready, team.sharing());
   TrainingRun run(ready, ready.init_from, out, events, stop, team);
   if (!fresh) run.begin_from(ready.init_from);
-  return run.train();
+  return run.train(false);
 }
 
 // The newest checkpoint of an unfinished run and its state.
@@ -86,7 +90,7 @@ std::pair<std::filesystem::path, TrainingState> find_checkpoint(const std::files
 }
 
 TrainResult resume_run(const std::filesystem::path& out, const TrainEvents& events,
-                       const std::atomic<bool>* stop, Team team) {
+                       const std::atomic<bool>* stop, Team team, bool verify_data) {
   std::filesystem::path checkpoint;
   TrainingState state;
   std::optional<RunLock> lock;
@@ -108,16 +112,17 @@ TrainResult resume_run(const std::filesystem::path& out, const TrainEvents& even
       recipe.init_from.empty() ? "" : team.share(checkpoint.string());
   TrainingRun run(recipe, shape, out, events, stop, team);
   run.restore(checkpoint, state);
-  return run.train();
+  return run.train(verify_data);
 }
 
 }  // namespace
 
 TrainResult pretrain(const Recipe& recipe, const std::filesystem::path& out, bool resume,
-                     const TrainEvents& events, const std::atomic<bool>* stop, Team team) {
+                     const TrainEvents& events, const std::atomic<bool>* stop, Team team,
+                     bool verify_data) {
   keep_tensor_memory();
   try {
-    return resume ? resume_run(out, events, stop, team)
+    return resume ? resume_run(out, events, stop, team, verify_data)
                   : start_run(recipe, out, events, stop, team);
   } catch (const c10::Error& error) {
     rethrow_torch_error(error);

@@ -13,7 +13,9 @@ namespace tercet::learn {
 // Trains by `recipe` into `out`: log.jsonl, checkpoints/, and at the end the HF directory (config,
 // weights, tokenizer) with training.json, the result and recipe as data, beside it. With `resume`
 // it continues from the newest checkpoint there to the same bits as an uninterrupted run; the
-// recipe then comes from the checkpoint and `recipe` is ignored. When *stop becomes true, a
+// recipe then comes from the checkpoint and `recipe` is ignored. All shards of the data are read
+// and compared with their checksums before the first step; resuming reads again those whose size or
+// time of change is another, with `verify_data` all of them. When *stop becomes true, a
 // checkpoint is written and kInterrupted thrown. Throws kUsage for a recipe that makes no sense or
 // needs more memory than there is, kBadInput for damaged data or losses that are no longer finite
 // (naming the last checkpoint that is known to be good), kIo when the disk is full (the last
@@ -23,6 +25,7 @@ namespace tercet::learn {
 // of the others are not called. A run continues with any number of ranks. Throws kUsage, before any
 // work, when the ranks' programs, recipes or data differ or so many cannot share a step.
 TrainResult pretrain(const Recipe& recipe, const std::filesystem::path& out, bool resume,
-                     const TrainEvents& events, const std::atomic<bool>* stop, Team team = {});
+                     const TrainEvents& events, const std::atomic<bool>* stop, Team team = {},
+                     bool verify_data = false);
 
 }  // namespace tercet::learn

@@ -52,26 +52,21 @@ TrainingRun::TrainingRun(const Recipe& recipe, const std::filesystem::path& shap
       stop_(stop),
       team_(team),
       compute_(recipe.precision == "bf16" ? at::kBFloat16 : at::kFloat),
-      tokenizer_(Tokenizer::load(recipe.data)),
-      train_(TokenDataset::open(recipe.data, Split::kTrain)),
-      validation_(TokenDataset::open(recipe.data, Split::kValidation)),
-      loader_(train_, recipe.micro_batch_size, recipe.sequence_length,
-              static_cast<uint64_t>(recipe.seed)),
-      model_(run_config(recipe, shape, tokenizer_), static_cast<uint64_t>(recipe.seed),
+      data_(recipe),
+      model_(run_config(recipe, shape, data_.tokenizer()), static_cast<uint64_t>(recipe.seed),
              open_device(recipe.device, team)),
       optimizer_(model_.parameters(), recipe, team),
       guard_(recipe.spike_deviations),
       stats_(model_) {
-  check_data();
   model_.set_recompute(recipe.recompute);
   state_.code_version = version();
   state_.ranks = team.ranks();
   state_.recipe = to_json(recipe);
-  state_.data_fingerprint = file_checksum(std::filesystem::path(recipe.data) / kManifestName);
+  state_.data_fingerprint = data_.fingerprint();
 }
 
 void TrainingRun::begin_from(const std::filesystem::path& source) {
-  check_same_tokenizer(source, recipe_.data);
+  check_same_tokenizer(source, data_.tokenizer_directory());
   // That of a checkpoint says whether its files are whole.
   if (std::filesystem::exists(source / "state.json")) read_checkpoint(source);
   const bool all = take_weights(model_, HfModel(source));
@@ -81,12 +76,7 @@ void TrainingRun::begin_from(const std::filesystem::path& source) {
 }
 
 void TrainingRun::restore(const std::filesystem::path& checkpoint, const TrainingState& state) {
-  if (state.data_fingerprint != state_.data_fingerprint) {
-    fail(ErrorCode::kBadInput,
-         "'{}' is another data set than the one that the run in '{}' was trained on; put that back "
-         "or start a new run",
-         recipe_.data, out_.string());
-  }
+  data_.check_fingerprint(state.data_fingerprint);
   if (team_.is_first()) load_weights(model_, checkpoint);
   optimizer_.load(checkpoint / "optimizer.safetensors");
   // Not in the checkpoints of older versions.
@@ -104,15 +94,17 @@ void TrainingRun::restore(const std::filesystem::path& checkpoint, const Trainin
   retain();
 }
 
-TrainResult TrainingRun::train() {
+TrainResult TrainingRun::train(bool verify_data) {
   if (team_.is_first()) {
     check_disk(out_, recipe_, model_.config().parameter_count());
+    data_.verify(out_, verify_data, events_.on_verify, stop_);
     report_ = std::make_unique<RunReport>(out_, state_.log_bytes, state_.event_bytes, events_);
   }
   optimizer_.share_first_values();
   start();
   while (state_.step < recipe_.steps) {
-    if (team_.any(stop_ != nullptr && *stop_)) interrupt();
+    const std::optional<Error> fault = take_batches();
+    if (team_.any(fault || (stop_ != nullptr && *stop_))) end_early(fault);
     step();
   }
   // First the weights, then what is said about them: nothing may lose a finished training.
@@ -122,18 +114,6 @@ TrainResult TrainingRun::train() {
     retain();
   }
   return finish();
-}
-
-// Everything that could stop the run at its first evaluation or in its middle, found before it.
-void TrainingRun::check_data() const {
-  if (train_.vocab_size() != tokenizer_.vocab_size()) {
-    fail(ErrorCode::kBadInput,
-         "'{}' was built with a vocabulary of {}, but its tokenizer has {}; build it again",
-         recipe_.data, train_.vocab_size(), tokenizer_.vocab_size());
-  }
-  check_validation_split(validation_, recipe_.sequence_length, recipe_.eval_tokens);
-  train_.verify();
-  validation_.verify();
 }
 
 void TrainingRun::start() {
@@ -146,7 +126,7 @@ void TrainingRun::start() {
   info.checkpoint_version = checkpoint_version_.value_or("");
   info.first_step = state_.step;
   info.tokens_per_step = tokens_per_step();
-  info.epochs = loader_.epochs(static_cast<uint64_t>(recipe_.steps * micro_batches()));
+  info.corpora = data_.describe();
   info.gemm_gflops = measured_gemm_gflops(compute_, model_.device());
   team_.sum({&info.gemm_gflops, 1});
   info.threads = at::get_num_threads();
@@ -154,6 +134,7 @@ void TrainingRun::start() {
   info.kept_optimizer = kept_optimizer_;
   if (report_) report_->start(info);
   if (state_.step == 0 && recipe_.stats_every > 0) measure_weights();
+  data_.read_from(state_.step, team_);
 }
 
 ForwardMode TrainingRun::mode_after(int64_t done) const {
@@ -162,35 +143,50 @@ ForwardMode TrainingRun::mode_after(int64_t done) const {
   return mode;
 }
 
-// Forward and backward over this rank's share of the step's sequences; returns its part of their
-// mean loss.
-double TrainingRun::accumulate() {
-  const at::Tensor windows =
-      at::empty({recipe_.micro_batch_size, recipe_.sequence_length + 1}, at::kLong);
+// All of the step's before it begins: what cannot be read then ends the run after a whole step.
+std::optional<Error> TrainingRun::take_batches() {
+  const double before = data_.waited_seconds();
+  batches_.clear();
+  try {
+    for (int64_t i = 0; i < micro_batches() / team_.ranks(); ++i) {
+      batches_.push_back(data_.next(model_.device(), stop_));
+    }
+  } catch (const Error& error) {
+    return error;
+  }
+  data_seconds_ = data_.waited_seconds() - before;
+  return std::nullopt;
+}
+
+// Forward and backward over this rank's share of the step's sequences. Each target that counts has
+// the same weight in the gradient, 1 / (batch_size * sequence_length), however many of them a
+// micro-batch or step has.
+TrainingRun::Loss TrainingRun::accumulate() {
   const ForwardMode mode = mode_after(state_.step);
-  const int64_t per_rank = micro_batches() / team_.ranks();
-  const int64_t first = state_.step * micro_batches() + team_.rank() * per_rank;
+  const auto positions = static_cast<double>(recipe_.micro_batch_size * recipe_.sequence_length);
   // Summed where it is computed, so that a GPU is waited for once.
   const at::Tensor loss =
       at::zeros({}, at::TensorOptions().dtype(at::kDouble).device(model_.device()));
-  for (int64_t index = first; index < first + per_rank; ++index) {
-    if (index + 1 == first + per_rank) optimizer_.expect_gradients();
-    loader_.load(static_cast<uint64_t>(index), windows.data_ptr<int64_t>());
-    const at::Tensor share =
-        model_.loss(windows.to(model_.device()), mode) / static_cast<double>(micro_batches());
+  double counted = 0;
+  for (const MicroBatch& batch : batches_) {
+    if (&batch == &batches_.back()) optimizer_.expect_gradients();
+    const double weight = static_cast<double>(batch.targets) / positions;
+    const at::Tensor share = model_.loss(batch.windows, mode, batch.documents) * weight /
+                             static_cast<double>(micro_batches());
     torch::autograd::backward({share}, {});
     loss.add_(share.detach());
+    counted += weight;
   }
-  return loss.item<double>();
+  return {loss.item<double>(), counted};
 }
 
 void TrainingRun::step() {
   const Clock::time_point begin = Clock::now();
-  std::array<double, 2> sums = {accumulate(), 0};
-  sums[1] = optimizer_.squared_norm();
+  const Loss own = accumulate();
+  std::array<double, 3> sums = {own.sum, own.counted, optimizer_.squared_norm()};
   team_.sum(sums);  // all ranks judge by the same numbers
-  const double loss = sums[0];
-  const double norm = std::sqrt(sums[1]);
+  const double loss = sums[0] / (sums[1] / static_cast<double>(micro_batches()));
+  const double norm = std::sqrt(sums[2]);
   optimizer_.clip(norm, recipe_.grad_clip);
   // The loss of a model that is changed from outside says nothing about the next.
   if (mode_after(state_.step) != mode_after(state_.step - 1)) guard_.forget();
@@ -204,12 +200,14 @@ void TrainingRun::step() {
     optimizer_.skip();
   }
   ++state_.step;
-  const double seconds = seconds_since(begin);
-  state_.seconds += seconds;
+  StepTime time;
+  time.data_seconds = data_seconds_;
+  time.seconds = seconds_since(begin) + data_seconds_;
+  state_.seconds += time.seconds;
   if (verdict == LossGuard::Verdict::kSkip) {
     if (report_) report_->skip({state_.step, loss, norm, guard_.state().mean});
   } else {
-    report_step(loss, norm, rates, seconds);
+    report_step(loss, norm, rates, time);
   }
   after_step();
 }
@@ -224,7 +222,8 @@ void TrainingRun::fail_diverged() const {
        good ? fmt::format(" (the last good checkpoint is '{}')", good->string()) : "");
 }
 
-void TrainingRun::report_step(double loss, double norm, const StepRates& rates, double seconds) {
+void TrainingRun::report_step(double loss, double norm, const StepRates& rates,
+                              const StepTime& time) {
   if (!report_) return;
   StepReport report;
   report.step = state_.step;
@@ -235,11 +234,12 @@ void TrainingRun::report_step(double loss, double norm, const StepRates& rates, 
   report.learning_rate = rates.learning_rate;
   report.weight_decay = rates.weight_decay;
   report.quantized_share = mode_after(state_.step - 1).quantized;
-  report.tokens_per_second = static_cast<double>(tokens_per_step()) / seconds;
+  report.tokens_per_second = static_cast<double>(tokens_per_step()) / time.seconds;
   report.gflops =
       report.tokens_per_second * flops_per_token(model_.config(), recipe_.sequence_length) / 1e9;
   const double mean = state_.seconds / static_cast<double>(state_.step);
   report.eta_seconds = mean * static_cast<double>(recipe_.steps - state_.step);
+  report.data_ms = 1e3 * time.data_seconds;
   report_->step(report);
 }
 
@@ -255,23 +255,19 @@ void TrainingRun::after_step() {
 
 void TrainingRun::evaluate() {
   // Ctrl-C waits for the evaluation: a log without it would differ from an uninterrupted run's.
-  const ValidationLoss loss =
-      validation_loss(model_, validation_, recipe_.sequence_length, recipe_.micro_batch_size,
-                      recipe_.eval_tokens, compute_, nullptr, team_);
-  if (!std::isfinite(loss.mean_nll)) fail_diverged();
-  state_.last_eval = {state_.step, loss.mean_nll, loss.tokens};
+  EvalReport report = data_.evaluate(model_, compute_, team_);
+  report.step = state_.step;
+  if (!std::isfinite(report.validation_loss)) fail_diverged();
+  state_.last_eval = {report.step, report.validation_loss, report.tokens, report.corpora};
   // Without checkpoints on the way there is nothing to keep the best one among.
-  const bool best = recipe_.checkpoint_every > 0 &&
-                    (state_.best_eval.step < 0 || loss.mean_nll < state_.best_eval.validation_loss);
-  if (best) state_.best_eval = state_.last_eval;
-  EvalReport report{state_.step, loss.mean_nll, loss.perplexity(), loss.tokens, best};
+  report.best =
+      recipe_.checkpoint_every > 0 &&
+      (state_.best_eval.step < 0 || report.validation_loss < state_.best_eval.validation_loss);
+  if (report.best) state_.best_eval = state_.last_eval;
   const ForwardMode trained = mode_after(state_.step - 1);
   report.quantized_share = trained.quantized;
   if (trained != ForwardMode(compute_)) {
-    report.loss_as_trained =
-        validation_loss(model_, validation_, recipe_.sequence_length, recipe_.micro_batch_size,
-                        recipe_.eval_tokens, trained, nullptr, team_)
-            .mean_nll;
+    report.loss_as_trained = data_.evaluate(model_, trained, team_).validation_loss;
   }
   if (report_) report_->eval(report);
 }
@@ -282,12 +278,12 @@ void TrainingRun::measure_weights() {
 }
 
 void TrainingRun::sample() {
-  std::vector<int32_t> ids = tokenizer_.encode_prompt(recipe_.prompt);
+  std::vector<int32_t> ids = data_.tokenizer().encode_prompt(recipe_.prompt);
   const uint64_t seed = static_cast<uint64_t>(recipe_.seed + state_.step);
   const std::vector<int32_t> more =
-      sample_tokens(model_, ids, recipe_.sample_tokens, tokenizer_.eos_id(), seed, compute_);
+      sample_tokens(model_, ids, recipe_.sample_tokens, data_.tokenizer().eos_id(), seed, compute_);
   ids.insert(ids.end(), more.begin(), more.end());
-  const std::string text = tokenizer_.decode(ids);
+  const std::string text = data_.tokenizer().decode(ids);
   report_->sample(state_.step, recipe_.prompt, text);
 }
 
@@ -297,8 +293,8 @@ void TrainingRun::checkpoint() {
     state_.log_bytes = report_->log_bytes();
     state_.event_bytes = report_->event_bytes();
   }
-  save_checkpoint(out_, state_, model_, optimizer_, stats_, recipe_.data, recipe_.keep_checkpoints,
-                  team_);
+  save_checkpoint(out_, state_, model_, optimizer_, stats_, data_.tokenizer_directory(),
+                  recipe_.keep_checkpoints, team_);
   if (report_) report_->checkpoint(out_ / "checkpoints");
 }
 
@@ -307,11 +303,20 @@ void TrainingRun::retain() const {
   retain_checkpoints(out_, recipe_.keep_checkpoints, state_.best_eval.step);
 }
 
-void TrainingRun::interrupt() {
-  checkpoint();
-  team_.wait_for_first();
-  fail(ErrorCode::kInterrupted, "interrupted after step {} of {}; continue with --resume",
-       state_.step, recipe_.steps);
+// After Ctrl-C, or because a rank's data cannot be read: all save what they have, which no second
+// error may hide the first of.
+void TrainingRun::end_early(const std::optional<Error>& fault) {
+  std::string saved = fmt::format("the run is saved after step {} of {}, continue with --resume",
+                                  state_.step, recipe_.steps);
+  try {
+    checkpoint();
+    team_.wait_for_first();
+  } catch (const Error& error) {
+    if (!fault) throw;
+    saved = fmt::format("nor could step {} be saved: {}", state_.step, error.what());
+  }
+  if (fault) fail(fault->code(), "{}; {}", fault->what(), saved);
+  fail(ErrorCode::kInterrupted, "interrupted; {}", saved);
 }
 
 TrainResult TrainingRun::finish() {
@@ -325,7 +330,7 @@ TrainResult TrainingRun::finish() {
   result.step_ms = 1e3 * state_.seconds / static_cast<double>(state_.step);
   if (team_.is_first()) {
     save_model(model_, out_);
-    copy_tokenizer_files(recipe_.data, out_);
+    copy_tokenizer_files(data_.tokenizer_directory(), out_);
     write_summary(result);
   }
   team_.wait_for_first();
@@ -334,23 +339,24 @@ TrainResult TrainingRun::finish() {
 
 void TrainingRun::write_summary(const TrainResult& result) const {
   const CpuInfo cpu = read_cpu_info();
-  const Json json = {{"code_version", state_.code_version},
-                     {"family", recipe_.family},
-                     {"parameters", result.parameters},
-                     {"tokens", result.tokens},
-                     {"steps", result.steps},
-                     {"validation_loss", result.validation_loss},
-                     {"validation_tokens", state_.last_eval.tokens},
-                     {"perplexity", result.perplexity},
-                     {"step_ms", result.step_ms},
-                     {"seconds", result.seconds},
-                     {"peak_rss_bytes", peak_rss_bytes()},
-                     {"threads", at::get_num_threads()},
-                     {"ranks", team_.ranks()},
-                     {"cpu", cpu.model},
-                     {"memory_bytes", cpu.memory_bytes},
-                     {"data_fingerprint", state_.data_fingerprint},
-                     {"recipe", state_.recipe}};
+  Json json = {{"code_version", state_.code_version},
+               {"family", recipe_.family},
+               {"parameters", result.parameters},
+               {"tokens", result.tokens},
+               {"steps", result.steps},
+               {"validation_loss", result.validation_loss},
+               {"validation_tokens", state_.last_eval.tokens},
+               {"perplexity", result.perplexity},
+               {"step_ms", result.step_ms},
+               {"seconds", result.seconds},
+               {"peak_rss_bytes", peak_rss_bytes()},
+               {"threads", at::get_num_threads()},
+               {"ranks", team_.ranks()},
+               {"cpu", cpu.model},
+               {"memory_bytes", cpu.memory_bytes},
+               {"data_fingerprint", state_.data_fingerprint},
+               {"recipe", state_.recipe}};
+  if (state_.last_eval.corpora.size() > 1) json["corpora"] = to_json(state_.last_eval.corpora);
   write_text_file(out_ / "training.json", json.dump(2) + "\n");
 }
 

@@ -41,7 +41,7 @@ int64_t shortest_sequence(const std::vector<std::string>& presets) {
 }
 
 int64_t parameters_of(const TwinMember& member) {
-  const int64_t vocabulary = read_manifest(member.recipe.data).vocab_size;
+  const int64_t vocabulary = read_manifest(member.recipe.data.front().path).vocab_size;
   return model_config(member.recipe, vocabulary, 1, 2).parameter_count();
 }
 

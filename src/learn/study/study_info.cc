@@ -22,6 +22,19 @@ Json split_json(const SplitEntry& split) {
   return {{"tokens", split.tokens}, {"bytes", split.bytes}};
 }
 
+Json source_json(const DataSource& source) {
+  const std::filesystem::path data = source.path;
+  const DatasetManifest manifest = read_manifest(data);
+  const std::filesystem::path named = data.has_filename() ? data : data.parent_path();
+  Json json = {{"name", named.filename().string()},
+               {"fingerprint", file_checksum(data / kManifestName)},
+               {"vocabulary", manifest.vocab_size},
+               {"train", split_json(manifest.train)},
+               {"validation", split_json(manifest.validation)}};
+  if (source.weight) json["weight"] = *source.weight;
+  return json;
+}
+
 }  // namespace
 
 Json provenance(const StudyInfo& info) {
@@ -37,14 +50,15 @@ Json provenance(const StudyInfo& info) {
             {"memory_bytes", cpu.memory_bytes}}}};
 }
 
-Json data_json(const std::filesystem::path& data) {
-  const DatasetManifest manifest = read_manifest(data);
-  const std::filesystem::path named = data.has_filename() ? data : data.parent_path();
-  return {{"name", named.filename().string()},
-          {"fingerprint", file_checksum(data / kManifestName)},
-          {"vocabulary", manifest.vocab_size},
-          {"train", split_json(manifest.train)},
-          {"validation", split_json(manifest.validation)}};
+Json data_json(const std::vector<DataSource>& data) {
+  if (data.size() == 1) return source_json(data.front());
+  Json sources = Json::array();
+  std::string names;
+  for (const DataSource& source : data) {
+    sources.push_back(source_json(source));
+    names += (names.empty() ? "" : " + ") + sources.back()["name"].get<std::string>();
+  }
+  return {{"name", names}, {"sources", std::move(sources)}};
 }
 
 void write_page(const std::filesystem::path& out, const std::string& title, const Json& provenance,

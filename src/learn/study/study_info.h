@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "formats/json.h"
+#include "learn/data/data_source.h"
 #include "learn/study/twin_charts.h"
 #include "plot/page.h"
 
@@ -19,9 +20,10 @@ struct StudyInfo {
 };
 Json provenance(const StudyInfo& info);
 
-// The data set that a study was trained on: name, fingerprint, tokens and bytes of both splits.
-// Throws as read_manifest() does.
-Json data_json(const std::filesystem::path& data);
+// The data set that a study was trained on: name, fingerprint, tokens and bytes of both splits. Of
+// several the names together, and these with their weights as "sources". Throws as read_manifest()
+// does.
+Json data_json(const std::vector<DataSource>& data);
 
 // Writes each chart as OUT/<name>.svg and OUT/index.html with the sections, all charts and how they
 // were made.

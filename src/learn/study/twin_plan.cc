@@ -13,8 +13,8 @@ namespace tercet::learn {
 namespace {
 
 // What all members must agree on, or their losses could not be compared.
-constexpr std::array kShared = {"data", "sequence_length", "batch_size", "steps",
-                                "seed", "eval_tokens"};
+constexpr std::array kShared = {
+    "data", "document_attention", "sequence_length", "batch_size", "steps", "seed", "eval_tokens"};
 
 const RecipeField& recipe_field(const std::string& name, const std::string& text) {
   for (const RecipeField& field : recipe_fields()) {
@@ -74,11 +74,13 @@ Recipe member_recipe(const TwinRequest& request, const std::string& family) {
   if (recipe.data.empty()) {
     fail(ErrorCode::kUsage, "give the training data: --data DIR, made by `tercet data build`");
   }
-  recipe.data = std::filesystem::absolute(recipe.data).lexically_normal().string();
+  for (DataSource& source : recipe.data) {
+    source.path = std::filesystem::absolute(source.path).lexically_normal().string();
+  }
   if (recipe.threads == 0) {
     recipe.threads = std::max<int64_t>(1, read_cpu_info().physical_cores / request.parallel);
   }
-  model_config(recipe, read_manifest(recipe.data).vocab_size, 1, 2);
+  model_config(recipe, read_manifest(recipe.data.front().path).vocab_size, 1, 2);
   return recipe;
 }
 

@@ -26,54 +26,57 @@ void unrotate_head(const Store* dy, const float* cosine, const float* sine, int6
 
 template <typename Store>
 void split_rotate(const float* projections, const float* cosine, const float* sine, int64_t rows,
-                  int64_t heads, int64_t kv_heads, int64_t dim, Store* q, Store* k, Store* v) {
+                  int64_t stride, int64_t heads, int64_t kv_heads, int64_t dim, Store* q, Store* k,
+                  Store* v) {
   const int64_t half = dim / 2;
   for (int64_t t = 0; t < rows; ++t) {
     const float* in = projections + t * (heads + 2 * kv_heads) * dim;
     const float* c = cosine + t * half;
     const float* s = sine + t * half;
     for (int64_t h = 0; h < heads; ++h, in += dim)
-      rotate_head(in, c, s, half, q + (h * rows + t) * dim);
+      rotate_head(in, c, s, half, q + (h * stride + t) * dim);
     for (int64_t h = 0; h < kv_heads; ++h, in += dim) {
-      rotate_head(in, c, s, half, k + (h * rows + t) * dim);
+      rotate_head(in, c, s, half, k + (h * stride + t) * dim);
     }
-    for (int64_t h = 0; h < kv_heads; ++h, in += dim) convert(in, dim, v + (h * rows + t) * dim);
+    for (int64_t h = 0; h < kv_heads; ++h, in += dim) convert(in, dim, v + (h * stride + t) * dim);
   }
 }
 
 template <typename Store>
 void merge_rotate(const Store* dq, const Store* dk, const Store* dv, const float* cosine,
-                  const float* sine, int64_t rows, int64_t heads, int64_t kv_heads, int64_t dim,
-                  float* dprojections) {
+                  const float* sine, int64_t rows, int64_t stride, int64_t heads, int64_t kv_heads,
+                  int64_t dim, float* dprojections) {
   const int64_t half = dim / 2;
   for (int64_t t = 0; t < rows; ++t) {
     float* out = dprojections + t * (heads + 2 * kv_heads) * dim;
     const float* c = cosine + t * half;
     const float* s = sine + t * half;
     for (int64_t h = 0; h < heads; ++h, out += dim) {
-      unrotate_head(dq + (h * rows + t) * dim, c, s, half, out);
+      unrotate_head(dq + (h * stride + t) * dim, c, s, half, out);
     }
     for (int64_t h = 0; h < kv_heads; ++h, out += dim) {
-      unrotate_head(dk + (h * rows + t) * dim, c, s, half, out);
+      unrotate_head(dk + (h * stride + t) * dim, c, s, half, out);
     }
-    for (int64_t h = 0; h < kv_heads; ++h, out += dim) widen(dv + (h * rows + t) * dim, dim, out);
+    for (int64_t h = 0; h < kv_heads; ++h, out += dim) widen(dv + (h * stride + t) * dim, dim, out);
   }
 }
 
 template <typename Store>
-void merge_heads(const Store* x, int64_t rows, int64_t heads, int64_t dim, float* y) {
+void merge_heads(const Store* x, int64_t rows, int64_t stride, int64_t heads, int64_t dim,
+                 float* y) {
   for (int64_t t = 0; t < rows; ++t) {
     for (int64_t h = 0; h < heads; ++h) {
-      widen(x + (h * rows + t) * dim, dim, y + (t * heads + h) * dim);
+      widen(x + (h * stride + t) * dim, dim, y + (t * heads + h) * dim);
     }
   }
 }
 
 template <typename Store>
-void split_heads(const float* y, int64_t rows, int64_t heads, int64_t dim, Store* x) {
+void split_heads(const float* y, int64_t rows, int64_t stride, int64_t heads, int64_t dim,
+                 Store* x) {
   for (int64_t t = 0; t < rows; ++t) {
     for (int64_t h = 0; h < heads; ++h) {
-      convert(y + (t * heads + h) * dim, dim, x + (h * rows + t) * dim);
+      convert(y + (t * heads + h) * dim, dim, x + (h * stride + t) * dim);
     }
   }
 }

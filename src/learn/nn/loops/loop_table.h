@@ -27,21 +27,24 @@ struct TypedLoops {
                          int64_t rows, int64_t n, Store* y);
 
   // Splits projections [rows, (heads + 2 kv) * dim] of one sequence into rotated queries
-  // [heads, rows, dim], rotated keys [kv, rows, dim] and values [kv, rows, dim].
-  // cosine, sine: [rows, dim / 2]; the first half of a head pairs with the second (HF convention).
+  // [heads, stride, dim], rotated keys [kv, stride, dim] and values [kv, stride, dim], of which
+  // the first `rows` of each head are written. cosine, sine: [rows, dim / 2]; the first half of a
+  // head pairs with the second (HF convention).
   void (*split_rotate)(const float* projections, const float* cosine, const float* sine,
-                       int64_t rows, int64_t heads, int64_t kv_heads, int64_t dim, Store* q,
-                       Store* k, Store* v);
+                       int64_t rows, int64_t stride, int64_t heads, int64_t kv_heads, int64_t dim,
+                       Store* q, Store* k, Store* v);
   // The transpose of split_rotate, for gradients.
   void (*merge_rotate)(const Store* dq, const Store* dk, const Store* dv, const float* cosine,
-                       const float* sine, int64_t rows, int64_t heads, int64_t kv_heads,
-                       int64_t dim, float* dprojections);
-  // [heads, rows, dim] -> [rows, heads * dim] and back.
-  void (*merge_heads)(const Store* x, int64_t rows, int64_t heads, int64_t dim, float* y);
-  void (*split_heads)(const float* y, int64_t rows, int64_t heads, int64_t dim, Store* x);
+                       const float* sine, int64_t rows, int64_t stride, int64_t heads,
+                       int64_t kv_heads, int64_t dim, float* dprojections);
+  // The first `rows` of [heads, stride, dim] -> [rows, heads * dim] and back.
+  void (*merge_heads)(const Store* x, int64_t rows, int64_t stride, int64_t heads, int64_t dim,
+                      float* y);
+  void (*split_heads)(const float* y, int64_t rows, int64_t stride, int64_t heads, int64_t dim,
+                      Store* x);
 
-  // Causal softmax in place over `count` matrices of scores [rows, first + rows]: row t sees columns
-  // 0..first + t, the rest becomes 0. The scores are multiplied by `scale` first.
+  // Causal softmax in place over `count` matrices of scores [rows, first + rows]: row t sees
+  // columns 0..first + t, the rest becomes 0. The scores are multiplied by `scale` first.
   void (*causal_softmax)(Store* scores, int64_t count, int64_t rows, int64_t first, float scale);
   // dscores = scale * p * (dp - sum(dp * p)), in place in dp; shapes as above.
   void (*causal_softmax_backward)(const Store* p, Store* dp, int64_t count, int64_t rows,

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of `tercet pretrain` share: a small language, data of it and a finished run.
+
+Environment: TERCET, the path of the program.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import time
+import unittest
+
+TERCET = os.environ["TERCET"]
+RECIPE = {"hidden_size": 64, "intermediate_size": 172, "num_hidden_layers": 2,
+          "num_attention_heads": 4, "num_key_value_heads": 2, "sequence_length": 32,
+          "batch_size": 8, "micro_batch_size": 4, "steps": 60, "learning_rate": 0.01,
+          "warmup_steps": 4, "checkpoint_every": 10, "eval_every": 20, "eval_tokens": 256,
+          "sample_every": 30, "sample_tokens": 4, "threads": 1}
+
+
+def corpus_text():
+    """A small language with something to learn: the verb depends on the noun before it."""
+    verbs = {"dog": "barks", "bird": "sings", "fish": "swims", "child": "laughs"}
+    lines = []
+    for i in range(3000):
+        noun = list(verbs)[(i * 7 + i // 3) % 4]
+        lines.append(f"In house {i % 13} the {noun} {verbs[noun]} at night.\n")
+    return "".join(lines)
+
+
+def run(*arguments, **options):
+    return subprocess.run([TERCET, *map(str, arguments)], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, encoding="utf-8", timeout=300,
+                          check=False, **options)
+
+
+class PretrainCase(unittest.TestCase):
+    """Makes the tokenizer, the data and `reference`, the run that others are compared with."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="tercet-pretrain-"))
+        cls.addClassCleanup(shutil.rmtree, cls.folder)
+        cls.corpus = cls.folder / "corpus.txt"
+        cls.corpus.write_text(corpus_text(), encoding="utf-8")
+        cls.must("tokenizer", "train", cls.corpus, "--vocab-size", 320, "--out", cls.folder / "tok")
+        cls.must("data", "build", cls.corpus, "--tokenizer", cls.folder / "tok",
+                 "--validation-fraction", 0.1, "--out", cls.folder / "data")
+        cls.recipe = cls.folder / "recipe.json"
+        cls.recipe.write_text(json.dumps({**RECIPE, "data": str(cls.folder / "data")}))
+        cls.reference = cls.folder / "reference"
+        cls.must("pretrain", "--config", cls.recipe, "--out", cls.reference)
+
+    @classmethod
+    def must(cls, *arguments):
+        result = run(*arguments)
+        assert result.returncode == 0, result.stderr
+        return result
+
+    def new(self):
+        return pathlib.Path(tempfile.mkdtemp(dir=self.folder)) / "run"
+
+    def start(self, out, *options):
+        return subprocess.Popen([TERCET, "pretrain", "--config", str(self.recipe), "--out",
+                                 str(out), *options], stdout=subprocess.DEVNULL,
+                                stderr=subprocess.PIPE, text=True)
+
+    def wait_for_checkpoint(self, out, process):
+        deadline = time.monotonic() + 120
+        while not list(out.glob("checkpoints/step-????????")):
+            self.assertIsNone(process.poll(), "ended before its first checkpoint")
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.005)
+
+    def events(self, out, kind):
+        lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+        return [line for line in lines if line["event"] == kind]
+
+    def assert_same_as_reference(self, out):
+        for name in ("model.safetensors", "config.json", "tokenizer.model"):
+            self.assertEqual((out / name).read_bytes(), (self.reference / name).read_bytes(), name)
+        for kind, field in (("step", "loss"), ("eval", "validation_loss"), ("sample", "text")):
+            self.assertEqual([e[field] for e in self.events(out, kind)],
+                             [e[field] for e in self.events(self.reference, kind)], kind)
+
+    def assert_error(self, result, code, *words):
+        self.assertEqual(result.returncode, code, result.stderr)
+        lines = [line for line in result.stderr.splitlines() if "error:" in line]
+        self.assertEqual(len(lines), 1, result.stderr)
+        for word in words:
+            self.assertIn(str(word), lines[0])
