@@ -8,7 +8,6 @@ Environment: TERCET, the path of the program.
 import fcntl
 import json
 import os
-import pathlib
 import pty
 import re
 import resource
@@ -16,7 +15,6 @@ import shutil
 import signal
 import struct
 import subprocess
-import tempfile
 import termios
 import time
 import unittest

@@ -7,6 +7,7 @@
 #include "learn/nn/causal_attention.h"
 #include "learn/nn/cpu_dispatch.h"
 #include "learn/nn/device_ops.h"
+#include "learn/nn/span_layout.h"
 
 namespace tercet::learn {
 namespace {
