@@ -33,6 +33,7 @@ learn::ScalingStudy new_study(const ScalingArguments& arguments) {
 }
 
 Json trained(const ScalingArguments& arguments) {
+  refuse_launcher();
   if (arguments.resume && (arguments.says_recipe() || !arguments.presets.empty())) {
     fail(ErrorCode::kUsage,
          "--resume continues with the recipes of the study; leave out all others but --out and "

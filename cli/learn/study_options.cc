@@ -4,13 +4,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "cli/common/command_line.h"
 #include "cli/common/learning_half.h"
 #include "cli/common/numbers.h"
 #include "cli/common/signals.h"
-#include "version/version.h"
 #include "cli/learn/recipe_options.h"
+#include "core/error.h"
+#include "learn/dist/launch.h"
+#include "version/version.h"
 
 namespace tercet::cli {
 
@@ -64,6 +67,13 @@ learn::TwinRequest twin_request(const StudyArguments& arguments, const std::stri
   request.options = arguments.flags;
   for (const std::string& setting : arguments.settings) learn::add_own_setting(request, setting);
   return request;
+}
+
+void refuse_launcher() {
+  const auto launch = learn::read_launch([](const char* name) { return std::getenv(name); });
+  if (!launch || launch->ranks == 1) return;
+  fail(ErrorCode::kUsage,
+       "a study starts its trainings itself: start it once, without torchrun, mpirun or srun");
 }
 
 learn::StudyInfo study_info() { return {command_line(), version()}; }

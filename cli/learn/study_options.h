@@ -36,6 +36,9 @@ void add_study_options(CLI::App& command, const std::shared_ptr<StudyArguments>&
 // is not given. Throws as read_json_file() and add_own_setting() do.
 learn::TwinRequest twin_request(const StudyArguments& arguments, const std::string& preset);
 
+// Throws kUsage when a launcher has started several of this process.
+void refuse_launcher();
+
 learn::StudyInfo study_info();
 
 // Where the trainings of a study are: one line for all that run.

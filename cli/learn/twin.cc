@@ -25,6 +25,7 @@ learn::TwinStudy new_study(const TwinArguments& arguments) {
 }
 
 void run(const TwinArguments& arguments) {
+  refuse_launcher();
   if (arguments.resume && (arguments.says_recipe() || !arguments.preset.empty())) {
     fail(ErrorCode::kUsage,
          "--resume continues with the recipes of the study; leave out all others but --out and "

@@ -8,6 +8,7 @@ Environment: TERCET, the path of the program.
 import html.parser
 import json
 import math
+import os
 import pathlib
 import shutil
 import signal
@@ -252,6 +253,12 @@ class Study(unittest.TestCase):
                 if "--out" not in arguments:
                     arguments = (*arguments, "--out", self.new())
                 self.assert_error(run(*arguments), code, word)
+
+    def test_a_launcher_is_refused(self):
+        launched = {**os.environ, "RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1",
+                    "MASTER_PORT": "1"}
+        result = run(*self.twin, "--out", self.new(), env=launched)
+        self.assert_error(result, 2, "torchrun")
 
     def test_recipe_files_of_single_families(self):
         own = self.folder / "b1.json"
