@@ -45,6 +45,23 @@ TEST_F(Training, ResumingIsRecordedAndOtherCodeIsTold) {
   EXPECT_EQ(events("run", "start").size(), 1u);
 }
 
+// What goes to other things than arithmetic is counted over all parts of a run.
+TEST_F(Training, TimeBesideTheArithmeticIsCounted) {
+  train_until(recipe(), "run", 5);
+  resume("run");
+  const Json before = state(checkpoint("run", 9)).at("times");
+  const Json after = state(checkpoint("run", 12)).at("times");
+  const Json summary = read_json_file(out("run") / "training.json");
+  for (const char* name : {"data", "report", "evaluation", "checkpoint"}) {
+    EXPECT_GT(before.at(name), 0) << name;
+    EXPECT_GT(after.at(name), before.at(name)) << name;
+    EXPECT_GE(summary.at(fmt::format("{}_ms", name)).get<double>(),
+              1e3 * after.at(name).get<double>() / 12)
+        << name;
+  }
+  EXPECT_LT(summary.at("data_ms"), summary.at("step_ms"));
+}
+
 // At the boundary of the two stages, where the learning rate drops and the weight decay ends, and
 // after a step that was skipped, whose gradients are gone.
 TEST_F(Training, ResumesToTheSameBitsBetweenStagesAndAfterSkips) {

@@ -49,6 +49,18 @@ LossGuard::State guard_state(const Json& json) {
   return state;
 }
 
+Json times_json(const RunTimes& times) {
+  return {{"data", times.data},
+          {"report", times.report},
+          {"evaluation", times.evaluation},
+          {"checkpoint", times.checkpoint}};
+}
+
+RunTimes run_times(const Json& json) {
+  return {json.at("data").get<double>(), json.at("report").get<double>(),
+          json.at("evaluation").get<double>(), json.at("checkpoint").get<double>()};
+}
+
 Json evaluation_json(const Evaluation& evaluation) {
   return {{"step", evaluation.step},
           {"validation_loss", evaluation.validation_loss},
@@ -111,6 +123,7 @@ Json to_json(const TrainingState& state) {
           {"log_bytes", state.log_bytes},
           {"event_bytes", state.event_bytes},
           {"seconds", state.seconds},
+          {"times", times_json(state.times)},
           {"last_eval", evaluation_json(state.last_eval)},
           {"best_eval", evaluation_json(state.best_eval)},
           {"guard", guard_json(state.guard)},
@@ -129,6 +142,7 @@ TrainingState training_state(const Json& json) {
   state.last_eval = evaluation(json.at("last_eval"));
   // Like event_bytes not in the checkpoints of older versions.
   if (json.contains("best_eval")) state.best_eval = evaluation(json.at("best_eval"));
+  if (json.contains("times")) state.times = run_times(json.at("times"));
   if (json.contains("guard")) state.guard = guard_state(json.at("guard"));
   state.code_version = json.value("code_version", "");
   state.data_fingerprint = json.at("data_fingerprint").get<std::string>();

@@ -9,6 +9,7 @@
 #include "formats/json.h"
 #include "learn/nn/transformer.h"
 #include "learn/pretrain/loss_guard.h"
+#include "learn/pretrain/run_times.h"
 #include "learn/pretrain/sharded_optimizer.h"
 #include "learn/pretrain/train_events.h"
 #include "learn/pretrain/weight_stats.h"
@@ -31,6 +32,7 @@ struct TrainingState {
   uint64_t log_bytes = 0;    // length of the log at that time; a resumed run cuts it there
   uint64_t event_bytes = 0;  // and of the event file
   double seconds = 0;        // of training so far
+  RunTimes times;
   Evaluation last_eval;
   Evaluation best_eval;  // of the lowest loss whose weights are kept as a checkpoint
   LossGuard::State guard;

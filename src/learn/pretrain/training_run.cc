@@ -12,14 +12,13 @@
 #include <string>
 #include <vector>
 
-#include "core/cpu.h"
 #include "core/error.h"
-#include "core/file.h"
 #include "learn/nn/model_io.h"
 #include "learn/pretrain/checkpoint_directory.h"
 #include "learn/pretrain/evaluate.h"
 #include "learn/pretrain/initial_model.h"
 #include "learn/pretrain/run_checks.h"
+#include "learn/pretrain/run_summary.h"
 #include "learn/pretrain/torch_session.h"
 #include "tokenizer/tokenizer_files.h"
 #include "version/version.h"
@@ -204,10 +203,14 @@ void TrainingRun::step() {
   time.data_seconds = data_seconds_;
   time.seconds = seconds_since(begin) + data_seconds_;
   state_.seconds += time.seconds;
-  if (verdict == LossGuard::Verdict::kSkip) {
-    if (report_) report_->skip({state_.step, loss, norm, guard_.state().mean});
-  } else {
-    report_step(loss, norm, rates, time);
+  state_.times.data += data_seconds_;
+  {
+    const Stopwatch reporting(state_.times.report);
+    if (verdict == LossGuard::Verdict::kSkip) {
+      if (report_) report_->skip({state_.step, loss, norm, guard_.state().mean});
+    } else {
+      report_step(loss, norm, rates, time);
+    }
   }
   after_step();
 }
@@ -254,6 +257,7 @@ void TrainingRun::after_step() {
 }
 
 void TrainingRun::evaluate() {
+  const Stopwatch evaluating(state_.times.evaluation);
   // Ctrl-C waits for the evaluation: a log without it would differ from an uninterrupted run's.
   EvalReport report = data_.evaluate(model_, compute_, team_);
   report.step = state_.step;
@@ -274,10 +278,12 @@ void TrainingRun::evaluate() {
 
 // All ranks have the same weights, and one of them the log.
 void TrainingRun::measure_weights() {
+  const Stopwatch evaluating(state_.times.evaluation);
   if (report_) report_->stats(stats_.measure(state_.step));
 }
 
 void TrainingRun::sample() {
+  const Stopwatch evaluating(state_.times.evaluation);
   std::vector<int32_t> ids = data_.tokenizer().encode_prompt(recipe_.prompt);
   const uint64_t seed = static_cast<uint64_t>(recipe_.seed + state_.step);
   const std::vector<int32_t> more =
@@ -288,6 +294,7 @@ void TrainingRun::sample() {
 }
 
 void TrainingRun::checkpoint() {
+  const Stopwatch saving(state_.times.checkpoint);
   if (report_) {
     report_->flush();
     state_.log_bytes = report_->log_bytes();
@@ -331,33 +338,10 @@ TrainResult TrainingRun::finish() {
   if (team_.is_first()) {
     save_model(model_, out_);
     copy_tokenizer_files(data_.tokenizer_directory(), out_);
-    write_summary(result);
+    write_summary(out_, state_, result);
   }
   team_.wait_for_first();
   return result;
-}
-
-void TrainingRun::write_summary(const TrainResult& result) const {
-  const CpuInfo cpu = read_cpu_info();
-  Json json = {{"code_version", state_.code_version},
-               {"family", recipe_.family},
-               {"parameters", result.parameters},
-               {"tokens", result.tokens},
-               {"steps", result.steps},
-               {"validation_loss", result.validation_loss},
-               {"validation_tokens", state_.last_eval.tokens},
-               {"perplexity", result.perplexity},
-               {"step_ms", result.step_ms},
-               {"seconds", result.seconds},
-               {"peak_rss_bytes", peak_rss_bytes()},
-               {"threads", at::get_num_threads()},
-               {"ranks", team_.ranks()},
-               {"cpu", cpu.model},
-               {"memory_bytes", cpu.memory_bytes},
-               {"data_fingerprint", state_.data_fingerprint},
-               {"recipe", state_.recipe}};
-  if (state_.last_eval.corpora.size() > 1) json["corpora"] = to_json(state_.last_eval.corpora);
-  write_text_file(out_ / "training.json", json.dump(2) + "\n");
 }
 
 }  // namespace tercet::learn

@@ -72,7 +72,6 @@ class TrainingRun {
   [[noreturn]] void fail_diverged() const;
   [[noreturn]] void end_early(const std::optional<Error>& fault);
   TrainResult finish();
-  void write_summary(const TrainResult& result) const;
 
   Recipe recipe_;
   std::filesystem::path out_;

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+
+#include "learn/pretrain/checkpoint.h"
+#include "learn/pretrain/train_events.h"
+
+namespace tercet::learn {
+
+// OUT/training.json: the result of a finished run as data, with what it was made from and where its
+// time went. Throws kIo.
+void write_summary(const std::filesystem::path& out, const TrainingState& state,
+                   const TrainResult& result);
+
+}  // namespace tercet::learn
