@@ -17,10 +17,10 @@ import time
 import unittest
 
 TERCET = os.environ["TERCET"]
-RECIPE = {"family": "llama", "hidden_size": 48, "intermediate_size": 92, "num_hidden_layers": 3,
+RECIPE = {"family": "llama", "hidden_size": 48, "intermediate_size": 92, "num_hidden_layers": 2,
           "num_attention_heads": 4, "num_key_value_heads": 2, "sequence_length": 64,
-          "batch_size": 4, "steps": 120, "learning_rate": 0.01, "warmup_steps": 4,
-          "sample_every": 0, "threads": 1}
+          "batch_size": 8, "steps": 60, "learning_rate": 0.01, "warmup_steps": 4,
+          "sample_every": 1000, "sample_tokens": 4, "threads": 1}
 
 
 def corpus_text(first, count):
@@ -44,9 +44,9 @@ class Quantize(unittest.TestCase):
         cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="tercet-quantize-"))
         cls.addClassCleanup(shutil.rmtree, cls.folder)
         corpus = cls.folder / "corpus.txt"
-        corpus.write_text(corpus_text(0, 2000), encoding="utf-8")
+        corpus.write_text(corpus_text(0, 1200), encoding="utf-8")
         cls.calib = cls.folder / "calib.txt"
-        cls.calib.write_text(corpus_text(2000, 400), encoding="utf-8")
+        cls.calib.write_text(corpus_text(2000, 120), encoding="utf-8")
         cls.heldout = cls.folder / "heldout.txt"
         cls.heldout.write_text(corpus_text(2400, 100), encoding="utf-8")
         cls.must("tokenizer", "train", corpus, "--vocab-size", 320, "--out", cls.folder / "tok")
@@ -95,7 +95,7 @@ class Quantize(unittest.TestCase):
         evaluation = self.summary["evaluation"]
         self.assertLess(evaluation["mean_nll"], plain["evaluation"]["mean_nll"])
         self.assertGreater(evaluation["kl_divergence_mean"], 0)
-        self.assertEqual(len(self.summary["layers"]), 3 * 7)
+        self.assertEqual(len(self.summary["layers"]), 2 * 7)
         for layer in self.summary["layers"]:
             self.assertAlmostEqual(sum(layer["shares"]), 1, places=6)
             errors = {s["stage"]: s["relative_error"] for s in layer["stages"]}
@@ -118,7 +118,7 @@ class Quantize(unittest.TestCase):
         self.assertIn("trit5", json.dumps(info))
 
     def test_every_method_and_group_size(self):
-        for method in ("twn", "grid", "gptq", "pt2-llm", "arb", "svid"):
+        for method in ("twn", "gptq", "pt2-llm", "arb", "svid"):
             with self.subTest(method=method):
                 options = [] if method == "svid" else ["--group-size", 40]
                 summary = self.quantize("--method", method, *options, "--out", self.new())
@@ -132,7 +132,7 @@ class Quantize(unittest.TestCase):
 
     def test_part_of_the_maps(self):
         summary = self.quantize("--only", "mlp", "--out", self.new())
-        self.assertEqual(len(summary["layers"]), 3 * 3)
+        self.assertEqual(len(summary["layers"]), 2 * 3)
         self.assertAlmostEqual(self.perplexity(summary["model"]),
                                summary["evaluation"]["mean_nll"], delta=2e-3)
 
@@ -141,7 +141,7 @@ class Quantize(unittest.TestCase):
         command = [TERCET, "quantize", str(self.source), "--calib", str(self.calib), "--ctx", "64",
                    "--threads", "1", "--out", str(out)]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        first = out / "model-00001-of-00004.safetensors"
+        first = out / "model-00001-of-00003.safetensors"
         deadline = time.monotonic() + 60
         while not first.exists() and time.monotonic() < deadline:
             time.sleep(0.002)
@@ -152,7 +152,7 @@ class Quantize(unittest.TestCase):
         self.assertNotEqual(result.returncode, 0)
         self.assert_error(run(*command[1:]), 2, "not empty", "--resume")
         self.assert_error(run(*command[1:], "--resume", "--flips", 3), 2, "other options")
-        self.must(*command[1:], "--resume", "--max-memory", "8MB")
+        self.must(*command[1:], "--resume", "--max-memory", "2MB")
         for name, content in self.contents(self.reference).items():
             if name.endswith(".safetensors"):
                 tensors = content[8 + struct.unpack("<Q", content[:8])[0]:]
@@ -176,7 +176,7 @@ class Quantize(unittest.TestCase):
         result = self.must("quantize", self.source, "--calib", self.calib, "--ctx", 64,
                            "--dry-run", "--json")
         plan = json.loads(result.stdout)
-        self.assertGreater(plan["tokens"], 1000)
+        self.assertGreater(plan["tokens"], 500)
         self.assertGreater(plan["peak_memory_bytes"], plan["block_bytes"] - 1)
         self.assertGreater(plan["seconds"], 0)
         self.assertEqual(self.contents(self.source), self.before)
