@@ -383,15 +383,10 @@ LinearInput Forward::prepare(Prepared& slot, const LinearWeights& weights, const
   }
   if (!weights.int8_activations) return {input, nullptr, nullptr};
   const InputForm& form = weights.input;
-  float* changed = form.changes_input() ? slot.own.data() : nullptr;
-  for_tokens(tokens, [&](int64_t t) {
-    round_input(
-        form, input + t * width, width, kernels_,
-        {changed == nullptr ? nullptr : changed + t * width, slot.quantized.data() + t * width,
-         slot.scales.data() + t * form.groups, slot.shifts.data() + t * form.groups});
-  });
-  return {input, slot.quantized.data(), slot.scales.data(),
-          form.shifted ? slot.shifts.data() : nullptr, form.groups};
+  const RoundedInputs to{slot.own.data(), slot.quantized.data(), slot.scales.data(),
+                         slot.shifts.data()};
+  for_tokens(tokens, [&](int64_t t) { round_input(form, input, width, t, kernels_, to); });
+  return {input, to.q, to.scales, form.shifted ? to.shifts : nullptr, form.groups};
 }
 
 void Forward::add_to_residual(const float* x, int64_t tokens) {

@@ -12,12 +12,12 @@ bool is_map(std::string_view gguf_name, std::string_view map) {
   return gguf_name.ends_with(map) && gguf_name.starts_with("blk.");
 }
 
-void shift_groups(const InputForm& form, const float* x, int64_t width, const RoundedToken& to) {
-  for (int64_t group = 0; group < form.groups; ++group) {
-    const float* from = x + group * width;
-    const float smallest = *std::min_element(from, from + width);
-    for (int64_t i = 0; i < width; ++i) to.changed[group * width + i] = from[i] - smallest;
-    to.shifts[group] = smallest;
+// x minus the smallest of each group, in place.
+void shift_groups(const InputForm& form, int64_t width, float* x, float* shifts) {
+  for (int64_t group = 0; group < form.groups; ++group, x += width) {
+    const float smallest = *std::min_element(x, x + width);
+    for (int64_t i = 0; i < width; ++i) x[i] -= smallest;
+    shifts[group] = smallest;
   }
 }
 
@@ -37,18 +37,23 @@ InputForm input_form(const ModelConfig& config, std::string_view gguf_name, int6
   return form;
 }
 
-void round_input(const InputForm& form, const float* x, int64_t cols, const KernelTable& kernels,
-                 const RoundedToken& to) {
+void round_input(const InputForm& form, const float* x, int64_t cols, int64_t token,
+                 const KernelTable& kernels, const RoundedInputs& to) {
   const int64_t width = cols / form.groups;
-  if (form.changes_input() && to.changed != x) std::copy(x, x + cols, to.changed);
-  const float* input = form.changes_input() ? to.changed : x;
-  if (form.hadamard > 0) kernels.hadamard(to.changed, cols, form.hadamard);
-  if (form.kept > 0) keep_largest({to.changed, static_cast<size_t>(cols)}, form.kept);
-  if (form.shifted) shift_groups(form, input, width, to);
+  const float* input = x + token * cols;
+  if (form.changes_input()) {
+    float* changed = to.changed + token * cols;
+    if (changed != input) std::copy(input, input + cols, changed);
+    if (form.hadamard > 0) kernels.hadamard(changed, cols, form.hadamard);
+    if (form.kept > 0) keep_largest({changed, static_cast<size_t>(cols)}, form.kept);
+    if (form.shifted) shift_groups(form, width, changed, to.shifts + token * form.groups);
+    input = changed;
+  }
   const auto quantize = form.bits == 4 ? kernels.quantize_absmean_i4 : kernels.quantize_absmax_i8;
   for (int64_t group = 0; group < form.groups; ++group) {
     const int64_t first = group * width;
-    to.scales[group] = quantize(input + first, width, to.q + first);
+    to.scales[token * form.groups + group] =
+        quantize(input + first, width, to.q + token * cols + first);
   }
 }
 

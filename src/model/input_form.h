@@ -23,15 +23,15 @@ struct InputForm {
 // That of the low-bit map with that name in GGUF files and so many columns.
 InputForm input_form(const ModelConfig& config, std::string_view gguf_name, int64_t cols);
 
-// The memory of one token's rounded input.
-struct RoundedToken {
-  float* changed = nullptr;  // [cols], if changes_input(); may be the input itself
-  int8_t* q = nullptr;       // [cols]
-  float* scales = nullptr;   // [groups], what each group was multiplied by
-  float* shifts = nullptr;   // [groups], if shifted: what was subtracted first
+// The memory of a batch of rounded inputs.
+struct RoundedInputs {
+  float* changed = nullptr;  // [tokens, cols], if changes_input(); may be the inputs themselves
+  int8_t* q = nullptr;       // [tokens, cols]
+  float* scales = nullptr;   // [tokens, groups], what each group was multiplied by
+  float* shifts = nullptr;   // [tokens, groups], if shifted: what was subtracted first
 };
-// x: [cols].
-void round_input(const InputForm& form, const float* x, int64_t cols, const KernelTable& kernels,
-                 const RoundedToken& to);
+// Rounds one token of x: [tokens, cols].
+void round_input(const InputForm& form, const float* x, int64_t cols, int64_t token,
+                 const KernelTable& kernels, const RoundedInputs& to);
 
 }  // namespace tercet

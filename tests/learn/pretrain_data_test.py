@@ -102,7 +102,7 @@ class PretrainData(PretrainCase):
         self.assertEqual(process.returncode, 3, stderr)
         self.assertIn(f"'{shard}'", stderr)
         self.assertIn("is saved after step", stderr)
-        step = int(stderr.split("is saved after step ")[1].split(",")[0])
+        step = int(stderr.split("is saved after step ")[1].split(" ")[0])
         self.assertTrue((out / "checkpoints" / f"step-{step:08}").exists())
         self.assert_error(run("pretrain", "--out", out, "--resume"), 3, shard)
         shard.unlink()

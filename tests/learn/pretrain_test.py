@@ -8,6 +8,7 @@ Environment: TERCET, the path of the program.
 import fcntl
 import json
 import os
+import pathlib
 import pty
 import re
 import resource
@@ -15,6 +16,7 @@ import shutil
 import signal
 import struct
 import subprocess
+import tempfile
 import termios
 import time
 import unittest

@@ -11,7 +11,7 @@
 #include "formats/safetensors.h"
 #include "learn/ptq/activation_store.h"
 #include "learn/ptq/block.h"
-#include "learn/ptq/evaluate.h"
+#include "learn/ptq/head.h"
 
 namespace tercet::learn {
 namespace {

@@ -6,7 +6,8 @@
 
 #include "learn/ptq/adam.h"
 #include "learn/ptq/block_training.h"
-#include "learn/ptq/evaluate.h"
+#include "learn/ptq/end_to_end.h"
+#include "learn/ptq/head.h"
 #include "learn/ptq/threshold.h"
 
 namespace tercet::learn {
@@ -83,6 +84,51 @@ TEST(TrainBlock, ComesNearerToTheFullPrecisionBlock) {
   for (const std::string& map : linear_maps()) {
     EXPECT_TRUE(maps[map].values().equal(trained.at(map + ".weight")));
     EXPECT_TRUE(maps[map].codes.abs().le(1).all().item<bool>());
+  }
+}
+
+TEST(EndToEnd, CodesAreFoundAgainAndPredictionsComeNearer) {
+  const HfModel model(TERCET_SOURCE_DIR "/tests/golden/models/llama");
+  const ModelConfig& config = model.config();
+  const Grouping grouping{packing::ScaleScope::kGroup, 10};
+  std::vector<BlockWeights> blocks;
+  for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
+    blocks.push_back(load_block(model, layer));
+    for (const std::string& map : linear_maps()) {
+      LowBitMatrix matrix = twn(blocks.back().at(map + ".weight"), grouping);
+      round_to_stored(matrix);
+      const LowBitMatrix found = codes_of(matrix.values(), grouping);
+      EXPECT_TRUE(found.values().equal(matrix.values()));
+      EXPECT_TRUE(found.codes.equal(matrix.codes));
+      blocks.back().tensors[map + ".weight"] = matrix.values();
+    }
+  }
+  std::vector<std::vector<int32_t>> windows(4);
+  for (size_t i = 0; i < windows.size(); ++i) {
+    for (int32_t k = 0; k < 20; ++k) {
+      windows[i].push_back((k * 7 + static_cast<int32_t>(i) * 13) %
+                           static_cast<int32_t>(config.vocab_size));
+    }
+  }
+  EndToEndTask task;
+  task.source = &model;
+  task.grouping = grouping;
+  task.chosen = [](const std::string&) { return true; };
+  task.int8_inputs = true;
+  task.windows = &windows;
+  EndToEndOptions options;
+  options.steps = 40;
+  options.windows_per_step = 4;
+  const std::vector<BlockWeights> before = blocks;
+  at::Tensor norm = ModelHead(model).norm();
+  const EndToEndReport report = train_end_to_end(task, options, blocks, norm);
+  EXPECT_LT(report.last_loss, 0.8 * report.first_loss);
+  for (size_t layer = 0; layer < blocks.size(); ++layer) {
+    for (const std::string& map : linear_maps()) {
+      const at::Tensor& now = blocks[layer].at(map + ".weight");
+      EXPECT_TRUE(now.sign().equal(before[layer].at(map + ".weight").sign()));
+      EXPECT_TRUE(now.to(at::kHalf).to(at::kFloat).equal(now));
+    }
   }
 }
 

@@ -130,6 +130,31 @@ class Quantize(unittest.TestCase):
                 self.assertAlmostEqual(self.perplexity(summary["model"]),
                                        summary["evaluation"]["mean_nll"], delta=2e-3)
 
+    def test_training_goes_further_and_continues_to_the_same_bits(self):
+        out = self.new()
+        options = ("--block-steps", 30, "--block-windows", 2, "--tune-steps", 10,
+                   "--tune-windows", 2)
+        summary = self.quantize(*options, "--out", out)
+        evaluation = summary["evaluation"]
+        self.assertLess(evaluation["mean_nll"], self.summary["evaluation"]["mean_nll"])
+        self.assertLess(summary["tuning"]["last_kl"], summary["tuning"]["first_kl"])
+        self.assertAlmostEqual(self.perplexity(summary["model"]), evaluation["mean_nll"],
+                               delta=2e-3)
+        self.assertEqual(list(out.glob("block-*")), [])
+        again = self.new()
+        command = ["quantize", self.source, "--calib", self.calib, "--ctx", 64, "--threads", 1,
+                   *options, "--out", again]
+        process = subprocess.Popen([TERCET, *map(str, command)], stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+        while not (again / "block-00001.safetensors").exists() and process.poll() is None:
+            time.sleep(0.002)
+        process.kill()
+        process.wait()
+        self.must(*command, "--resume")
+        for name, content in self.contents(out).items():
+            if name.endswith(".safetensors"):
+                self.assertEqual(content, (again / name).read_bytes(), name)
+
     def test_part_of_the_maps(self):
         summary = self.quantize("--only", "mlp", "--out", self.new())
         self.assertEqual(len(summary["layers"]), 2 * 3)

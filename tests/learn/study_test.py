@@ -19,7 +19,7 @@ import time
 import unittest
 import xml.etree.ElementTree
 
-from pretrain_test import RECIPE, TERCET, corpus_text, run
+from pretrain_support import RECIPE, TERCET, corpus_text, run
 
 STEPS = 24
 # Checkpoints at 18 and 24, measurements every 6 steps: flips can be counted again.

@@ -60,9 +60,10 @@ TEST_F(ConvertTest, VariantsOfBitnetGoIntoOwnFiles) {
   ternary.variants = {.activation_bits = 4, .hadamard = true};
   const fs::path source = make(ternary, "ternary");
   const std::vector<float> expected = logits(source);
-  EXPECT_EQ(to(source, "tq2.gguf").linear_type, StoredType::kTq2_0);
+  EXPECT_EQ(to(source, "tq2.gguf", {}, StoredType::kF32).linear_type, StoredType::kTq2_0);
   for (const StoredType type : {StoredType::kTrit5, StoredType::kTq1_0}) {
-    EXPECT_EQ(to(directory_ / "tq2.gguf", "own.gguf", type).architecture, "tercet");
+    EXPECT_EQ(to(directory_ / "tq2.gguf", "own.gguf", type, StoredType::kF32).architecture,
+              "tercet");
     EXPECT_EQ(logits(directory_ / "own.gguf"), expected) << to_string(type);
   }
   for (const StoredType type : {StoredType::kF16, StoredType::kQ8_0, StoredType::kI2S}) {
@@ -78,8 +79,9 @@ TEST_F(ConvertTest, VariantsOfBitnetGoIntoOwnFiles) {
   binary.norm = NormPlacement::kInsidePlain;
   binary.variants = {.quant_groups = 4, .shifted_gate_input = true};
   const fs::path groups = make(binary, "groups");
-  EXPECT_EQ(to(groups, "sign8.gguf").linear_type, StoredType::kSign8);
-  const ConvertReport trits = to(directory_ / "sign8.gguf", "trit4.gguf", StoredType::kTrit4);
+  EXPECT_EQ(to(groups, "sign8.gguf", {}, StoredType::kF32).linear_type, StoredType::kSign8);
+  const ConvertReport trits =
+      to(directory_ / "sign8.gguf", "trit4.gguf", StoredType::kTrit4, StoredType::kF32);
   EXPECT_EQ(trits.architecture, "tercet");
   EXPECT_EQ(logits(directory_ / "sign8.gguf"), logits(groups));
   EXPECT_EQ(logits(directory_ / "trit4.gguf"), logits(groups));
@@ -99,8 +101,8 @@ TEST_F(ConvertTest, EqualScalesOfGroupsStayGroups) {
     for (float& value : values) value = value > 0 ? 0.5f : -0.5f;
   }
   write_hf_model(directory_ / "model", config, weights);
-  to(directory_ / "model", "a.gguf");
-  to(directory_ / "a.gguf", "b.gguf", StoredType::kTrit5);
+  to(directory_ / "model", "a.gguf", {}, StoredType::kF32);
+  to(directory_ / "a.gguf", "b.gguf", StoredType::kTrit5, StoredType::kF32);
   EXPECT_EQ(logits(directory_ / "b.gguf"), logits(directory_ / "model"));
 }
 

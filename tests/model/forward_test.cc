@@ -194,8 +194,9 @@ TEST_P(ForwardVariants, NarrowCachesStayCloseAndDoNotDependOnCuts) {
     std::vector<double> errors = relative_rms_rows(reference, first, config_.vocab_size);
     std::sort(errors.begin(), errors.end());
     EXPECT_GT(errors.back(), 0);
-    // Where activations are int8, a last bit can tip a rounding.
-    const double bound = config_.linear == LinearKind::kDense ? 3e-2 : 1e-1;
+    // Where activations are int8, a last bit can tip a rounding; steps of 4 bits are 16 as large.
+    const double tipped = config_.variants.activation_bits == 4 ? 5e-1 : 1e-1;
+    const double bound = config_.linear == LinearKind::kDense ? 3e-2 : tipped;
     EXPECT_LT(errors[errors.size() / 2], type == KvType::kF16 ? bound / 5 : bound);
   }
 }

@@ -73,7 +73,7 @@ Member::Member(const Launch& launch, const Patience& patience, OverHandler on_ov
 }
 
 Member::~Member() {
-  leave();
+  leave({MessageKind::kBye, {}});
   thread_.join();
 }
 
@@ -202,7 +202,7 @@ std::vector<std::string> Member::request(std::vector<std::string> fields) {
 }
 
 void Member::fail_run(ErrorCode code, const std::string& message) {
-  leave_with({MessageKind::kFailed, {number_field(static_cast<int64_t>(code)), message}});
+  leave({MessageKind::kFailed, {number_field(static_cast<int64_t>(code)), message}});
 }
 
 bool Member::over_within(milliseconds time) {
@@ -210,14 +210,12 @@ bool Member::over_within(milliseconds time) {
   return changed_.wait_for(lock, time, [&] { return told_; });
 }
 
-void Member::leave() { leave_with({MessageKind::kBye, {}}); }
-
-void Member::leave_with(const Message& last) {
+void Member::leave(const Message& last) {
   {
     // Before the message: it is not told what it says itself.
     const std::lock_guard lock(mutex_);
     if (leaving_) return;
-    leaving_ = true;
+    leaving_ = true;  // what the coordinator answers is no news
   }
   send(last);
   // The coordinator reads to the end and closes, which the thread waits for: closing with something

@@ -61,8 +61,7 @@ class Member {
   void handle(Message message);
   void end(Over over);
   void send(const Message& message);
-  void leave_with(const Message& last);
-  void leave();
+  void leave(const Message& last);
 
   Patience patience_;
   OverHandler on_over_;

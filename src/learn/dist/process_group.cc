@@ -120,9 +120,26 @@ void ProcessGroup::open(at::Device device) {
 
 Transfer ProcessGroup::reduce(const at::Tensor& tensor, int64_t root) {
   std::vector<at::Tensor> tensors{tensor};
-  c10d::ReduceOptions options;
+  if (tensor.is_cuda()) {
+    c10d::ReduceOptions options;
+    options.rootRank = static_cast<int>(root);
+    return state_->transfer(state_->backend->reduce(tensors, options));
+  }
+  std::vector<std::vector<at::Tensor>> parts;  // at the root: one per rank
+  if (rank() == root) {
+    parts.emplace_back();
+    for (int64_t r = 0; r < ranks(); ++r) parts[0].push_back(at::empty_like(tensor));
+  }
+  c10d::GatherOptions options;
   options.rootRank = static_cast<int>(root);
-  return state_->transfer(state_->backend->reduce(tensors, options));
+  Transfer gathered = state_->transfer(state_->backend->gather(parts, tensors, options));
+  return Transfer([gathered, tensor, parts]() mutable {
+    gathered.wait();
+    if (parts.empty()) return;
+    const at::NoGradGuard no_gradients;
+    tensor.copy_(parts[0][0]);
+    for (size_t r = 1; r < parts[0].size(); ++r) tensor.add_(parts[0][r]);
+  });
 }
 
 Transfer ProcessGroup::broadcast(const at::Tensor& tensor, int64_t root) {
@@ -135,9 +152,12 @@ Transfer ProcessGroup::broadcast(const at::Tensor& tensor, int64_t root) {
 void ProcessGroup::sum(std::span<double> values) {
   const at::Tensor here =
       at::from_blob(values.data(), {static_cast<int64_t>(values.size())}, at::kDouble);
-  std::vector<at::Tensor> tensors{here.to(state_->device, /*non_blocking=*/false, /*copy=*/true)};
-  state_->wait(*state_->backend->allreduce(tensors));
-  here.copy_(tensors[0]);
+  std::vector<at::Tensor> mine{here.to(state_->device, /*non_blocking=*/false, /*copy=*/true)};
+  std::vector<std::vector<at::Tensor>> all(1);
+  for (int64_t r = 0; r < ranks(); ++r) all[0].push_back(at::empty_like(mine[0]));
+  state_->wait(*state_->backend->allgather(all, mine));
+  here.copy_(all[0][0]);
+  for (size_t r = 1; r < all[0].size(); ++r) here.add_(all[0][r].to(at::kCPU));
 }
 
 void ProcessGroup::abandon(ErrorCode code, const std::string& message) {

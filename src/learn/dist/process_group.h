@@ -64,12 +64,13 @@ class ProcessGroup {
   // Where this rank's tensors lie.
   at::Device device() const;
 
-  // Sums the ranks' tensors into that of rank `root`, in f32 or f64; those of the others are
-  // scratch afterwards. Contiguous, on device(), and untouched until wait().
+  // Sums the ranks' tensors into that of rank `root`; those of the others are scratch afterwards.
+  // On the CPU they are added in the order of ranks, as one process would add them. Contiguous, on
+  // device(), and untouched until wait().
   Transfer reduce(const at::Tensor& tensor, int64_t root);
   // Copies rank `root`'s tensor to the others'.
   Transfer broadcast(const at::Tensor& tensor, int64_t root);
-  // The sum over the ranks in place, the same bits on all.
+  // The sum over the ranks in place, in their order: the same bits on all.
   void sum(std::span<double> values);
 
   // Tells the other ranks that this one fails, after which they end. No operation may follow.

@@ -18,8 +18,8 @@ namespace {
 
 using torch::autograd::variable_list;
 
-// Messages of new values under way: enough to keep the network busy, few enough for the memory.
-constexpr size_t kMostUnderWay = 4;
+// Messages under way: enough to keep the network busy, few enough for the memory.
+constexpr size_t kMostUnderWay = 8;
 
 // Runs after a gradient was added to a parameter's: once in a backward pass, also for a parameter
 // that the model uses twice.
@@ -118,6 +118,15 @@ void ShardedParameters::send_gradients(size_t index) {
   Message message{parts.size() == 1 ? parts[0] : at::cat(parts), std::nullopt};
   message.transfer = group_->reduce(message.flat, bucket.owner);
   messages_.push_back(std::move(message));
+  if (index >= kMostUnderWay) receive_gradients(index - kMostUnderWay);
+}
+
+void ShardedParameters::receive_gradients(size_t index) {
+  Message& message = messages_[index];
+  if (!message.transfer) return;
+  message.transfer->wait();
+  message.transfer.reset();
+  if (buckets_[index].owner != group_->rank()) message.flat.reset();
 }
 
 std::vector<at::Tensor> ShardedParameters::take_gradients() {
@@ -125,7 +134,7 @@ std::vector<at::Tensor> ShardedParameters::take_gradients() {
   expecting_ = false;
   std::vector<at::Tensor> gradients;
   for (size_t b = 0; b < buckets_.size(); ++b) {
-    messages_[b].transfer->wait();
+    receive_gradients(b);
     int64_t begin = 0;
     for (const Piece& piece : buckets_[b].pieces) {
       if (buckets_[b].owner != group_->rank()) break;

@@ -35,8 +35,8 @@ class ShardedParameters {
   // To be called before the last backward pass of a step: gradients then travel as soon as they are
   // complete, while others are still being computed.
   void expect_gradients();
-  // Buckets on their way; after the backward pass, all.
-  size_t under_way() const { return messages_.size(); }
+  // Buckets that were sent so far; after the backward pass, all.
+  size_t sent() const { return messages_.size(); }
   // After it: the sum of the gradients over the ranks for each of own(), [size]. The parameters'
   // own gradients are gone then.
   std::vector<at::Tensor> take_gradients();
@@ -47,13 +47,14 @@ class ShardedParameters {
  private:
   // A bucket on its way.
   struct Message {
-    at::Tensor flat;  // [elements]
-    std::optional<Transfer> transfer;
+    at::Tensor flat;                   // [elements]; undefined where it is not needed any more
+    std::optional<Transfer> transfer;  // nothing once it has arrived
   };
 
   void add_hook(size_t parameter);
   void gradient_complete(size_t parameter);
   void send_gradients(size_t bucket);
+  void receive_gradients(size_t bucket);
   at::Tensor gradient(const Piece& piece) const;
   Message send_values(const Bucket& bucket, int64_t root);
   void receive_values(const Bucket& bucket, Message& message);

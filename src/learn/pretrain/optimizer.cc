@@ -4,7 +4,10 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
+#include <numeric>
 
 #include "learn/nn/cpu_dispatch.h"
 
@@ -13,6 +16,36 @@ namespace {
 
 // Elements that one thread takes at a time.
 constexpr int64_t kGrain = 32768;
+
+// The sum of a block's squares, in lanes that fit vector registers.
+double block_squares(const float* values, int64_t count) {
+  constexpr int64_t kLanes = 8;
+  std::array<double, kLanes> sums = {};
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    for (int64_t lane = 0; lane < kLanes; ++lane) {
+      const double value = values[i + lane];
+      sums[static_cast<size_t>(lane)] += value * value;
+    }
+  }
+  for (; i < count; ++i) sums[0] += double{values[i]} * values[i];
+  return std::accumulate(sums.begin(), sums.end(), 0.0);
+}
+
+// In f64: what clipping multiplies with must not depend on how a gradient is cut into parts.
+double squares_on_cpu(const at::Tensor& gradient) {
+  const int64_t blocks = (gradient.numel() + kGrain - 1) / kGrain;
+  std::vector<double> sums(static_cast<size_t>(blocks));
+  const float* values = gradient.data_ptr<float>();
+  at::parallel_for(0, blocks, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t block = begin; block < end; ++block) {
+      const int64_t first = block * kGrain;
+      sums[static_cast<size_t>(block)] =
+          block_squares(values + first, std::min(kGrain, gradient.numel() - first));
+    }
+  });
+  return std::accumulate(sums.begin(), sums.end(), 0.0);
+}
 
 void update_on_cpu(const at::Tensor& value, const at::Tensor& exp_avg, const at::Tensor& exp_avg_sq,
                    const AdamwFactors& factors) {
@@ -46,18 +79,19 @@ Optimizer::Optimizer(const std::vector<Parameter>& parameters, const Recipe& rec
 }
 
 double Optimizer::squared_norm() const {
-  std::vector<at::Tensor> parts;
+  double squares = 0.0;
+  std::vector<at::Tensor> elsewhere;
   for (const Slot& slot : slots_) {
     const at::Tensor& gradient = slot.parameter.value.grad();
-    if (gradient.defined()) parts.push_back(at::dot(gradient.flatten(), gradient.flatten()));
+    if (!gradient.defined()) continue;
+    if (gradient.is_cpu()) {
+      squares += squares_on_cpu(gradient.contiguous());
+    } else {
+      elsewhere.push_back(gradient.square().sum(at::kDouble));
+    }
   }
-  double squares = 0.0;
-  if (!parts.empty()) {
-    // Together, so that a GPU is waited for once.
-    const at::Tensor fetched = at::stack(parts).to(at::kCPU);
-    const float* values = fetched.data_ptr<float>();
-    for (int64_t i = 0; i < fetched.numel(); ++i) squares += static_cast<double>(values[i]);
-  }
+  // Together, so that a GPU is waited for once.
+  if (!elsewhere.empty()) squares += at::stack(elsewhere).sum().item<double>();
   return squares;
 }
 

@@ -26,6 +26,7 @@ void RunReport::start(const RunInfo& info) {
                  {"parameters", info.config.parameter_count()},
                  {"linear_parameters", info.config.linear_parameter_count()},
                  {"ranks", info.ranks},
+                 {"optimizer_bytes", info.optimizer_bytes},
                  {"threads", info.threads},
                  {"cpu", read_cpu_info().model},
                  {"gemm_gflops", info.gemm_gflops}};
@@ -38,6 +39,7 @@ void RunReport::start(const RunInfo& info) {
                 {"code_version", info.code_version},
                 {"checkpoint_version", info.checkpoint_version},
                 {"ranks", info.ranks},
+                {"optimizer_bytes", info.optimizer_bytes},
                 {"threads", info.threads},
                 {"gemm_gflops", info.gemm_gflops}});
   }

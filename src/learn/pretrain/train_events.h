@@ -40,6 +40,7 @@ struct RunInfo {
   int threads = 1;         // of each rank
   int64_t ranks = 1;
   bool kept_optimizer = false;  // that of init_from
+  int64_t optimizer_bytes = 0;  // of the moments that this rank keeps
 };
 
 struct StepReport {

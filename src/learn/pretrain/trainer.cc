@@ -50,12 +50,6 @@ void check_unused(const std::filesystem::path& out) {
 TrainResult start_run(const Recipe& recipe, const std::filesystem::path& out,
                       const TrainEvents& events, const std::atomic<bool>* stop, Team team) {
   Recipe ready = resolved(recipe, team.ranks());
-  std::optional<RunLock> lock;
-  if (team.is_first()) {
-    make_directories(out);
-    lock.emplace(out);
-    check_unused(out);
-  }
   // The run may be resumed from another directory.
   for (DataSource& source : ready.data) {
     source.path = std::filesystem::absolute(source.path).lexically_normal().string();
@@ -65,6 +59,12 @@ TrainResult start_run(const Recipe& recipe, const std::filesystem::path& out,
     ready.init_from = std::filesystem::absolute(ready.init_from).lexically_normal().string();
   }
   check_agreement(team, ready, true);
+  std::optional<RunLock> lock;
+  if (team.is_first()) {
+    make_directories(out);
+    lock.emplace(out);
+    check_unused(out);
+  }
   settle_threads(ready, team.sharing());
   TrainingRun run(ready, ready.init_from, out, events, stop, team);
   if (!fresh) run.begin_from(ready.init_from);

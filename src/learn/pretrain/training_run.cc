@@ -116,6 +116,7 @@ TrainResult TrainingRun::train(bool verify_data) {
 }
 
 void TrainingRun::start() {
+  data_.read_from(state_.step, team_);
   RunInfo info;
   info.recipe = recipe_;
   info.config = model_.config();
@@ -131,9 +132,9 @@ void TrainingRun::start() {
   info.threads = at::get_num_threads();
   info.ranks = team_.ranks();
   info.kept_optimizer = kept_optimizer_;
+  info.optimizer_bytes = optimizer_.state_bytes();
   if (report_) report_->start(info);
   if (state_.step == 0 && recipe_.stats_every > 0) measure_weights();
-  data_.read_from(state_.step, team_);
 }
 
 ForwardMode TrainingRun::mode_after(int64_t done) const {

@@ -86,7 +86,8 @@ RotaryAngles rotary_angles(const ModelConfig& config, int64_t positions) {
 
 at::Tensor rounded_to_int8(const at::Tensor& x) {
   const at::Tensor scale = 127.0 / x.abs().amax(-1, true).clamp_min(1e-5);
-  return (x * scale).round().clamp(-128, 127) / scale;
+  const at::Tensor rounded = (x * scale).round().clamp(-128, 127) / scale;
+  return x.requires_grad() ? x + (rounded - x).detach() : rounded;
 }
 
 at::Tensor rms_normed(const at::Tensor& x, const at::Tensor& weight, double eps) {

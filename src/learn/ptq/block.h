@@ -71,7 +71,7 @@ class Block {
   at::Tensor cosine_, sine_;
 };
 
-// x rounded to int8 by the absmax of each token and back.
+// x rounded to int8 by the absmax of each token and back; gradients pass as if it were x.
 at::Tensor rounded_to_int8(const at::Tensor& x);
 
 // w x / rms(x) over the last dimension.

@@ -9,38 +9,13 @@
 
 #include "core/error.h"
 #include "learn/ptq/block.h"
+#include "learn/ptq/head.h"
 
 namespace tercet::learn {
 namespace {
 
 // Tokens whose logits exist at the same time.
 constexpr int64_t kLogitRows = 256;
-
-at::Tensor matrix_of(const HfModel& model, const std::string& name) {
-  const TensorView& view = model.tensor(name);
-  std::vector<float> values = to_f32(view);
-  return at::from_blob(values.data(), view.shape, at::kFloat).clone();
-}
-
-// What is behind the last block: log probabilities of hidden states.
-class Head {
- public:
-  explicit Head(const HfModel& model) : config_(model.config()) {
-    norm_ = matrix_of(model, "model.norm.weight");
-    if (config_.zero_centered_norms) norm_ += 1;
-    matrix_ = matrix_of(
-        model, config_.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight");
-  }
-
-  at::Tensor log_probabilities(const at::Tensor& r) const {
-    const at::Tensor x = rms_normed(r, norm_, static_cast<double>(config_.rms_norm_eps));
-    return at::log_softmax(at::matmul(x, matrix_.t()), -1);
-  }
-
- private:
-  const ModelConfig& config_;
-  at::Tensor norm_, matrix_;
-};
 
 // Sums over positions.
 struct Sums {
@@ -147,8 +122,8 @@ class Evaluation {
 
   const EvaluationRequest& request_;
   const ModelConfig& config_;
-  Head source_head_;
-  Head quantized_head_;
+  ModelHead source_head_;
+  ModelHead quantized_head_;
   RotaryAngles angles_;
   Sums sums_;
   int64_t passed_ = 0;
@@ -162,21 +137,6 @@ double EvaluationReport::source_perplexity() const { return std::exp(source_nll)
 EvaluationReport evaluate_beside(const EvaluationRequest& request) {
   const at::NoGradGuard no_gradients;
   return Evaluation(request).run();
-}
-
-at::Tensor embedded(const HfModel& model, const std::vector<int32_t>& ids) {
-  const TensorView& table = model.tensor("model.embed_tokens.weight");
-  const int64_t width = model.config().hidden_size;
-  const size_t row_bytes = table.bytes.size() / static_cast<size_t>(model.config().vocab_size);
-  const at::Tensor out = at::empty({std::ssize(ids), width}, at::kFloat);
-  for (int64_t i = 0; i < std::ssize(ids); ++i) {
-    const size_t offset = static_cast<size_t>(ids[static_cast<size_t>(i)]) * row_bytes;
-    const std::vector<float> row =
-        to_f32({table.name, table.type, {1, width}, table.bytes.subspan(offset, row_bytes)});
-    std::copy(row.begin(), row.end(), out.data_ptr<float>() + i * width);
-  }
-  if (model.config().embedding_multiplier == 1.0f) return out;
-  return out * static_cast<double>(model.config().embedding_multiplier);
 }
 
 }  // namespace tercet::learn

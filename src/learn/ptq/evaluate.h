@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include <atomic>
 #include <functional>
 #include <string>
@@ -36,8 +34,5 @@ struct EvaluationRequest {
 // Runs both models block by block, one block's weights in memory at a time. Every token with a
 // predecessor in its window is scored. Throws kInterrupted when *stop becomes true.
 EvaluationReport evaluate_beside(const EvaluationRequest& request);
-
-// The embedding of a window: [tokens, hidden_size].
-at::Tensor embedded(const HfModel& model, const std::vector<int32_t>& ids);
 
 }  // namespace tercet::learn

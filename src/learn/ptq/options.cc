@@ -19,6 +19,9 @@ Json to_json(const PtqOptions& options) {
           {"block_steps", options.block_training.steps},
           {"block_windows", options.block_training.windows_per_step},
           {"block_rate", options.block_training.latent_rate},
+          {"tune_steps", options.end_to_end.steps},
+          {"tune_windows", options.end_to_end.windows_per_step},
+          {"tune_rate", options.end_to_end.rate},
           {"shrinkage", layer.shrinkage < 0 ? Json("auto") : Json(layer.shrinkage)},
           {"calib_tokens", options.calibration_tokens},
           {"ctx", options.context},
@@ -39,6 +42,13 @@ void check(const PtqOptions& options) {
   }
   if (options.block_training.steps > 0 && layer.method != PtqMethod::kPtBitnet) {
     fail(ErrorCode::kUsage, "--block-steps is a stage of pt-bitnet, not of {}", method);
+  }
+  if (options.end_to_end.steps > 0 && !is_packable(layer.method)) {
+    fail(ErrorCode::kUsage, "--tune-steps trains one scale per group, {} has more than that",
+         method);
+  }
+  if (options.end_to_end.steps > 0 && options.calibration.empty()) {
+    fail(ErrorCode::kUsage, "--tune-steps needs text: --calib FILE");
   }
   if (layer.cross_term < 0 || layer.cross_term > 1) {
     fail(ErrorCode::kUsage, "--cross-term is {}; it lies between 0 and 1", layer.cross_term);

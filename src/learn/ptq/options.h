@@ -7,6 +7,7 @@
 
 #include "formats/json.h"
 #include "learn/ptq/block_training.h"
+#include "learn/ptq/end_to_end.h"
 #include "learn/ptq/layer_quantizer.h"
 
 namespace tercet::learn {
@@ -23,6 +24,7 @@ struct PtqOptions {
   bool int8_activations = true;  // W1.58A8 instead of A16
   LayerOptions layer;
   BlockTrainingOptions block_training;  // steps 0: layers are quantized one by one instead
+  EndToEndOptions end_to_end;           // the last pass, over the whole model
   uint64_t max_memory = 0;              // bytes; 0: half of what the machine has free
   int threads = 0;                      // 0: physical cores
   bool resume = false;

@@ -163,6 +163,16 @@ std::string OutputDirectory::shard_name(int64_t layer) const {
   return fmt::format("model-{:05}-of-{:05}.safetensors", layer + 1, count);
 }
 
+// Blocks that a pass over the whole model will change lie under another name until then.
+std::string OutputDirectory::block_name(int64_t layer) const {
+  if (options_.end_to_end.steps == 0) return shard_name(layer);
+  return fmt::format("block-{:05}.safetensors", layer + 1);
+}
+
+bool OutputDirectory::trains_vectors() const {
+  return options_.block_training.steps > 0 || options_.end_to_end.steps > 0;
+}
+
 void OutputDirectory::write_state(const char* status, const Json& summary) const {
   Json state = {{"status", status},
                 {"fingerprint", fingerprint_},
@@ -174,7 +184,7 @@ void OutputDirectory::write_state(const char* status, const Json& summary) const
 }
 
 std::optional<std::vector<LayerReport>> OutputDirectory::finished(int64_t layer) const {
-  const fs::path shard = path_ / shard_name(layer);
+  const fs::path shard = path_ / block_name(layer);
   std::error_code ignored;
   if (!fs::exists(shard, ignored)) return std::nullopt;
   const SafetensorsFile file(shard);
@@ -191,7 +201,7 @@ std::optional<std::vector<LayerReport>> OutputDirectory::finished(int64_t layer)
 
 BlockWeights OutputDirectory::read_block(int64_t layer) const {
   const std::string prefix = fmt::format("model.layers.{}.", layer);
-  const SafetensorsFile file(path_ / shard_name(layer));
+  const SafetensorsFile file(path_ / block_name(layer));
   BlockWeights out;
   for (const TensorSpec& spec : tensor_specs(source_.config())) {
     if (!spec.hf_name.starts_with(prefix)) continue;
@@ -205,6 +215,18 @@ BlockWeights OutputDirectory::read_block(int64_t layer) const {
 
 void OutputDirectory::write_block(int64_t layer, const BlockWeights& weights,
                                   const std::vector<LayerReport>& reports) const {
+  Json list = Json::array();
+  for (const LayerReport& report : reports) list.push_back(to_json(report));
+  write_weights(block_name(layer), layer, weights, {{kReports, list.dump()}});
+}
+
+void OutputDirectory::write_trained_block(int64_t layer, const BlockWeights& weights) const {
+  write_weights(shard_name(layer), layer, weights, {});
+}
+
+void OutputDirectory::write_weights(const std::string& file, int64_t layer,
+                                    const BlockWeights& weights,
+                                    std::map<std::string, std::string> metadata) const {
   const std::string prefix = fmt::format("model.layers.{}.", layer);
   std::vector<Piece> pieces;
   for (const TensorSpec& spec : tensor_specs(source_.config())) {
@@ -214,7 +236,7 @@ void OutputDirectory::write_block(int64_t layer, const BlockWeights& weights,
     if (is_linear_weight(name) && is_chosen(options_, module)) {
       const at::Tensor half = weights.at(name).to(at::kHalf).contiguous();
       pieces.push_back({view_of(spec.hf_name, half), half});
-    } else if (options_.block_training.steps > 0 && spec.rows == 0) {
+    } else if (trains_vectors() && spec.rows == 0) {
       const at::Tensor stored =
           (weights.at(name) - static_cast<double>(spec.hf_offset)).contiguous();
       pieces.push_back({view_of(spec.hf_name, stored), stored});
@@ -223,15 +245,18 @@ void OutputDirectory::write_block(int64_t layer, const BlockWeights& weights,
       pieces.back().view.name = spec.hf_name;
     }
   }
-  Json list = Json::array();
-  for (const LayerReport& report : reports) list.push_back(to_json(report));
-  write_pieces(path_ / shard_name(layer), pieces, {{kReports, list.dump()}});
+  write_pieces(path_ / file, pieces, std::move(metadata));
 }
 
-void OutputDirectory::write_rest() const {
+void OutputDirectory::write_rest(const at::Tensor& final_norm) const {
   std::vector<Piece> pieces;
   for (const TensorSpec& spec : tensor_specs(source_.config())) {
     if (spec.hf_name.empty() || spec.hf_name.starts_with("model.layers.")) continue;
+    if (spec.rows == 0 && final_norm.defined()) {
+      const at::Tensor stored = (final_norm - static_cast<double>(spec.hf_offset)).contiguous();
+      pieces.push_back({view_of(spec.hf_name, stored), stored});
+      continue;
+    }
     pieces.push_back({source_.tensor(spec.hf_name), {}});
     pieces.back().view.name = spec.hf_name;
   }
@@ -273,8 +298,8 @@ void OutputDirectory::write_config() const {
   write_text_file(path_ / "config.json", config.dump(2) + "\n");
 }
 
-void OutputDirectory::finish(const Json& summary) const {
-  write_rest();
+void OutputDirectory::finish(const Json& summary, const at::Tensor& final_norm) const {
+  write_rest(final_norm);
   write_index();
   std::error_code ignored;
   const bool has_tokenizer = fs::exists(source_.directory() / "tokenizer.json", ignored) ||
@@ -286,6 +311,10 @@ void OutputDirectory::finish(const Json& summary) const {
   }
   write_config();
   write_state("complete", summary);
+  if (options_.end_to_end.steps == 0) return;
+  for (int64_t layer = 0; layer < source_.config().num_hidden_layers; ++layer) {
+    fs::remove(path_ / block_name(layer), ignored);
+  }
 }
 
 void OutputDirectory::amend(const Json& summary) const { write_state("complete", summary); }

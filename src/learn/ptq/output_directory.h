@@ -31,9 +31,11 @@ class OutputDirectory {
   // other tensor as the source has it.
   void write_block(int64_t layer, const BlockWeights& weights,
                    const std::vector<LayerReport>& reports) const;
-  // Embedding, final norm and head, the index, tokenizer files, and config.json with the mark that
-  // says what is ternary. `summary` becomes part of quantize.json.
-  void finish(const Json& summary) const;
+  // A block as the last pass over the whole model left it.
+  void write_trained_block(int64_t layer, const BlockWeights& weights) const;
+  // Embedding, final norm (defined if it was trained) and head, the index, tokenizer files, and
+  // config.json with the mark that says what is ternary. `summary` becomes part of quantize.json.
+  void finish(const Json& summary, const at::Tensor& final_norm) const;
   // Adds what came out after finish().
   void amend(const Json& summary) const;
 
@@ -41,8 +43,12 @@ class OutputDirectory {
 
  private:
   std::string shard_name(int64_t layer) const;
+  std::string block_name(int64_t layer) const;
+  bool trains_vectors() const;
+  void write_weights(const std::string& file, int64_t layer, const BlockWeights& weights,
+                     std::map<std::string, std::string> metadata) const;
   void write_state(const char* status, const Json& summary) const;
-  void write_rest() const;
+  void write_rest(const at::Tensor& final_norm) const;
   void write_index() const;
   void write_config() const;
 

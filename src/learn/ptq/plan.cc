@@ -95,6 +95,29 @@ double training_flops(const ModelConfig& config, const BlockTrainingOptions& tra
   return 3.0 * training.steps * share * forward_flops(config, rows);
 }
 
+// Both models run forward, the quantized one backward as well; the head is part of it.
+double tuning_flops(const ModelConfig& config, const EndToEndOptions& tuning,
+                    const std::vector<int64_t>& rows) {
+  if (rows.empty()) return 0;
+  const double share =
+      static_cast<double>(tuning.windows_per_step) / static_cast<double>(rows.size());
+  const double tokens = static_cast<double>(std::accumulate(rows.begin(), rows.end(), int64_t{0}));
+  const double head =
+      2 * tokens * static_cast<double>(config.vocab_size) * static_cast<double>(config.hidden_size);
+  return 4.0 * tuning.steps * share *
+         (static_cast<double>(config.num_hidden_layers) * forward_flops(config, rows) + head);
+}
+
+// Both models, the values that the scales give with their gradients, and the activations of one
+// window through all layers.
+uint64_t tuning_floats(const ModelConfig& config, int64_t longest) {
+  const int64_t window = config.num_hidden_layers * longest *
+                             (12 * config.hidden_size + 8 * config.intermediate_size +
+                              3 * config.num_attention_heads * longest) +
+                         4 * longest * config.vocab_size;
+  return static_cast<uint64_t>(4 * config.parameter_count() + window);
+}
+
 // Floats of one block at its widest: weights on both sides, moments of the widest input in double,
 // what the solver holds beside them.
 uint64_t block_floats(const ModelConfig& config, bool cross) {
@@ -160,8 +183,16 @@ PtqPlan plan_quantization(const ModelConfig& config, const PtqOptions& options,
       longest * (3 * config.num_attention_heads * longest + 4 * config.intermediate_size));
   plan.block_bytes = sizeof(float) * (block_floats(config, cross) + window);
   if (trains) plan.block_bytes += sizeof(float) * training_floats(config, options, longest);
+  const bool tunes = options.end_to_end.steps > 0;
+  const uint64_t whole = tunes ? sizeof(float) * tuning_floats(config, longest) : 0;
   plan.spills = plan.activation_bytes + plan.block_bytes > options.max_memory;
-  plan.peak_memory = plan.block_bytes + (plan.spills ? 0 : plan.activation_bytes);
+  plan.peak_memory = std::max(plan.block_bytes + (plan.spills ? 0 : plan.activation_bytes), whole);
+  if (whole > options.max_memory) {
+    fail(ErrorCode::kUsage,
+         "--tune-steps needs the whole model in memory, {} MiB, --max-memory is {} MiB; leave it "
+         "out, or give more",
+         whole >> 20, options.max_memory >> 20);
+  }
   if (plan.block_bytes > options.max_memory) {
     fail(ErrorCode::kUsage,
          "one block of this model needs {} MiB of memory, --max-memory is {} MiB; give more, or a "
@@ -175,6 +206,7 @@ PtqPlan plan_quantization(const ModelConfig& config, const PtqOptions& options,
       (static_cast<double>(sides) * forward_flops(config, rows) +
        (rows.empty() ? 0 : moment_flops(config, static_cast<double>(plan.tokens), cross)) +
        solver_flops(config, options.layer) + training_flops(config, options.block_training, rows));
+  plan.flops += tuning_flops(config, options.end_to_end, rows);
   plan.gflops = measured_gflops();
   plan.seconds = plan.flops / (plan.gflops * 1e9);
   return plan;

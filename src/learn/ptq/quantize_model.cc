@@ -10,6 +10,7 @@
 #include "core/cpu.h"
 #include "core/error.h"
 #include "learn/nn/threads.h"
+#include "learn/ptq/head.h"
 #include "learn/ptq/output_directory.h"
 #include "learn/ptq/windows.h"
 
@@ -150,10 +151,12 @@ class Run {
     quantize_blocks_of(out, windows);
 
     add_up();
+    at::Tensor final_norm;
+    if (options_.end_to_end.steps > 0) final_norm = tune(out, windows);
     result_.seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     result_.peak_rss_bytes = peak_rss();
-    out.finish(to_json(result_));
+    out.finish(to_json(result_), final_norm);
     if (!options_.evaluation.empty()) {
       evaluate();
       out.amend(to_json(result_));
@@ -190,6 +193,28 @@ class Run {
       if (events_.on_block) events_.on_block(layer + 1, layers, reports, done.has_value());
       result_.layers.insert(result_.layers.end(), reports.begin(), reports.end());
     }
+  }
+
+  // The last pass. Returns the trained final norm.
+  at::Tensor tune(const OutputDirectory& out, const std::vector<std::vector<int32_t>>& windows) {
+    std::vector<BlockWeights> blocks;
+    for (int64_t layer = 0; layer < source_.config().num_hidden_layers; ++layer) {
+      blocks.push_back(out.read_block(layer));
+    }
+    EndToEndTask task;
+    task.source = &source_;
+    task.grouping = options_.layer.grouping;
+    task.chosen = [this](const std::string& module) { return is_chosen(options_, module); };
+    task.int8_inputs = options_.int8_activations;
+    task.windows = &windows;
+    task.stop = stop_;
+    task.progress = events_.on_tuning;
+    at::Tensor final_norm = ModelHead(source_).norm();
+    result_.tuning = train_end_to_end(task, options_.end_to_end, blocks, final_norm);
+    for (int64_t layer = 0; layer < std::ssize(blocks); ++layer) {
+      out.write_trained_block(layer, blocks[static_cast<size_t>(layer)]);
+    }
+    return final_norm;
   }
 
   void add_up() {
@@ -265,6 +290,10 @@ Json to_json(const PtqResult& result) {
               {"peak_rss_bytes", result.peak_rss_bytes},
               {"plan", to_json(result.plan)},
               {"layers", std::move(layers)}};
+  if (result.tuning) {
+    out["tuning"] = {{"first_kl", result.tuning->first_loss},
+                     {"last_kl", result.tuning->last_loss}};
+  }
   if (result.evaluation) {
     const EvaluationReport& e = *result.evaluation;
     out["evaluation"] = {{"tokens", e.tokens},

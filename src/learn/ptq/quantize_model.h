@@ -17,6 +17,7 @@ struct PtqResult {
   std::vector<LayerReport> layers;
   int64_t quantized_weights = 0;
   double bits_per_weight = 0;  // of the quantized maps, every scale counted
+  std::optional<EndToEndReport> tuning;
   std::optional<EvaluationReport> evaluation;
   double seconds = 0;  // without the evaluation
   uint64_t peak_rss_bytes = 0;
@@ -30,7 +31,8 @@ struct PtqEvents {
   // A block is finished (resumed: it was before).
   std::function<void(int64_t done, int64_t total, const std::vector<LayerReport>&, bool resumed)>
       on_block;
-  std::function<void(int64_t done, int64_t total)> on_evaluation;
+  std::function<void(int64_t done, int64_t total, double kl)> on_tuning;  // steps
+  std::function<void(int64_t done, int64_t total)> on_evaluation;         // blocks
 };
 
 // The plan of a run, nothing else: reads the model's headers and the calibration text.

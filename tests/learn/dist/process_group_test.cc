@@ -1,41 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ranks as threads of one process, on loopback.
 #include "learn/dist/process_group.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
-#include <functional>
-#include <future>
+#include <array>
 #include <mutex>
 
+#include "learn/dist/rank_support.h"
 #include "learn/dist/sharded_parameters.h"
 
 namespace tercet::learn {
 namespace {
 
-using namespace std::chrono_literals;
-
-Patience quick() {
-  Patience patience;
-  patience.join = 30s;
-  return patience;
-}
-
-// Runs `body` as each of `ranks` ranks.
-void as_ranks(int64_t ranks, const std::function<void(ProcessGroup&)>& body) {
-  const uint16_t port = listen_on("127.0.0.1", 0).local_port();
-  std::vector<std::future<void>> running;
-  for (int64_t rank = 0; rank < ranks; ++rank) {
-    running.push_back(std::async(std::launch::async, [&, rank] {
-      ProcessGroup group({rank, ranks, "127.0.0.1", port, -1, ""}, quick(), nullptr, nullptr);
-      group.open(at::kCPU);
-      body(group);
-    }));
-  }
-  for (auto& one : running) one.get();
-}
+using testing::as_ranks;
 
 TEST(ProcessGroup, CollectivesCompute) {
   as_ranks(3, [](ProcessGroup& group) {
@@ -117,9 +96,9 @@ void check_gradients(ProcessGroup& group, int64_t largest_bucket) {
     for (int64_t i = 0; i < share; ++i) {
       if (i + 1 == share) sharded.expect_gradients();
       torch::autograd::backward({net.loss(group.rank() * share + i)}, {});
-      EXPECT_EQ(sharded.under_way() > 0, i + 1 == share);
+      EXPECT_EQ(sharded.sent() > 0, i + 1 == share);
     }
-    EXPECT_EQ(sharded.under_way(), sharded.buckets().size());
+    EXPECT_EQ(sharded.sent(), sharded.buckets().size());
     const std::vector<at::Tensor> gradients = sharded.take_gradients();
     ASSERT_EQ(gradients.size(), sharded.own().size());
     for (size_t i = 0; i < gradients.size(); ++i) {

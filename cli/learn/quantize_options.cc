@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/learn/quantize_options.h"
+
+#include "core/error.h"
+
+namespace tercet::cli {
+namespace {
+
+using learn::BlockTrainingOptions;
+using learn::PtqMethod;
+using learn::PtqOptions;
+
+double parse_shrinkage(const std::string& text) {
+  if (text == "auto") return -1;
+  try {
+    size_t end = 0;
+    const double value = std::stod(text, &end);
+    if (end == text.size() && value >= 0 && value <= 100) return value;
+  } catch (const std::exception&) {  // answered below
+  }
+  fail(ErrorCode::kUsage, "--shrinkage is '{}'; a number from 0 to 100 or auto", text);
+}
+
+std::string default_group_size(PtqMethod method) {
+  return method == PtqMethod::kPt2Llm || method == PtqMethod::kArb ? "128" : "row";
+}
+
+void add_stage_options(CLI::App& command, const std::shared_ptr<QuantizeArguments>& arguments) {
+  const char* group = "Stages (what is not given follows from the method)";
+  command
+      .add_option("--cross-term", arguments->cross_term,
+                  "Share of the correction for what earlier maps did wrong, 0 to 1")
+      ->group(group);
+  command
+      .add_option("--shrinkage", arguments->shrinkage,
+                  "How much the Hessian's diagonal is raised, or auto: chosen on held-out text")
+      ->group(group);
+  command.add_option("--flips", arguments->flip_rounds, "Rounds of greedy flips, 0: none")
+      ->check(CLI::Range(0, 1000))
+      ->group(group);
+  command
+      .add_flag("--feedback", arguments->feedback,
+                "Feed the error of columns into those that follow, as GPTQ does")
+      ->group(group);
+  command.add_flag("--no-feedback", arguments->no_feedback, "Leave that out of gptq")->group(group);
+  command.add_option("--grid-points", arguments->grid_points, "Thresholds that are tried")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str()
+      ->group(group);
+  command
+      .add_flag("--no-hessian", arguments->no_hessian,
+                "Choose thresholds by the weights alone, not by what they do to outputs")
+      ->group(group);
+  command
+      .add_option("--held-out", arguments->held_out,
+                  "Share of the calibration text that only judges")
+      ->group(group);
+}
+
+void add_training_options(CLI::App& command, BlockTrainingOptions& training) {
+  const char* group = "Training block by block";
+  command
+      .add_option("--block-steps", training.steps,
+                  "Train each block's codes, scales and norms for so many steps against the "
+                  "full-precision block, 0: not")
+      ->check(CLI::Range(0, 100000))
+      ->group(group);
+  command.add_option("--block-windows", training.windows_per_step, "Windows of such a step")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str()
+      ->group(group);
+  command.add_option("--block-rate", training.latent_rate, "Learning rate of weights over scale")
+      ->check(CLI::Range(1e-6, 1.0))
+      ->capture_default_str()
+      ->group(group);
+}
+
+void add_tuning_options(CLI::App& command, learn::EndToEndOptions& options) {
+  const char* group = "A last pass over the whole model";
+  command
+      .add_option("--tune-steps", options.steps,
+                  "Train scales and norms for so many steps against the source's predictions, 0: "
+                  "not; both models are in memory")
+      ->check(CLI::Range(0, 100000))
+      ->group(group);
+  command.add_option("--tune-windows", options.windows_per_step, "Windows of such a step")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str()
+      ->group(group);
+  command.add_option("--tune-rate", options.rate, "Learning rate")
+      ->check(CLI::Range(1e-6, 1.0))
+      ->capture_default_str()
+      ->group(group);
+}
+
+void add_text_options(CLI::App& command, const std::shared_ptr<QuantizeArguments>& arguments) {
+  PtqOptions& options = arguments->options;
+  command.add_option("--calib", options.calibration,
+                     "Text to calibrate on; lines <|endoftext|> divide documents");
+  command.add_option("--calib-tokens", options.calibration_tokens, "Tokens of it to use, 0: all")
+      ->capture_default_str();
+  command.add_option("--ctx", options.context,
+                     "Positions of a window; the model's own, 2048 at most, if not given");
+  command.add_option("--eval-text", options.evaluation,
+                     "Text on which to compare with the source when all is done");
+  command.add_option("--eval-tokens", options.evaluation_tokens, "Tokens of it to use, 0: all");
+}
+
+}  // namespace
+
+void add_quantize_options(CLI::App& command, const std::shared_ptr<QuantizeArguments>& arguments) {
+  PtqOptions& options = arguments->options;
+  command.add_option("SRC", options.source, "The HF directory of the model")->required();
+  command.add_option("--method", arguments->method, learn::ptq_method_names())
+      ->capture_default_str();
+  command.add_option("--out", options.out, "The HF directory to write");
+  add_text_options(command, arguments);
+  command.add_option("--group-size", arguments->group_size,
+                     "What a scale is for: tensor, row or a number of columns");
+  command
+      .add_option("--activations", arguments->activations,
+                  "What ternary maps see at run time: int8 (W1.58A8) or float (W1.58A16)")
+      ->check(CLI::IsMember({"int8", "float"}))
+      ->capture_default_str();
+  command.add_option("--only", options.only,
+                     "Quantize the maps whose HF names match this regular expression");
+  command
+      .add_option("--gguf-type", arguments->gguf_type,
+                  "Type of ternary maps in OUT/model.gguf, as of tercet convert; none: no file")
+      ->check(CLI::IsMember({"auto", "tq1_0", "tq2_0", "trit4", "trit5", "i2_s", "none"}))
+      ->capture_default_str();
+  command.add_option("--head-type", arguments->head_type, "Type of embedding and head there")
+      ->check(CLI::IsMember({"f32", "f16", "bf16", "q8_0"}))
+      ->capture_default_str();
+  command
+      .add_option("--max-memory", options.max_memory,
+                  "Beyond this activations go to disk, e.g. 4GB; half of the machine's")
+      ->transform(CLI::AsSizeValue(false));
+  command.add_option("--threads", options.threads, "0: one for each core")
+      ->check(CLI::Range(0, 1024));
+  command.add_flag("--resume", options.resume, "Continue the run in --out with the next block");
+  command.add_flag("--dry-run", arguments->dry_run, "Say what the run will need; write nothing");
+  command.add_flag("--json", arguments->json, "Print JSON lines on stdout and nothing else there");
+  add_stage_options(command, arguments);
+  add_training_options(command, options.block_training);
+  add_tuning_options(command, options.end_to_end);
+}
+
+PtqOptions options_of(const QuantizeArguments& arguments) {
+  PtqOptions options = arguments.options;
+  const PtqMethod method = learn::parse_ptq_method(arguments.method);
+  learn::LayerOptions& layer = options.layer;
+  layer = learn::default_layer_options(method);
+  layer.grouping = learn::parse_grouping(arguments.group_size.empty() ? default_group_size(method)
+                                                                      : arguments.group_size);
+  layer.grid_points = arguments.grid_points;
+  layer.hessian = !arguments.no_hessian;
+  const bool solves = method == PtqMethod::kGptq || method == PtqMethod::kPtBitnet;
+  if (!solves && (arguments.flip_rounds || arguments.feedback || arguments.no_feedback)) {
+    fail(ErrorCode::kUsage, "--flips and --feedback are stages of pt-bitnet and gptq, not of {}",
+         arguments.method);
+  }
+  if (arguments.cross_term) layer.cross_term = *arguments.cross_term;
+  if (arguments.flip_rounds) layer.flip_rounds = *arguments.flip_rounds;
+  if (arguments.feedback) layer.feedback = true;
+  if (arguments.no_feedback) layer.feedback = false;
+  if (!arguments.shrinkage.empty()) layer.shrinkage = parse_shrinkage(arguments.shrinkage);
+  options.held_out = arguments.held_out.value_or(layer.shrinkage < 0 ? 0.125 : 0.0);
+  options.int8_activations = arguments.activations == "int8";
+  return options;
+}
+
+}  // namespace tercet::cli

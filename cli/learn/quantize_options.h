@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "learn/ptq/options.h"
+
+namespace tercet::cli {
+
+// As given; what is not given follows from the method.
+struct QuantizeArguments {
+  learn::PtqOptions options;
+  std::string method = "pt-bitnet";
+  std::string group_size;
+  std::string activations = "int8";
+  std::string shrinkage;
+  std::optional<double> cross_term;
+  std::optional<int> flip_rounds;
+  bool feedback = false;
+  bool no_feedback = false;
+  std::optional<double> held_out;
+  int grid_points = 20;
+  bool no_hessian = false;
+  std::string gguf_type = "auto";
+  std::string head_type = "f16";
+  bool dry_run = false;
+  bool json = false;
+};
+
+// Adds every option of the command; what the user gives lands in `arguments`.
+void add_quantize_options(CLI::App& command, const std::shared_ptr<QuantizeArguments>& arguments);
+
+// The run that they ask for. Throws kUsage for what does not go together.
+learn::PtqOptions options_of(const QuantizeArguments& arguments);
+
+}  // namespace tercet::cli

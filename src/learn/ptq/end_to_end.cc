@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "learn/ptq/end_to_end.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "core/error.h"
+#include "core/rng.h"
+#include "learn/ptq/adam.h"
+#include "learn/ptq/head.h"
+
+namespace tercet::learn {
+namespace {
+
+constexpr uint64_t kSeed = 0x656E64;
+
+bool is_norm(const std::string& name) { return name.find("norm") != std::string::npos; }
+
+// A map whose scales are trained as logarithms.
+struct ScaledMap {
+  LowBitMatrix matrix;
+  at::Tensor log_scale;  // [rows, groups], or [1, 1] with one scale for the tensor
+
+  at::Tensor scales() const { return log_scale.exp().expand_as(matrix.scales); }
+  at::Tensor values() const { return matrix.codes * at_columns(scales(), matrix.column_group); }
+};
+
+ScaledMap scaled_map(const at::Tensor& values, const Grouping& grouping) {
+  ScaledMap out{codes_of(values, grouping), {}};
+  const bool one = grouping.scope == packing::ScaleScope::kTensor;
+  const at::Tensor scales = one ? out.matrix.scales.narrow(0, 0, 1) : out.matrix.scales;
+  // Groups without codes have scale 0, which stays without effect at any number.
+  out.log_scale = scales.clamp_min(1e-8).log().contiguous().set_requires_grad(true);
+  return out;
+}
+
+class EndToEnd {
+ public:
+  EndToEnd(const EndToEndTask& task, const EndToEndOptions& options,
+           std::vector<BlockWeights>& blocks, at::Tensor& final_norm)
+      : task_(task),
+        options_(options),
+        config_(task.source->config()),
+        blocks_(blocks),
+        final_norm_(final_norm),
+        source_head_(*task.source),
+        head_(*task.source),
+        order_(kSeed) {
+    size_t longest = 0;
+    for (const auto& window : *task.windows) longest = std::max(longest, window.size());
+    angles_ = rotary_angles(config_, static_cast<int64_t>(longest));
+    maps_.resize(blocks.size());
+    for (size_t layer = 0; layer < blocks.size(); ++layer) add_block(layer);
+    head_.norm() = trainable(final_norm);
+  }
+
+  EndToEndReport run() {
+    const int tenth = std::max(options_.steps / 10, 1);
+    EndToEndReport report;
+    for (int step = 0; step < options_.steps; ++step) {
+      const double loss = train_step(step);
+      if (step < tenth) report.first_loss += loss / tenth;
+      if (step >= options_.steps - tenth) report.last_loss += loss / tenth;
+      if (task_.progress) task_.progress(step + 1, options_.steps, loss);
+    }
+    finish();
+    return report;
+  }
+
+ private:
+  at::Tensor trainable(const at::Tensor& tensor) {
+    at::Tensor out = tensor.clone().set_requires_grad(true);
+    adam_.add(out, options_.rate);
+    return out;
+  }
+
+  void add_block(size_t layer) {
+    source_.push_back(load_block(*task_.source, static_cast<int64_t>(layer)));
+    low_bit_.emplace_back();
+    for (const std::string& map : linear_maps()) {
+      if (!task_.chosen(fmt::format("model.layers.{}.{}", layer, map))) continue;
+      low_bit_.back().push_back(map);
+      const auto added =
+          maps_[layer].emplace(map, scaled_map(blocks_[layer].at(map + ".weight"), task_.grouping));
+      adam_.add(added.first->second.log_scale, options_.rate);
+    }
+    for (auto& [name, tensor] : blocks_[layer].tensors) {
+      if (is_norm(name)) tensor = trainable(tensor);
+    }
+  }
+
+  at::Tensor through(int64_t layer, const BlockWeights& weights,
+                     const std::vector<std::string>& low_bit, at::Tensor r) const {
+    const Block block(config_, layer, weights, angles_, low_bit);
+    r = block.after_attention(r, block.mixed(block.attention_input(r)));
+    return block.after_ffn(r, block.gated(block.ffn_input(r)));
+  }
+
+  at::Tensor wanted(const std::vector<int32_t>& ids) const {
+    const at::NoGradGuard no_gradients;
+    at::Tensor r = embedded(*task_.source, ids);
+    for (size_t layer = 0; layer < source_.size(); ++layer) {
+      r = through(static_cast<int64_t>(layer), source_[layer], {}, r);
+    }
+    return source_head_.log_probabilities(r);
+  }
+
+  at::Tensor given(const std::vector<int32_t>& ids) const {
+    at::Tensor r = embedded(*task_.source, ids);
+    for (size_t layer = 0; layer < blocks_.size(); ++layer) {
+      BlockWeights now = blocks_[layer];
+      for (const auto& [map, scaled] : maps_[layer]) now.tensors[map + ".weight"] = scaled.values();
+      r = through(static_cast<int64_t>(layer), now,
+                  task_.int8_inputs ? low_bit_[layer] : std::vector<std::string>(), r);
+    }
+    return head_.log_probabilities(r);
+  }
+
+  double train_step(int step) {
+    std::vector<size_t> chosen;
+    double tokens = 0;
+    for (int i = 0; i < options_.windows_per_step; ++i) {
+      chosen.push_back(order_.below(task_.windows->size()));
+      tokens += static_cast<double>((*task_.windows)[chosen.back()].size());
+    }
+    double sum = 0;
+    for (const size_t window : chosen) {
+      if (task_.stop != nullptr && *task_.stop) {
+        fail(ErrorCode::kInterrupted, "interrupted; finished blocks are kept, --resume continues");
+      }
+      const std::vector<int32_t>& ids = (*task_.windows)[window];
+      const at::Tensor p = wanted(ids);
+      const at::Tensor loss = (p.exp() * (p - given(ids))).sum() / tokens;
+      loss.backward();
+      sum += loss.item<double>();
+    }
+    const double progress = static_cast<double>(step) / static_cast<double>(options_.steps);
+    adam_.step(0.5 * (1 + std::cos(std::acos(-1.0) * progress)));
+    return sum;
+  }
+
+  void finish() {
+    const at::NoGradGuard no_gradients;
+    const double offset = config_.zero_centered_norms ? 1 : 0;
+    const auto stored_norm = [&](const at::Tensor& x) { return (x.detach() - offset) + offset; };
+    for (size_t layer = 0; layer < blocks_.size(); ++layer) {
+      for (auto& [map, scaled] : maps_[layer]) {
+        scaled.matrix.scales = scaled.scales().contiguous();
+        round_to_stored(scaled.matrix);
+        blocks_[layer].tensors[map + ".weight"] = scaled.matrix.values();
+      }
+      for (auto& [name, tensor] : blocks_[layer].tensors) {
+        if (is_norm(name)) tensor = stored_norm(tensor);
+      }
+    }
+    final_norm_ = stored_norm(head_.norm());
+  }
+
+  const EndToEndTask& task_;
+  const EndToEndOptions& options_;
+  const ModelConfig& config_;
+  std::vector<BlockWeights>& blocks_;
+  at::Tensor& final_norm_;
+  std::vector<BlockWeights> source_;
+  std::vector<std::map<std::string, ScaledMap>> maps_;
+  std::vector<std::vector<std::string>> low_bit_;
+  RotaryAngles angles_;
+  ModelHead source_head_;
+  ModelHead head_;
+  Adam adam_;
+  Rng order_;
+};
+
+}  // namespace
+
+LowBitMatrix codes_of(const at::Tensor& values, const Grouping& grouping) {
+  LowBitMatrix out;
+  out.grouping = grouping;
+  out.column_group = neighbour_groups(grouping, values.size(1));
+  out.codes = values.sign().contiguous();
+  const at::Tensor magnitude = values.abs();
+  std::vector<at::Tensor> largest;
+  for (const at::Tensor& part : magnitude.split(grouping.columns(values.size(1)), 1)) {
+    largest.push_back(part.amax(1, true));
+  }
+  out.scales = at::cat(largest, 1);
+  if (grouping.scope == packing::ScaleScope::kTensor) {
+    out.scales = out.scales.amax(0, true).expand_as(out.scales).contiguous();
+  }
+  return out;
+}
+
+EndToEndReport train_end_to_end(const EndToEndTask& task, const EndToEndOptions& options,
+                                std::vector<BlockWeights>& blocks, at::Tensor& final_norm) {
+  const at::AutoGradMode gradients(true);
+  return EndToEnd(task, options, blocks, final_norm).run();
+}
+
+}  // namespace tercet::learn

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "formats/hf_model.h"
+#include "learn/ptq/block.h"
+#include "learn/ptq/low_bit_matrix.h"
+
+namespace tercet::learn {
+
+// The last pass over a quantized model: codes stay, scales and norm gains are trained against the
+// full-precision model's predictions, KL(source || quantized). Both models are in memory.
+struct EndToEndOptions {
+  int steps = 0;  // 0: none
+  int windows_per_step = 8;
+  double rate = 5e-3;  // of logarithms of scales, and of norm gains
+};
+
+struct EndToEndTask {
+  const HfModel* source = nullptr;
+  Grouping grouping;
+  std::function<bool(const std::string&)> chosen;  // HF modules that are ternary
+  bool int8_inputs = false;
+  const std::vector<std::vector<int32_t>>* windows = nullptr;
+  const std::atomic<bool>* stop = nullptr;
+  std::function<void(int64_t done, int64_t total, double loss)> progress;
+};
+
+struct EndToEndReport {
+  double first_loss = 0;  // nats per token, mean of the first tenth of the steps
+  double last_loss = 0;   // of the last tenth
+};
+
+// Trains `blocks` (one entry per layer, ternary values multiplied out as they are stored) and the
+// final norm in place. Afterwards every value is one that the files hold exactly. Throws
+// kInterrupted when *stop becomes true.
+EndToEndReport train_end_to_end(const EndToEndTask& task, const EndToEndOptions& options,
+                                std::vector<BlockWeights>& blocks, at::Tensor& final_norm);
+
+// The codes and scales of values that were multiplied out: each group's magnitude and signs.
+LowBitMatrix codes_of(const at::Tensor& values, const Grouping& grouping);
+
+}  // namespace tercet::learn

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "formats/hf_model.h"
+
+namespace tercet::learn {
+
+// The embedding of a window: [tokens, hidden_size] f32.
+at::Tensor embedded(const HfModel& model, const std::vector<int32_t>& ids);
+
+// What is behind the last block: final norm and head, f32.
+class ModelHead {
+ public:
+  explicit ModelHead(const HfModel& model);
+
+  // r: [tokens, hidden_size], the residual stream behind the last block. [tokens, vocab_size]
+  at::Tensor log_probabilities(const at::Tensor& r) const;
+
+  // What the final norm multiplies with, [hidden_size].
+  at::Tensor& norm() { return norm_; }
+
+ private:
+  double eps_;
+  at::Tensor norm_, matrix_;
+};
+
+}  // namespace tercet::learn
