@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The time of a training step of several families at the same shape, in turn, again and again, and
-its ratio to that of the first family. The first step of every run is left out: it makes the memory.
+its ratio to that of the first family: the median over the rounds, in each of which the families run
+one after the other, and that of the fastest steps, which other programs disturbed least. The first
+step of every run is left out: it makes the memory.
 
 usage:
   bench_training.py --tercet build/release/bin/tercet --data data/ --out result.json \\
@@ -39,23 +41,30 @@ def train(tercet, data, preset, family, steps, options):
     return seconds[1:], tokens, summary
 
 
+def member_result(family, rounds, base_rounds, summary):
+    """rounds: the milliseconds of the steps of each round."""
+    steps = sorted(step for one in rounds for step in one)
+    paired = [statistics.median(one) / statistics.median(base)
+              for one, base in zip(rounds, base_rounds, strict=True)]
+    return {"family": family, "parameters": summary["parameters"],
+            "step_ms": statistics.median(steps), "min": steps[0], "max": steps[-1],
+            "ratio": statistics.median(paired),
+            "ratio_of_fastest": steps[0] / min(step for one in base_rounds for step in one),
+            "peak_rss_bytes": summary["peak_rss_bytes"], "rounds": rounds}
+
+
 def measure(arguments, run):
     preset, *options = shlex.split(run)
     families = arguments.families.split(",")
-    seconds = {family: [] for family in families}
+    rounds = {family: [] for family in families}
     summaries = {}
     for _ in range(arguments.repetitions):
         for family in families:
             steps, tokens, summaries[family] = train(arguments.tercet, arguments.data, preset,
                                                      family, arguments.steps, options)
-            seconds[family] += steps
-    base = statistics.median(seconds[families[0]])
-    members = [{"family": family, "parameters": summaries[family]["parameters"],
-                "step_ms": 1e3 * statistics.median(seconds[family]),
-                "min": 1e3 * min(seconds[family]), "max": 1e3 * max(seconds[family]),
-                "ratio": statistics.median(seconds[family]) / base,
-                "peak_rss_bytes": summaries[family]["peak_rss_bytes"],
-                "runs": [1e3 * value for value in seconds[family]]} for family in families]
+            rounds[family].append([1e3 * seconds for seconds in steps])
+    members = [member_result(family, rounds[family], rounds[families[0]], summaries[family])
+               for family in families]
     return {"preset": preset, "options": options, "tokens_per_step": tokens,
             "threads": summaries[families[0]]["threads"], "cpu": summaries[families[0]]["cpu"],
             "members": members}
@@ -88,7 +97,8 @@ def main():
         print(result["preset"], *result["options"])
         for member in result["members"]:
             print(f"  {member['family']:6} {member['step_ms']:8.0f} ms "
-                  f"({member['min']:.0f}-{member['max']:.0f})  ratio {member['ratio']:.3f}  "
+                  f"({member['min']:.0f}-{member['max']:.0f})  ratio {member['ratio']:.3f}, "
+                  f"of the fastest {member['ratio_of_fastest']:.3f}  "
                   f"{member['peak_rss_bytes'] / 2**20:.0f} MiB")
 
 
