@@ -117,6 +117,9 @@ TEST(CheckpointDirectory, RetainsWhatItShould) {
   fs::remove_all(checkpoint_path(out, 30));
   retain_checkpoints(out, 1, 30);
   EXPECT_EQ(names(folder), with_others({name(40)}));
+  // What was not finished is removed by who may, and nothing else.
+  remove_unfinished(out);
+  EXPECT_EQ(names(folder), (std::set<std::string>{"step-50", "step-00000050-mine", name(40)}));
   // A directory of that name is the user's.
   fs::create_directories(folder / "best");
   retain_checkpoints(out, 1, 40);

@@ -60,6 +60,18 @@ TEST(LossGuard, GivesUpOnBrokenWeights) {
   EXPECT_EQ(guard.state().last_good, last);
 }
 
+TEST(LossGuard, SpikesBeforeThemDoNotMakeOneBrokenLossTheEnd) {
+  LossGuard guard(6);
+  int64_t step = train(guard, 100);
+  for (int64_t i = 1; i < LossGuard::kMostInRow; ++i) {
+    EXPECT_EQ(guard.judge(++step, 9, 1), Verdict::kSkip);
+  }
+  for (int64_t i = 1; i < LossGuard::kMostInRow; ++i) {
+    EXPECT_EQ(guard.judge(++step, kNan, 1), Verdict::kSkip);
+  }
+  EXPECT_EQ(guard.judge(++step, kNan, 1), Verdict::kGiveUp);
+}
+
 TEST(LossGuard, AHigherLevelThatStaysIsTakenForTheNewOne) {
   LossGuard guard(6);
   const int64_t last = train(guard, 300);

@@ -207,6 +207,22 @@ class Ranks(unittest.TestCase):
         self.assertEqual(self.weights(out), self.weights(reference))
         self.assertEqual(self.losses(out), self.losses(reference))
 
+    def test_what_one_rank_cannot_read_is_named_by_all(self):
+        out, port = self.new(), free_port()
+        copies = []
+        for rank in (0, 1):
+            copies.append(self.folder / f"data-of-{rank}")
+            shutil.copytree(self.data, copies[rank])
+        ranks = [start(*self.arguments(out, "--data", copies[rank], "--steps", 100000),
+                       **torchrun_variables(rank, 2, port)) for rank in (0, 1)]
+        self.wait_for_checkpoint(out, ranks)
+        os.truncate(copies[1] / "train-00000.bin", 1000)
+        for process in ranks:
+            status, output = finish(process)
+            self.assertEqual(status, 3, output)
+            self.assertIn(str(copies[1] / "train-00000.bin"), output)
+            self.assertIn("saved after step", output)
+
     def children(self, process):
         task = f"/proc/{process.pid}/task/{process.pid}/children"
         return [int(word) for word in pathlib.Path(task).read_text().split()]

@@ -70,14 +70,16 @@ TEST(RunChecks, DiskSpaceCountsWhatIsKeptAtOneTime) {
   r.steps = 1000;
   r.checkpoint_every = 100;
   r.keep_checkpoints = 2;
-  // Two, the best and a new one of twelve bytes a parameter, and the model.
-  EXPECT_EQ(disk_bytes(r, 1000, 0), 4u * 12'000 + 4'000);
-  EXPECT_EQ(disk_bytes(r, 1000, 3), 12'000u + 4'000);
-  EXPECT_EQ(disk_bytes(r, 1000, 9), 12'000u + 4'000);
+  r.eval_every = 50;
+  // Two, the best and a new one of twelve and a quarter bytes a parameter, and the model.
+  EXPECT_EQ(disk_bytes(r, 1000, 0), 4u * 12'250 + 4'000);
+  EXPECT_EQ(disk_bytes(r, 1000, 3), 12'250u + 4'000);
+  EXPECT_EQ(disk_bytes(r, 1000, 9), 12'250u + 4'000);
+  // Every evaluation may be the best one so far.
   r.keep_checkpoints = 1'000'000;
-  EXPECT_EQ(disk_bytes(r, 1000, 0), 12u * 12'000 + 4'000);
+  EXPECT_EQ(disk_bytes(r, 1000, 0), 31u * 12'250 + 4'000);
   r.checkpoint_every = 0;
-  EXPECT_EQ(disk_bytes(r, 1000, 0), 12'000u + 4'000);
+  EXPECT_EQ(disk_bytes(r, 1000, 0), 12'250u + 4'000);
 }
 
 TEST_F(Training, ARunThatCannotFitIsNotStarted) {

@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "learn/pretrain/checkpoint_directory.h"
 #include "learn/trainer_support.h"
 #include "version/version.h"
 
@@ -60,6 +61,23 @@ TEST_F(Training, TimeBesideTheArithmeticIsCounted) {
         << name;
   }
   EXPECT_LT(summary.at("data_ms"), summary.at("step_ms"));
+}
+
+// Stopped while losses are bad: what is saved then may be broken, so nothing before it is removed.
+TEST_F(Training, WhatWasGoodIsKeptWhileLossesAreBad) {
+  Recipe r = recipe();
+  r.steps = 200;
+  r.eval_every = 0;
+  r.keep_checkpoints = 1;
+  r.batch_size = r.micro_batch_size = 1;
+  r.learning_rate = 0.1;
+  r.spike_deviations = 1e-9;
+  train_until(r, "run", [](int64_t step, bool skipped) { return skipped && step % 3 != 0; });
+  EXPECT_EQ(count_checkpoints(out("run")), 2);
+  // Neither does going on remove it before there is news.
+  std::atomic<bool> stop = true;
+  EXPECT_THROW(pretrain({}, out("run"), true, {}, &stop), Error);
+  EXPECT_EQ(count_checkpoints(out("run")), 2);
 }
 
 // At the boundary of the two stages, where the learning rate drops and the weight decay ends, and

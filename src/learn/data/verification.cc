@@ -54,6 +54,7 @@ Stamps read_record(const std::filesystem::path& file) {
 }
 
 void write_record(const std::filesystem::path& file, const Stamps& stamps) {
+  if (file.empty()) return;
   Json shards = Json::object();
   for (const auto& [path, stamp] : stamps) {
     shards[path] = {stamp.bytes, stamp.modified_ns, stamp.checksum};

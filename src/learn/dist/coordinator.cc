@@ -173,8 +173,16 @@ void Coordinator::welcome_all() {
     const std::string sharing = count([&](const Peer& other) {
       return other.rank >= 0 && other.machine == peer.machine && other.cores == peer.cores;
     });
-    send(peer, {MessageKind::kWelcome, {before, sharing}});
+    send(peer, {MessageKind::kWelcome, {before, sharing, seen_address(peer)}});
   }
+}
+
+std::string Coordinator::seen_address(const Peer& peer) const {
+  if (peer.rank != 0) return "";
+  const auto elsewhere = std::find_if(peers_.begin(), peers_.end(), [&](const Peer& other) {
+    return other.rank > 0 && other.host != peer.host;
+  });
+  return elsewhere == peers_.end() ? "" : elsewhere->socket.local_address();
 }
 
 void Coordinator::check_time() {

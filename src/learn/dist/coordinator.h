@@ -67,6 +67,8 @@ class Coordinator {
   void end_run(ErrorCode code, const std::string& message);
   void send(Peer& peer, const Message& message);
   static void flush(Peer& peer);
+  // The address of rank 0's machine at which others came; nothing where it can tell itself.
+  std::string seen_address(const Peer& peer) const;
   std::string missing_ranks() const;
 
   Socket listener_;

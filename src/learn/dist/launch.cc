@@ -111,10 +111,11 @@ void complete_plain(const Environment& environment, Launch& launch) {
   if (text(environment, "TORCHELASTIC_USE_AGENT_STORE") == "True") ++launch.port;
 }
 
+// How many of the ranks are on this machine is said by the one or the other.
 void complete_mpi(const Environment& environment, Launch& launch) {
   const auto address = text(environment, "MASTER_ADDR");
-  const bool one_machine =
-      text(environment, "OMPI_COMM_WORLD_LOCAL_SIZE") == text(environment, "OMPI_COMM_WORLD_SIZE");
+  const auto here = first_text(environment, {"OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS"});
+  const bool one_machine = here == std::to_string(launch.ranks);
   if (!address && !one_machine) {
     fail(ErrorCode::kUsage,
          "MASTER_ADDR is not set, and mpirun's ranks run on several machines: give the name or "
@@ -148,10 +149,15 @@ std::optional<Launch> read_launch(const Environment& environment) {
     launch = read_numbers(environment, {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"});
     complete = complete_mpi;
   }
-  // Both: a shell inside an allocation has SLURM_NTASKS alone.
-  if (!launch && text(environment, "SLURM_PROCID") && text(environment, "SLURM_NTASKS")) {
-    launch = read_numbers(environment, {"SLURM_PROCID", "SLURM_NTASKS"});
+  // Only of a step: sbatch sets the numbers of a first task for its script, too.
+  if (!launch && text(environment, "SLURM_PROCID") && text(environment, "SLURM_STEP_ID")) {
+    const bool of_step = text(environment, "SLURM_STEP_NUM_TASKS").has_value();
+    launch = read_numbers(environment,
+                          {"SLURM_PROCID", of_step ? "SLURM_STEP_NUM_TASKS" : "SLURM_NTASKS"});
     complete = complete_slurm;
+  }
+  if (!launch && (launch = read_numbers(environment, {"PMI_RANK", "PMI_SIZE"}))) {
+    complete = complete_mpi;
   }
   if (!launch || launch->ranks == 1) return launch;
   complete(environment, *launch);

@@ -21,11 +21,11 @@ struct Launch {
 // The value of an environment variable, or null; ::getenv in programs.
 using Environment = std::function<const char*(const char* name)>;
 
-// What torchrun (RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT), OpenMPI's mpirun (OMPI_COMM_WORLD_*)
-// or Slurm's srun (SLURM_PROCID, SLURM_NTASKS, SLURM_STEP_NODELIST or SLURM_NODELIST) says, in this
-// order; nothing when none of them started this process. MASTER_ADDR and MASTER_PORT win over what
-// mpirun's and srun's variables tell of it. Throws kUsage naming the variable for settings that
-// cannot work.
+// What torchrun (RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT), OpenMPI's mpirun (OMPI_COMM_WORLD_*),
+// Slurm's srun (SLURM_PROCID, SLURM_STEP_ID, SLURM_STEP_NUM_TASKS, SLURM_STEP_NODELIST or
+// SLURM_NODELIST) or the mpirun of MPICH and its kin (PMI_*) says, in this order; nothing when none
+// of them started this process. MASTER_ADDR and MASTER_PORT win over what the others' variables
+// tell of it. Throws kUsage naming the variable for settings that cannot work.
 std::optional<Launch> read_launch(const Environment& environment);
 
 // Where a parent process that listens for rank 0 says so (`tercet pretrain --ranks`).

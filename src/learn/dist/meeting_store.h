@@ -11,10 +11,11 @@
 namespace tercet::learn {
 
 // The coordinator's store as c10d's backends want it: where their ranks exchange addresses. The
-// member must outlive it.
+// member must outlive it. It waits as long as the run lives: a rank may be busy for hours, and the
+// coordinator ends the run when one is lost.
 class MeetingStore : public c10d::Store {
  public:
-  explicit MeetingStore(Member& member) : member_(&member) {}
+  explicit MeetingStore(Member& member) : c10d::Store(kPatience), member_(&member) {}
 
   void set(const std::string& key, const std::vector<uint8_t>& value) override;
   std::vector<uint8_t> compareSet(const std::string& key, const std::vector<uint8_t>& expected,
@@ -30,6 +31,8 @@ class MeetingStore : public c10d::Store {
             const std::chrono::milliseconds& timeout) override;
   // Virtual in newer libtorch only.
   c10::intrusive_ptr<c10d::Store> clone();
+
+  static constexpr std::chrono::milliseconds kPatience = std::chrono::hours(24 * 20);
 
  private:
   Member* member_;

@@ -148,6 +148,7 @@ void Member::handle(Message message) {
   if (message.kind == MessageKind::kWelcome) {
     local_rank_ = parse_number_field(message, 0);
     sharing_ = parse_number_field(message, 1);
+    seen_address_ = message.fields.at(2);
     welcome_ = true;
   } else if (message.kind == MessageKind::kReply) {
     reply_ = std::move(message.fields);
@@ -184,7 +185,9 @@ void Member::send(const Message& message) {
     }
     if (errno != EAGAIN && errno != EINTR) return;  // reading tells why
     pollfd full = {.fd = socket_.get(), .events = POLLOUT, .revents = 0};
-    if (::poll(&full, 1, static_cast<int>(patience_.beat.count())) == 0) return;
+    // What is begun must be finished, or nothing after it can be read; but not for ever.
+    const milliseconds wait = sent == 0 ? patience_.beat : patience_.beat * patience_.silent_beats;
+    if (::poll(&full, 1, static_cast<int>(wait.count())) == 0) return;
   }
 }
 

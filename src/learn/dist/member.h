@@ -37,8 +37,10 @@ class Member {
 
   int64_t local_rank() const { return local_rank_; }  // among the ranks on this machine
   int64_t sharing() const { return sharing_; }        // ranks that may run on the same cores
-  // Of this machine, as rank 0 can reach it.
-  std::string local_address() const { return socket_.local_address(); }
+  // Of this machine, as the others can reach it.
+  std::string local_address() const {
+    return seen_address_.empty() ? socket_.local_address() : seen_address_;
+  }
 
   // One operation of KeyValues. Throws kIo when the run is over.
   std::vector<std::string> request(std::vector<std::string> fields);
@@ -80,7 +82,8 @@ class Member {
   std::optional<std::vector<std::string>> reply_;
   int64_t local_rank_ = 0;
   int64_t sharing_ = 1;
-  std::thread thread_;  // last: it uses all of the above
+  std::string seen_address_;  // of rank 0, when it met itself at a loopback address
+  std::thread thread_;        // last: it uses all of the above
 };
 
 }  // namespace tercet::learn

@@ -71,9 +71,9 @@ int64_t ProcessGroup::local_rank() const { return state_->member->local_rank(); 
 int64_t ProcessGroup::sharing() const { return state_->member->sharing(); }
 at::Device ProcessGroup::device() const { return state_->device; }
 
-std::string ProcessGroup::share(const std::string& text) {
+std::string ProcessGroup::share(const std::string& text, int64_t from) {
   const std::string key = fmt::format("share/{}", state_->shared++);
-  if (is_first()) {
+  if (rank() == from) {
     state_->member->request({"set", key, text});
     return text;
   }

@@ -49,8 +49,8 @@ class ProcessGroup {
   int64_t local_rank() const;  // among the ranks on this machine
   int64_t sharing() const;     // ranks that may run on the same CPU cores, this one included
 
-  // Rank 0's text, on all ranks.
-  std::string share(const std::string& text);
+  // The text of rank `from`, on all ranks.
+  std::string share(const std::string& text, int64_t from = 0);
   // Returns when all ranks are here.
   void barrier();
   // Throws kUsage naming the first value that differs from rank 0's, and returns when all agree.

@@ -46,6 +46,27 @@ sockaddr_storage name_of(int descriptor) {
   return name;
 }
 
+bool is_loopback(const addrinfo& address) {
+  if (address.ai_family == AF_INET6) {
+    return IN6_IS_ADDR_LOOPBACK(&reinterpret_cast<const sockaddr_in6*>(address.ai_addr)->sin6_addr);
+  }
+  const auto* v4 = reinterpret_cast<const sockaddr_in*>(address.ai_addr);
+  return (ntohl(v4->sin_addr.s_addr) >> 24) == 127;
+}
+
+bool means_this_machine_only(const std::string& host) {
+  return host == "localhost" || host == "::1" || host.starts_with("127.");
+}
+
+// All of this machine's addresses in the place of one.
+void widen(addrinfo& address) {
+  if (address.ai_family == AF_INET6) {
+    reinterpret_cast<sockaddr_in6*>(address.ai_addr)->sin6_addr = in6addr_any;
+  } else {
+    reinterpret_cast<sockaddr_in*>(address.ai_addr)->sin_addr.s_addr = htonl(INADDR_ANY);
+  }
+}
+
 // connect() that gives up early: a machine that drops packets would hold it for minutes.
 bool connected(int descriptor, const addrinfo& address, std::string& reason) {
   int error = ::connect(descriptor, address.ai_addr, address.ai_addrlen) == 0 ? 0 : errno;
@@ -94,7 +115,9 @@ uint16_t Socket::local_port() const {
 Socket listen_on(const std::string& host, uint16_t port) {
   std::string reason = "it has no address";
   const Addresses found = addresses_of(host, port, reason);
-  for (const addrinfo* a = found.get(); a != nullptr; a = a->ai_next) {
+  for (addrinfo* a = found.get(); a != nullptr; a = a->ai_next) {
+    // Debian's /etc/hosts calls a machine's own name 127.0.1.1, where no other machine gets.
+    if (is_loopback(*a) && !means_this_machine_only(host)) widen(*a);
     Socket socket(::socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC, a->ai_protocol));
     // A run that is started again must not wait until the system forgets the one before.
     const int on = 1;

@@ -26,8 +26,9 @@ class Socket {
   int descriptor_;
 };
 
-// Listens on the one address that `host` names, which must be this machine's; port 0: any that is
-// free. Throws kIo naming both.
+// Listens on the one address that `host` names, which must be this machine's, or on all of them
+// when that is a name for a loopback address here; port 0: any that is free. Throws kIo naming
+// both.
 Socket listen_on(const std::string& host, uint16_t port);
 
 // One attempt; the socket does not block. Nothing, and why in `reason`, when nobody listens there

@@ -38,15 +38,10 @@ Codes weight_codes(at::TensorList weights, LinearKind kind) {
 Codes input_codes(const at::Tensor& x, InputRange range) {
   if (range == InputRange::kFourBits) {
     const at::Tensor mean = x.abs().mean(-1, true, at::kDouble).to(at::kFloat);
-    const at::Tensor scale = mean.clamp_min(1e-5f).reciprocal() * 2.6457513f;
+    const at::Tensor scale = mean.clamp_min(1e-5f).reciprocal() * std::sqrt(7.0f);
     return {(x * scale).round().clamp(-8, 7).to(at::kChar), scale};
   }
   const at::Tensor magnitude = x.abs();
-  if (range == InputRange::kFourBits) {
-    const at::Tensor scale =
-        magnitude.mean(-1, true).clamp_min(1e-5f).reciprocal() * std::sqrt(7.0f);
-    return {(x * scale).round().clamp(-8, 7).to(at::kChar), scale};
-  }
   at::Tensor absmax = magnitude.amax(-1, true);
   if (range == InputRange::kAllTokens) absmax = absmax.amax().expand({x.size(0), 1});
   const at::Tensor scale = absmax.clamp_min(1e-5f).reciprocal() * 127.0f;

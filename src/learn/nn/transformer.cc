@@ -196,21 +196,26 @@ at::Tensor Transformer::hidden(const at::Tensor& tokens, const ForwardMode& mode
   return norm(x, parameter("model.norm.weight"));
 }
 
+const at::Tensor& Transformer::head() const {
+  return parameter(config_.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight");
+}
+
 at::Tensor Transformer::logits(const at::Tensor& tokens, const ForwardMode& mode) const {
-  const std::string head =
-      config_.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight";
-  return dense_linear(hidden(tokens, mode), {parameter(head)}, mode.compute);
+  return dense_linear(hidden(tokens, mode), {head()}, mode.compute);
+}
+
+at::Tensor Transformer::last_logits(const at::Tensor& tokens, const ForwardMode& mode) const {
+  const at::Tensor all = hidden(tokens, mode);
+  return dense_linear(all.narrow(0, all.size(0) - 1, 1), {head()}, mode.compute)[0];
 }
 
 at::Tensor Transformer::loss(const at::Tensor& windows, const ForwardMode& mode,
                              std::shared_ptr<const Documents> documents) const {
   const int64_t length = windows.size(1) - 1;
-  const std::string head =
-      config_.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight";
   at::Tensor targets = windows.narrow(1, 1, length);
   if (documents != nullptr) targets = targets.masked_fill(documents->ends, -1);
   const at::Tensor last = hidden(windows.narrow(1, 0, length), mode, std::move(documents));
-  return head_loss(last, parameter(head), targets.reshape({-1}), mode.compute);
+  return head_loss(last, head(), targets.reshape({-1}), mode.compute);
 }
 
 }  // namespace tercet::learn

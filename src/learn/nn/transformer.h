@@ -64,6 +64,8 @@ class Transformer {
                     std::shared_ptr<const Documents> documents = nullptr) const;
   // Logits of every position: [batch * length, vocab_size] f32.
   at::Tensor logits(const at::Tensor& tokens, const ForwardMode& mode) const;
+  // The last row of that alone, [vocab_size].
+  at::Tensor last_logits(const at::Tensor& tokens, const ForwardMode& mode) const;
   // Mean cross entropy in nats of predicting window[:, 1:] from window[:, :-1].
   // windows: [batch, length + 1] int64. With `documents`, those of window[:, :-1], the mean over
   // the targets that count.
@@ -74,6 +76,8 @@ class Transformer {
   const at::Tensor& parameter(const std::string& name) const;
 
  private:
+  const at::Tensor& head() const;  // [vocab_size, hidden_size]
+
   // The tensors of one layer; undefined where the architecture has none.
   struct Layer {
     at::Tensor q, k, v, o, gate, up, down;

@@ -17,7 +17,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kUnfinished = ".unfinished";
 constexpr const char* kStateFile = "state.json";
 constexpr const char* kOptimizerFile = "optimizer.safetensors";
 
@@ -31,10 +30,14 @@ std::string state_checksum(Json json) {
 }
 
 Json guard_json(const LossGuard::State& state) {
-  return {
-      {"mean", state.mean},          {"variance", state.variance},     {"previous", state.previous},
-      {"seen", state.seen},          {"bad_in_row", state.bad_in_row}, {"skipped", state.skipped},
-      {"last_good", state.last_good}};
+  return {{"mean", state.mean},
+          {"variance", state.variance},
+          {"previous", state.previous},
+          {"seen", state.seen},
+          {"bad_in_row", state.bad_in_row},
+          {"skipped", state.skipped},
+          {"last_good", state.last_good},
+          {"broken_in_row", state.broken_in_row}};
 }
 
 LossGuard::State guard_state(const Json& json) {
@@ -46,6 +49,7 @@ LossGuard::State guard_state(const Json& json) {
   state.bad_in_row = json.at("bad_in_row").get<int64_t>();
   state.skipped = json.at("skipped").get<int64_t>();
   state.last_good = json.at("last_good").get<int64_t>();
+  state.broken_in_row = json.value("broken_in_row", int64_t{0});  // not of older versions
   return state;
 }
 

@@ -3,10 +3,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <vector>
 
 #include "core/error.h"
 #include "core/file.h"
@@ -50,7 +52,7 @@ bool is_ours(const fs::path& best) {
 // no links there is none: the checkpoint itself is kept all the same.
 void link_best(const fs::path& best, const fs::path& target) {
   fs::path fresh = best;
-  fresh += ".unfinished";
+  fresh += kUnfinished;
   std::error_code error;
   if (fs::read_symlink(best, error) == target.filename()) return;
   fs::remove(fresh, error);
@@ -80,6 +82,19 @@ std::optional<fs::path> newest_checkpoint(const fs::path& out, int64_t most_step
 
 int64_t count_checkpoints(const fs::path& out) {
   return static_cast<int64_t>(finished_checkpoints(out).size());
+}
+
+void remove_unfinished(const fs::path& out) {
+  std::vector<fs::path> leftovers;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(out / "checkpoints", error)) {
+    const std::string name = entry.path().filename().string();
+    const size_t end = name.size() - std::min(name.size(), std::string_view(kUnfinished).size());
+    if (name.substr(end) == kUnfinished && step_of(name.substr(0, end))) {
+      leftovers.push_back(entry.path());
+    }
+  }
+  for (const fs::path& leftover : leftovers) remove_directory(leftover);
 }
 
 void retain_checkpoints(const fs::path& out, int64_t keep, int64_t best_step) {

@@ -20,8 +20,14 @@ std::optional<std::filesystem::path> newest_checkpoint(const std::filesystem::pa
 std::optional<std::filesystem::path> newest_checkpoint(const std::filesystem::path& out,
                                                        int64_t most_steps);
 
+// What a checkpoint's directory is called until it is whole: its name with this at the end.
+inline constexpr const char* kUnfinished = ".unfinished";
+
 // How many finished ones there are.
 int64_t count_checkpoints(const std::filesystem::path& out);
+
+// Removes what a process left that was killed while it saved. Only with the run's lock. Throws kIo.
+void remove_unfinished(const std::filesystem::path& out);
 
 // Makes `best` the checkpoint of `best_step` (when that exists; -1: there is none) and removes all
 // others but the newest `keep`. Throws kIo.

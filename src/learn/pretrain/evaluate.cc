@@ -86,8 +86,7 @@ std::vector<int32_t> sample_tokens(const Transformer& model, std::vector<int32_t
   while (static_cast<int64_t>(out.size()) < count && prompt.size() < context) {
     const std::vector<int64_t> ids(prompt.begin(), prompt.end());
     const at::Tensor tokens = at::tensor(ids, at::kLong).unsqueeze(0).to(model.device());
-    const at::Tensor logits = model.logits(tokens, compute);
-    const int32_t id = sample_row(logits[logits.size(0) - 1].to(at::kCPU), rng);
+    const int32_t id = sample_row(model.last_logits(tokens, compute).to(at::kCPU), rng);
     if (id == eos) break;
     prompt.push_back(id);
     out.push_back(id);

@@ -28,6 +28,7 @@ void LossGuard::accept(int64_t step, double loss) {
   }
   state_.previous = loss;
   state_.bad_in_row = 0;
+  state_.broken_in_row = 0;
   state_.last_good = step;
 }
 
@@ -43,11 +44,12 @@ LossGuard::Verdict LossGuard::judge(int64_t step, double loss, double grad_norm)
     return Verdict::kUse;
   }
   ++state_.bad_in_row;
-  if (state_.bad_in_row < kMostInRow) {
+  state_.broken_in_row = finite ? 0 : state_.broken_in_row + 1;
+  if (state_.broken_in_row >= kMostInRow) return Verdict::kGiveUp;
+  if (!finite || state_.bad_in_row < kMostInRow) {
     ++state_.skipped;
     return Verdict::kSkip;
   }
-  if (!finite) return Verdict::kGiveUp;
   forget();
   accept(step, loss);
   return Verdict::kUse;

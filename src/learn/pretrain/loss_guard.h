@@ -23,14 +23,15 @@ class LossGuard {
     double previous = 0;  // the newest loss that was used
     int64_t seen = 0;
     int64_t bad_in_row = 0;
-    int64_t skipped = 0;    // since the run began
-    int64_t last_good = 0;  // step, 1-based; 0: none
+    int64_t broken_in_row = 0;  // of them, at the end: not finite
+    int64_t skipped = 0;        // since the run began
+    int64_t last_good = 0;      // step, 1-based; 0: none
   };
 
   enum class Verdict {
     kUse,
     kSkip,
-    kGiveUp,  // kMostInRow losses in a row were not finite: the weights are broken
+    kGiveUp,  // kMostInRow in a row were not finite: the weights are broken
   };
 
   // deviations: how far above the mean a loss is a spike; 0: only what is not finite is bad.

@@ -31,6 +31,7 @@ struct Preset {
   int64_t steps;
   int64_t warmup;
   Rates rates;
+  bool of_b158_paper = false;  // norms inside the maps and SwiGLU, before the 2B4T report's design
 };
 
 // Up to 30m, for one machine: 8 K to 32 K tokens a step, about twenty tokens a parameter. Sizes of
@@ -44,13 +45,15 @@ constexpr std::array kPresets = {
     Preset{"30m", 512, 1536, 9, 8, 4, 512, 64, 18500, 375, {}},
     Preset{"125m", 768, 2048, 12, 12, 12, 2048, 128, 40000, 750, {.b1 = 2.4e-3}},
     Preset{"350m", 1024, 2736, 24, 16, 16, 2048, 128, 40000, 750, {.b1 = 1.2e-3}},
-    Preset{"700m", 1536, 4096, 24, 24, 24, 2048, 512, 95368, 375, {1.5e-3, 1e-3, 1e-3, 2.5e-4}},
+    Preset{
+        "700m", 1536, 4096, 24, 24, 24, 2048, 512, 95368, 375, {1.5e-3, 1e-3, 1e-3, 2.5e-4}, true},
     Preset{"760m", 1536, 4096, 24, 16, 16, 2048, 128, 40000, 750, {1.5e-3, 1e-3, 1e-3, 2.5e-4}},
-    Preset{"1.3b", 2048, 5460, 24, 32, 32, 2048, 512, 95368, 375, {1.2e-3, 8e-4, 8e-4, 2e-4}},
+    Preset{"1.3b", 2048, 5460, 24, 32, 32, 2048, 512, 95368, 375, {1.2e-3, 8e-4, 8e-4, 2e-4}, true},
     Preset{"2.7b", 2560, 6832, 32, 32, 32, 2048, 128, 40000, 750, {1.2e-3, 8e-4, 6.4e-4, 2e-4}},
     Preset{"2b4t", 2560, 6912, 30, 20, 5, 4096, 1024, 953674, 375, {}},
-    Preset{"3b", 3200, 8640, 26, 32, 32, 2048, 512, 95368, 375, {1.2e-3, 8e-4, 6.4e-4, 2e-4}},
-    Preset{"3.9b", 3200, 12800, 26, 32, 32, 2048, 512, 95368, 375, {1.2e-3, 8e-4, 6.4e-4, 2e-4}},
+    Preset{"3b", 3200, 8640, 26, 32, 32, 2048, 512, 95368, 375, {1.2e-3, 8e-4, 6.4e-4, 2e-4}, true},
+    Preset{
+        "3.9b", 3200, 12800, 26, 32, 32, 2048, 512, 95368, 375, {1.2e-3, 8e-4, 6.4e-4, 2e-4}, true},
     Preset{"6.7b", 4096, 10928, 32, 32, 32, 2048, 128, 40000, 750, {.b1 = 4.8e-4}},
     Preset{"13b", 5120, 13656, 40, 40, 40, 2048, 128, 40000, 750, {.b1 = 4e-4}},
     Preset{"30b", 7168, 19120, 48, 56, 56, 2048, 128, 40000, 750, {.b1 = 4e-4}},
@@ -85,6 +88,10 @@ Recipe preset_recipe(const std::string& name, const std::string& family) {
   recipe.batch_size = p.batch_size;
   recipe.steps = p.steps;
   recipe.warmup_steps = p.warmup;
+  if (family == "b1.58" && p.of_b158_paper) {
+    recipe.norm = "inside";
+    recipe.hidden_act = "silu";
+  }
   if (family == "b1.58") {
     recipe.learning_rate = p.rates.b158;
     recipe.learning_rate_2 = p.rates.b158_2;

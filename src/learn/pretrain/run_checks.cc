@@ -34,8 +34,14 @@ std::string readable(uint64_t bytes) {
                      large ? "GB" : "MB");
 }
 
-// Weights and both moments in f32.
-uint64_t checkpoint_bytes(int64_t parameters) { return 12 * static_cast<uint64_t>(parameters); }
+// Weights and both moments in f32, and what the codes were, in two bits.
+uint64_t checkpoint_bytes(int64_t parameters) {
+  return 12 * static_cast<uint64_t>(parameters) + static_cast<uint64_t>(parameters) / 4;
+}
+
+int64_t times_due(const Recipe& recipe, int64_t every) {
+  return every > 0 ? recipe.steps / every : 0;
+}
 
 }  // namespace
 
@@ -56,8 +62,8 @@ void check_same_run(const std::filesystem::path& out, const std::filesystem::pat
 uint64_t disk_bytes(const Recipe& recipe, int64_t parameters, int64_t existing) {
   // The newest ones, the best one, and the one that is being written.
   const int64_t kept = recipe.keep_checkpoints + 2;
-  const int64_t written =
-      recipe.checkpoint_every > 0 ? recipe.steps / recipe.checkpoint_every + 2 : 1;
+  const int64_t best = recipe.checkpoint_every > 0 ? times_due(recipe, recipe.eval_every) : 0;
+  const int64_t written = times_due(recipe, recipe.checkpoint_every) + best + 1;
   const int64_t more = std::max<int64_t>(1, std::min(kept, written) - existing);
   return static_cast<uint64_t>(more) * checkpoint_bytes(parameters) +
          4 * static_cast<uint64_t>(parameters);

@@ -54,7 +54,7 @@ void RunData::verify(const std::filesystem::path& out, bool all,
                      const std::function<void(const VerifyProgress&)>& progress,
                      const std::atomic<bool>* stop) const {
   VerifyOptions options;
-  options.record = out / kVerifiedFile;
+  if (!out.empty()) options.record = out / kVerifiedFile;
   options.all = all;
   options.threads = static_cast<int>(recipe_.threads);
   verify_data(corpora_, options, progress, stop);

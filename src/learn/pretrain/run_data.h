@@ -47,7 +47,7 @@ class RunData {
   void check_fingerprint(const std::string& kept) const {
     tercet::check_fingerprint(corpora_, kept);
   }
-  // verify_data() with the record kept in `out`.
+  // verify_data() with the record kept in `out`; without a record when that is empty.
   void verify(const std::filesystem::path& out, bool all,
               const std::function<void(const VerifyProgress&)>& progress,
               const std::atomic<bool>* stop) const;

@@ -64,6 +64,7 @@ TrainResult start_run(const Recipe& recipe, const std::filesystem::path& out,
     make_directories(out);
     lock.emplace(out);
     check_unused(out);
+    remove_unfinished(out);
   }
   settle_threads(ready, team.sharing());
   TrainingRun run(ready, ready.init_from, out, events, stop, team);
@@ -95,7 +96,10 @@ TrainResult resume_run(const std::filesystem::path& out, const TrainEvents& even
   TrainingState state;
   std::optional<RunLock> lock;
   if (team.is_first()) {
-    if (newest_checkpoint(out)) lock.emplace(out);  // else there is nothing to find
+    if (newest_checkpoint(out)) {  // else there is nothing to find
+      lock.emplace(out);
+      remove_unfinished(out);
+    }
     std::tie(checkpoint, state) = find_checkpoint(out);
   }
   state = training_state(Json::parse(team.share(to_json(state).dump())));

@@ -94,16 +94,12 @@ void TrainingRun::restore(const std::filesystem::path& checkpoint, const Trainin
 }
 
 TrainResult TrainingRun::train(bool verify_data) {
-  if (team_.is_first()) {
-    check_disk(out_, recipe_, model_.config().parameter_count());
-    data_.verify(out_, verify_data, events_.on_verify, stop_);
-    report_ = std::make_unique<RunReport>(out_, state_.log_bytes, state_.event_bytes, events_);
-  }
+  prepare(verify_data);
   optimizer_.share_first_values();
   start();
   while (state_.step < recipe_.steps) {
     const std::optional<Error> fault = take_batches();
-    if (team_.any(fault || (stop_ != nullptr && *stop_))) end_early(fault);
+    if (team_.any(fault || (stop_ != nullptr && *stop_))) end_early(team_.first_error(fault));
     step();
   }
   // First the weights, then what is said about them: nothing may lose a finished training.
@@ -113,6 +109,26 @@ TrainResult TrainingRun::train(bool verify_data) {
     retain();
   }
   return finish();
+}
+
+// Each machine may have its own copy of the data: its first rank reads it.
+void TrainingRun::prepare(bool verify_data) {
+  std::optional<Error> fault;
+  try {
+    if (team_.is_first()) check_disk(out_, recipe_, model_.config().parameter_count());
+    if (team_.is_first()) {
+      data_.verify(out_, verify_data, events_.on_verify, stop_);
+    } else if (team_.is_first_here()) {
+      data_.verify({}, verify_data, nullptr, stop_);
+    }
+  } catch (const Error& error) {
+    fault = error;
+  }
+  team_.wait_for_all();  // reading everything takes longer than collective operations wait
+  if (const auto first = team_.first_error(fault)) throw Error(*first);
+  if (team_.is_first()) {
+    report_ = std::make_unique<RunReport>(out_, state_.log_bytes, state_.event_bytes, events_);
+  }
 }
 
 void TrainingRun::start() {
@@ -134,7 +150,7 @@ void TrainingRun::start() {
   info.kept_optimizer = kept_optimizer_;
   info.optimizer_bytes = optimizer_.state_bytes();
   if (report_) report_->start(info);
-  if (state_.step == 0 && recipe_.stats_every > 0) measure_weights();
+  if (state_.step == 0 && !info.resumed && recipe_.stats_every > 0) measure_weights();
 }
 
 ForwardMode TrainingRun::mode_after(int64_t done) const {
@@ -219,11 +235,12 @@ void TrainingRun::step() {
 // A checkpoint is known to be good when the loss of the step after it was.
 void TrainingRun::fail_diverged() const {
   const auto good = newest_checkpoint(out_, guard_.state().last_good - 1);
-  fail(ErrorCode::kBadInput,
-       "the run in '{}' has diverged: the loss is no longer finite since step {}; start again in "
-       "another --out with a lower learning_rate or more warmup_steps{}",
-       out_.string(), guard_.state().last_good + 1,
-       good ? fmt::format(" (the last good checkpoint is '{}')", good->string()) : "");
+  fail(
+      ErrorCode::kBadInput,
+      "the run in '{}' has diverged: losses or gradients are no longer finite since step {}; start "
+      "again in another --out with a lower learning_rate or more warmup_steps{}",
+      out_.string(), guard_.state().last_good + 1,
+      good ? fmt::format(" (the last good checkpoint is '{}')", good->string()) : "");
 }
 
 void TrainingRun::report_step(double loss, double norm, const StepRates& rates,
@@ -241,8 +258,10 @@ void TrainingRun::report_step(double loss, double norm, const StepRates& rates,
   report.tokens_per_second = static_cast<double>(tokens_per_step()) / time.seconds;
   report.gflops =
       report.tokens_per_second * flops_per_token(model_.config(), recipe_.sequence_length) / 1e9;
-  const double mean = state_.seconds / static_cast<double>(state_.step);
-  report.eta_seconds = mean * static_cast<double>(recipe_.steps - state_.step);
+  const RunTimes& times = state_.times;
+  const double all = state_.seconds + times.report + times.evaluation + times.checkpoint;
+  report.eta_seconds =
+      all / static_cast<double>(state_.step) * static_cast<double>(recipe_.steps - state_.step);
   report.data_ms = 1e3 * time.data_seconds;
   report_->step(report);
 }
@@ -286,6 +305,8 @@ void TrainingRun::measure_weights() {
 void TrainingRun::sample() {
   const Stopwatch evaluating(state_.times.evaluation);
   std::vector<int32_t> ids = data_.tokenizer().encode_prompt(recipe_.prompt);
+  // Behind the end of a document another one begins.
+  if (ids.empty()) ids.push_back(data_.tokenizer().eos_id());
   const uint64_t seed = static_cast<uint64_t>(recipe_.seed + state_.step);
   const std::vector<int32_t> more =
       sample_tokens(model_, ids, recipe_.sample_tokens, data_.tokenizer().eos_id(), seed, compute_);
@@ -301,14 +322,19 @@ void TrainingRun::checkpoint() {
     state_.log_bytes = report_->log_bytes();
     state_.event_bytes = report_->event_bytes();
   }
-  save_checkpoint(out_, state_, model_, optimizer_, stats_, data_.tokenizer_directory(),
-                  recipe_.keep_checkpoints, team_);
+  save_checkpoint(out_, state_, model_, optimizer_, stats_, data_.tokenizer_directory(), kept(),
+                  team_);
   if (report_) report_->checkpoint(out_ / "checkpoints");
 }
 
 void TrainingRun::retain() const {
   if (!team_.is_first()) return;
-  retain_checkpoints(out_, recipe_.keep_checkpoints, state_.best_eval.step);
+  retain_checkpoints(out_, kept(), state_.best_eval.step);
+}
+
+// While losses are bad the newest checkpoint may hold broken weights: none before it is removed.
+int64_t TrainingRun::kept() const {
+  return state_.guard.bad_in_row > 0 ? INT64_MAX : recipe_.keep_checkpoints;
 }
 
 // After Ctrl-C, or because a rank's data cannot be read: all save what they have, which no second

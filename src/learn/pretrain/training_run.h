@@ -47,6 +47,7 @@ class TrainingRun {
   int64_t tokens_per_step() const { return recipe_.batch_size * recipe_.sequence_length; }
   int64_t micro_batches() const { return recipe_.batch_size / recipe_.micro_batch_size; }
 
+  void prepare(bool verify_data);
   void start();
   // How the step after `done` steps computes.
   ForwardMode mode_after(int64_t done) const;
@@ -69,6 +70,7 @@ class TrainingRun {
   void sample();
   void checkpoint();
   void retain() const;
+  int64_t kept() const;
   [[noreturn]] void fail_diverged() const;
   [[noreturn]] void end_early(const std::optional<Error>& fault);
   TrainResult finish();

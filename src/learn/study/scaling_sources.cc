@@ -49,9 +49,9 @@ void add_source(const fs::path& source, std::vector<RunResult>& runs) {
 // Equal for runs that differ in family and seed alone.
 std::string size_key(const RunResult& run) {
   const Recipe& r = run.recipe;
-  return fmt::format("{} x {} x {} x {} x {} x {}", r.hidden_size, r.num_hidden_layers,
-                     r.num_attention_heads, r.num_key_value_heads, run.config.vocab_size,
-                     run.tokens);
+  return fmt::format("{} x {} x {} x {} x {} x {} x {}", r.hidden_size, r.intermediate_size,
+                     r.num_hidden_layers, r.num_attention_heads, r.num_key_value_heads,
+                     run.config.vocab_size, run.tokens);
 }
 
 // What a size is called: "8.06M".

@@ -24,6 +24,8 @@ TEST(Launch, NothingSaysNothing) {
   EXPECT_FALSE(launch_of({{"MASTER_ADDR", "a"}, {"MASTER_PORT", "1"}}));
   // A shell inside a Slurm allocation.
   EXPECT_FALSE(launch_of({{"SLURM_NTASKS", "4"}, {"SLURM_JOB_NODELIST", "a,b"}}));
+  // A script that sbatch runs.
+  EXPECT_FALSE(launch_of({{"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "4"}, {"SLURM_NODELIST", "a"}}));
 }
 
 TEST(Launch, Torchrun) {
@@ -70,8 +72,20 @@ TEST(Launch, Mpirun) {
   EXPECT_EQ(launch_of(variables)->address, "first");
 }
 
+TEST(Launch, MpirunOfMpich) {
+  Variables variables = {{"PMI_RANK", "1"}, {"PMI_SIZE", "2"}, {"MPI_LOCALNRANKS", "2"}};
+  const auto launch = launch_of(variables);
+  ASSERT_TRUE(launch);
+  EXPECT_EQ(launch->rank, 1);
+  EXPECT_EQ(launch->ranks, 2);
+  EXPECT_EQ(launch->address, "127.0.0.1");
+  variables["MPI_LOCALNRANKS"] = "1";
+  EXPECT_THROW(launch_of(variables), Error);
+}
+
 TEST(Launch, Slurm) {
-  Variables variables = {{"SLURM_PROCID", "2"}, {"SLURM_NTASKS", "8"}, {"SLURM_JOB_ID", "77"}};
+  Variables variables = {
+      {"SLURM_PROCID", "2"}, {"SLURM_NTASKS", "8"}, {"SLURM_JOB_ID", "77"}, {"SLURM_STEP_ID", "0"}};
   EXPECT_THROW(launch_of(variables), Error);
   const std::map<std::string, std::string> first = {
       {"alpha", "alpha"},     {"alpha,beta", "alpha"},     {"node[03-05,7],x1", "node03"},
@@ -80,7 +94,10 @@ TEST(Launch, Slurm) {
     variables["SLURM_NODELIST"] = list;
     EXPECT_EQ(launch_of(variables)->address, node) << list;
   }
-  // A step on some of the allocation's nodes.
+  EXPECT_EQ(launch_of(variables)->ranks, 8);
+  // A step of some of the allocation's tasks, on some of its nodes.
+  variables["SLURM_STEP_NUM_TASKS"] = "4";
+  EXPECT_EQ(launch_of(variables)->ranks, 4);
   variables["SLURM_STEP_NODELIST"] = "beta";
   EXPECT_EQ(launch_of(variables)->address, "beta");
   const uint16_t port = launch_of(variables)->port;

@@ -206,6 +206,18 @@ TEST(Meeting, WaitingCanBeInterrupted) {
   EXPECT_EQ(error_of(std::move(joining)), "interrupted");
 }
 
+// A name that only this machine takes for itself must not keep other machines out.
+TEST(Meeting, ANameForALoopbackAddressMeansAllAddresses) {
+  EXPECT_EQ(listen_on("127.0.0.1", 0).local_address(), "127.0.0.1");
+  const std::string local = listen_on("localhost", 0).local_address();
+  EXPECT_TRUE(local == "127.0.0.1" || local == "::1") << local;
+  try {
+    EXPECT_EQ(listen_on("ip6-loopback", 0).local_address(), "::");
+  } catch (const Error&) {
+    GTEST_SKIP() << "/etc/hosts has no such name";
+  }
+}
+
 TEST(Meeting, NobodyThere) {
   Patience patience = quick();
   patience.join = 300ms;

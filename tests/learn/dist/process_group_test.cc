@@ -2,14 +2,17 @@
 #include "learn/dist/process_group.h"
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <array>
 #include <mutex>
 
+#include "learn/dist/meeting_store.h"
 #include "learn/dist/rank_support.h"
 #include "learn/dist/sharded_parameters.h"
+#include "learn/dist/team.h"
 
 namespace tercet::learn {
 namespace {
@@ -34,6 +37,25 @@ TEST(ProcessGroup, CollectivesCompute) {
     }
     group.barrier();
   });
+}
+
+TEST(ProcessGroup, AnErrorOfOneRankIsKnownToAll) {
+  as_ranks(3, [](ProcessGroup& group) {
+    const Team team(&group);
+    EXPECT_FALSE(team.first_error(std::nullopt));
+    std::optional<Error> mine;
+    if (group.rank() > 0) mine = Error(ErrorCode::kIo, fmt::format("of {}", group.rank()));
+    const auto first = team.first_error(mine);
+    ASSERT_TRUE(first);
+    EXPECT_EQ(first->code(), ErrorCode::kIo);
+    EXPECT_STREQ(first->what(), "of 1");
+    group.barrier();
+  });
+}
+
+// A rank that computes for minutes is no reason to give up.
+TEST(ProcessGroup, TheStoreWaitsLongerThanLibtorchWould) {
+  EXPECT_GT(MeetingStore::kPatience, c10d::Store::kDefaultTimeout * 100);
 }
 
 TEST(ProcessGroup, DisagreementIsNamed) {
