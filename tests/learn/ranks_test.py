@@ -157,7 +157,8 @@ class Ranks(unittest.TestCase):
                 "OMPI_COMM_WORLD_LOCAL_SIZE": "2", "MASTER_PORT": port},
             "srun": lambda rank, port: {
                 "SLURM_PROCID": str(rank), "SLURM_NTASKS": "2", "SLURM_LOCALID": str(rank),
-                "SLURM_NODELIST": "127.0.0.1", "SLURM_JOB_ID": "7", "MASTER_PORT": port}}
+                "SLURM_STEP_ID": "0", "SLURM_NODELIST": "127.0.0.1", "SLURM_JOB_ID": "7",
+                "MASTER_PORT": port}}
         runs = []
         for launcher, of in variables.items():
             with self.subTest(launcher=launcher):

@@ -115,7 +115,7 @@ void Coordinator::handle(Peer& peer, const Message& message) {
     case MessageKind::kFailed:
       peer.leaving = true;
       return end_run(static_cast<ErrorCode>(parse_number_field(message, 0)),
-                     fmt::format("{}: {}", peer.name(), message.fields.at(1)));
+                     fmt::format("{}: {}", peer.name(), text_field(message, 1)));
     case MessageKind::kBye:
       peer.leaving = true;
       if (joined_ < ranks_) {

@@ -142,13 +142,13 @@ void Member::receive() {
 
 void Member::handle(Message message) {
   if (message.kind == MessageKind::kOver) {
-    return end({static_cast<ErrorCode>(parse_number_field(message, 0)), message.fields.at(1)});
+    return end({static_cast<ErrorCode>(parse_number_field(message, 0)), text_field(message, 1)});
   }
   const std::lock_guard lock(mutex_);
   if (message.kind == MessageKind::kWelcome) {
     local_rank_ = parse_number_field(message, 0);
     sharing_ = parse_number_field(message, 1);
-    seen_address_ = message.fields.at(2);
+    seen_address_ = text_field(message, 2);
     welcome_ = true;
   } else if (message.kind == MessageKind::kReply) {
     reply_ = std::move(message.fields);

@@ -89,4 +89,9 @@ int64_t parse_number_field(const Message& message, size_t index) {
   fail(ErrorCode::kBadInput, "a message lacks a number");
 }
 
+const std::string& text_field(const Message& message, size_t index) {
+  if (index >= message.fields.size()) fail(ErrorCode::kBadInput, "a message lacks a text");
+  return message.fields[index];
+}
+
 }  // namespace tercet::learn

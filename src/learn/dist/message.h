@@ -47,5 +47,7 @@ class MessageReader {
 // Numbers as fields. Throws kBadInput when it is none.
 std::string number_field(int64_t value);
 int64_t parse_number_field(const Message& message, size_t index);
+// Throws kBadInput when the message has no such field.
+const std::string& text_field(const Message& message, size_t index);
 
 }  // namespace tercet::learn

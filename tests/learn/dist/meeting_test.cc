@@ -128,7 +128,7 @@ TEST(Meeting, ALostCoordinatorIsSeenByMembers) {
   const Launch launch{1, 2, "127.0.0.1", listener.local_port(), -1, ""};
   auto joining = Meeting::join(launch, told);
   std::optional<Socket> served(::accept(listener.get(), nullptr, nullptr));
-  const std::string welcome = encode({MessageKind::kWelcome, {"1", "2"}});
+  const std::string welcome = encode({MessageKind::kWelcome, {"1", "2", ""}});
   ASSERT_GT(::send(served->get(), welcome.data(), welcome.size(), 0), 0);
   const auto member = joining.get();
   served.reset();

@@ -26,6 +26,14 @@ TEST(Message, ArrivesInPieces) {
   EXPECT_TRUE(received[1].fields.empty());
 }
 
+TEST(Message, MissingFieldsAreRefused) {
+  const Message message{MessageKind::kOver, {"7"}};
+  EXPECT_EQ(parse_number_field(message, 0), 7);
+  EXPECT_EQ(text_field(message, 0), "7");
+  EXPECT_THROW(parse_number_field(message, 1), Error);
+  EXPECT_THROW(text_field(message, 1), Error);
+}
+
 TEST(Message, NonsenseIsRefused) {
   const std::string good = encode({MessageKind::kRequest, {"get", "key"}});
   // Too short, too long, of no kind, with more fields than fit, with a field that is too long or
