@@ -9,7 +9,7 @@
 namespace tercet::learn::device {
 
 // ternary_linear() and binary_linear(): products of integer codes in the compute type, which holds
-// them exactly.
+// the codes exactly and rounds their sums.
 at::Tensor low_bit_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
                           at::ScalarType compute, LinearKind kind, InputRange range);
 
