@@ -261,12 +261,12 @@ void train(const PretrainArguments& arguments, const Recipe& recipe, learn::Team
 }
 
 void run(const PretrainArguments& arguments) {
-  const bool says_recipe =
-      arguments.config || !arguments.preset.empty() || !arguments.flags.empty();
+  const bool says_recipe = arguments.config || !arguments.preset.empty() ||
+                           arguments.flags.size() > arguments.flags.count("data");
   if (arguments.resume && says_recipe) {
     fail(ErrorCode::kUsage,
          "--resume continues with the recipe of the run; leave out --preset, --config and recipe "
-         "options");
+         "options other than --data");
   }
   if (arguments.resume && arguments.print_recipe) {
     fail(ErrorCode::kUsage,

@@ -131,6 +131,22 @@ class PretrainData(PretrainCase):
         self.must("pretrain", "--out", out, "--resume", "--verify-data")
         self.assert_same_as_reference(out)
 
+    def test_data_may_move(self):
+        out, data = self.new(), self.copied_data()
+        process = self.start(out, "--data", str(data))
+        self.wait_for_checkpoint(out, process)
+        process.kill()
+        process.communicate()
+        moved = data.with_name(data.name + "-moved")
+        data.rename(moved)
+        self.assert_error(run("pretrain", "--out", out, "--resume"), 4, data)
+        self.assert_error(run("pretrain", "--out", out, "--resume", "--data", moved, "--data",
+                              moved), 2, "1 data set")
+        self.assert_error(run("pretrain", "--out", out, "--resume", "--data", moved, "--steps",
+                              70), 2, "--data")
+        self.must("pretrain", "--out", out, "--resume", "--data", moved)
+        self.assert_same_as_reference(out)
+
     def test_documents_without_attention_across_them(self):
         """Documents of a line each: it learns, repeats after a kill, and packs."""
         lines = self.folder / "lines.jsonl"

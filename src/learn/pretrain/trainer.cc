@@ -90,8 +90,23 @@ std::pair<std::filesystem::path, TrainingState> find_checkpoint(const std::files
   return {*checkpoint, std::move(state)};
 }
 
-TrainResult resume_run(const std::filesystem::path& out, const TrainEvents& events,
-                       const std::atomic<bool>* stop, Team team, bool verify_data) {
+// Where the data sets of the run lie now.
+void take_places(const std::vector<DataSource>& now, Recipe& recipe) {
+  if (now.empty()) return;
+  if (now.size() != recipe.data.size()) {
+    fail(ErrorCode::kUsage,
+         "the run has {} data set(s), but --data names {}; give the new place of each, in their "
+         "order",
+         recipe.data.size(), now.size());
+  }
+  for (size_t i = 0; i < now.size(); ++i) {
+    recipe.data[i].path = std::filesystem::absolute(now[i].path).lexically_normal().string();
+  }
+}
+
+TrainResult resume_run(const Recipe& given, const std::filesystem::path& out,
+                       const TrainEvents& events, const std::atomic<bool>* stop, Team team,
+                       bool verify_data) {
   std::filesystem::path checkpoint;
   TrainingState state;
   std::optional<RunLock> lock;
@@ -105,6 +120,7 @@ TrainResult resume_run(const std::filesystem::path& out, const TrainEvents& even
   state = training_state(Json::parse(team.share(to_json(state).dump())));
   Recipe recipe;
   apply_json(recipe, state.recipe, (checkpoint / "state.json").string());
+  take_places(given.data, recipe);
   check_ranks(recipe, team.ranks());
   check_agreement(team, recipe, false);
   // The threads of so many ranks are not those of others.
@@ -126,7 +142,7 @@ TrainResult pretrain(const Recipe& recipe, const std::filesystem::path& out, boo
                      bool verify_data) {
   keep_tensor_memory();
   try {
-    return resume ? resume_run(out, events, stop, team, verify_data)
+    return resume ? resume_run(recipe, out, events, stop, team, verify_data)
                   : start_run(recipe, out, events, stop, team);
   } catch (const c10::Error& error) {
     rethrow_torch_error(error);
