@@ -42,34 +42,6 @@ struct PretrainArguments {
   Json flags = Json::object();  // recipe fields given on the command line
 };
 
-Json step_json(const StepReport& r) {
-  Json line = {{"event", "step"},
-               {"step", r.step},
-               {"tokens", r.tokens},
-               {"loss", finite_or_null(r.loss)},
-               {"grad_norm", finite_or_null(r.grad_norm)},
-               {"learning_rate", r.learning_rate},
-               {"weight_decay", r.weight_decay},
-               {"tokens_per_second", r.tokens_per_second},
-               {"gflops", r.gflops},
-               {"data_ms", r.data_ms}};
-  if (r.quantized_share < 1) line["quantized_share"] = r.quantized_share;
-  return line;
-}
-
-Json eval_json(const EvalReport& r) {
-  Json line = {{"event", "eval"},
-               {"step", r.step},
-               {"validation_loss", finite_or_null(r.validation_loss)},
-               {"perplexity", finite_or_null(r.perplexity)},
-               {"validation_tokens", r.tokens},
-               {"best", r.best}};
-  if (r.quantized_share < 1) line["quantized_share"] = r.quantized_share;
-  if (r.loss_as_trained) line["loss_as_trained"] = finite_or_null(*r.loss_as_trained);
-  if (r.corpora.size() > 1) line["corpora"] = learn::to_json(r.corpora);
-  return line;
-}
-
 // " (books 3.1416, web 2.7183)"; nothing for one data set.
 std::string corpora_text(const std::vector<learn::CorpusLoss>& corpora) {
   if (corpora.size() < 2) return "";
@@ -166,18 +138,12 @@ class Reporter {
   }
 
   void step(const StepReport& r) {
-    if (json_) return line(step_json(r));
+    if (json_) return line(learn::to_json(r));
     view_->step(r);
   }
 
   void skip(const SkipReport& r) {
-    if (json_) {
-      return line({{"event", "skip"},
-                   {"step", r.step},
-                   {"loss", finite_or_null(r.loss)},
-                   {"grad_norm", finite_or_null(r.grad_norm)},
-                   {"recent_loss", r.recent_loss}});
-    }
+    if (json_) return line(learn::to_json(r));
     view_->warning(
         fmt::format("step {:>6}  skipped: loss {:.4f}, gradient norm {:.3g}; the mean "
                     "of recent losses is {:.4f}",
@@ -185,7 +151,7 @@ class Reporter {
   }
 
   void eval(const EvalReport& r) {
-    if (json_) return line(eval_json(r));
+    if (json_) return line(learn::to_json(r));
     view_->message(eval_text(r));
   }
 

@@ -47,18 +47,7 @@ void RunReport::start(const RunInfo& info) {
 }
 
 void RunReport::step(const StepReport& report) {
-  Json line = {{"event", "step"},
-               {"step", report.step},
-               {"tokens", report.tokens},
-               {"loss", report.loss},
-               {"grad_norm", report.grad_norm},
-               {"learning_rate", report.learning_rate},
-               {"weight_decay", report.weight_decay},
-               {"tokens_per_second", report.tokens_per_second},
-               {"gflops", report.gflops},
-               {"data_ms", report.data_ms}};
-  if (report.quantized_share < 1) line["quantized_share"] = report.quantized_share;
-  log_.write(line);
+  log_.write(to_json(report));
   curves_.add(report.step, {{"loss/train", report.loss},
                             {"optimizer/grad_norm", report.grad_norm},
                             {"optimizer/learning_rate", report.learning_rate},
@@ -67,25 +56,12 @@ void RunReport::step(const StepReport& report) {
 }
 
 void RunReport::skip(const SkipReport& report) {
-  log_.write({{"event", "skip"},
-              {"step", report.step},
-              {"loss", report.loss},
-              {"grad_norm", report.grad_norm},
-              {"recent_loss", report.recent_loss}});
+  log_.write(to_json(report));
   if (events_.on_skip) events_.on_skip(report);
 }
 
 void RunReport::eval(const EvalReport& report) {
-  Json line = {{"event", "eval"},
-               {"step", report.step},
-               {"validation_loss", report.validation_loss},
-               {"perplexity", report.perplexity},
-               {"validation_tokens", report.tokens},
-               {"best", report.best}};
-  if (report.quantized_share < 1) line["quantized_share"] = report.quantized_share;
-  if (report.loss_as_trained) line["loss_as_trained"] = *report.loss_as_trained;
-  if (report.corpora.size() > 1) line["corpora"] = to_json(report.corpora);
-  log_.write(line);
+  log_.write(to_json(report));
   curves_.add(report.step, {{"loss/validation", report.validation_loss}});
   if (report.corpora.size() > 1) {
     for (const CorpusLoss& corpus : report.corpora) {

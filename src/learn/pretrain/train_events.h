@@ -66,6 +66,10 @@ struct SkipReport {
   double recent_loss = 0;  // the moving mean that it was compared with
 };
 
+// Lines of the log; numbers that are not finite become null.
+Json to_json(const StepReport& report);
+Json to_json(const SkipReport& report);
+
 // The validation loss on one data set.
 struct CorpusLoss {
   std::string name;  // CorpusInfo's
@@ -89,6 +93,8 @@ struct EvalReport {
   // Where that step computed otherwise (also with a8_steps): the validation loss computed so.
   std::optional<double> loss_as_trained;
 };
+
+Json to_json(const EvalReport& report);
 
 struct WeightReport;  // weight_stats.h
 
