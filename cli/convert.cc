@@ -175,7 +175,7 @@ void add_convert(CLI::App& app) {
   command
       ->add_option("--type", arguments->type,
                    "Type of the linear maps: auto, f32, f16, bf16, q8_0, tq1_0, tq2_0, i2_s, q1_0, "
-                   "q2_0, trit4, trit5; packed in an HF directory")
+                   "q2_0, sign8, trit4, trit5; packed in an HF directory")
       ->capture_default_str();
   command
       ->add_option("--rest-type", arguments->rest_type,

@@ -98,6 +98,9 @@ Json to_json(const PerplexityResult& result) {
 std::string read_text(const std::string& path) {
   std::string text =
       path == "-" ? read_standard_input(kMaxTextBytes) : read_text_file(path, kMaxTextBytes);
+  // As training reads it.
+  constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+  if (text.starts_with(kByteOrderMark)) text.erase(0, kByteOrderMark.size());
   if (text.empty()) fail(ErrorCode::kBadInput, "'{}' is empty; give a text to score", path);
   return text;
 }

@@ -12,6 +12,7 @@
 #include "cli/common/progress.h"
 #include "cli/common/signals.h"
 #include "core/cpu.h"
+#include "core/error.h"
 #include "learn/data/corpus.h"
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/trainer.h"
@@ -24,10 +25,22 @@ struct TokenizerArguments {
   std::filesystem::path out;
   TrainerOptions options;
   CorpusOptions corpus_options;
+  bool overwrite = false;
   bool json = false;
 };
 
+// Data that was built with a tokenizer is of use with that one alone.
+void check_unused(const std::filesystem::path& out) {
+  for (const char* name : {"tokenizer.model", "tokenizer.json"}) {
+    if (!std::filesystem::exists(out / name)) continue;
+    fail(ErrorCode::kUsage,
+         "'{}' already holds a tokenizer; choose another directory, or replace it with --overwrite",
+         out.string());
+  }
+}
+
 void train(TokenizerArguments arguments) {
+  if (!arguments.overwrite) check_unused(arguments.out);
   CorpusReader reader(arguments.corpus, arguments.corpus_options);
   if (arguments.options.threads == 0) arguments.options.threads = read_cpu_info().physical_cores;
   Progress progress("reading", static_cast<int64_t>(reader.stored_bytes_total()), arguments.json);
@@ -59,6 +72,7 @@ void train(TokenizerArguments arguments) {
 
 void add_tokenizer_train(CLI::App& app) {
   CLI::App* group = app.add_subcommand("tokenizer", "Train a tokenizer");
+  group->footer("Example:\n  tercet tokenizer train books/ --vocab-size 4096 --out tok/");
   group->require_subcommand(1);
   CLI::App* command =
       group->add_subcommand("train", "Train a SentencePiece BPE tokenizer with byte fallback");
@@ -81,6 +95,9 @@ void add_tokenizer_train(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--seed", arguments->options.seed, "Of the sample of a large corpus");
   command->add_option("-t,--threads", arguments->options.threads, "Threads (default: all cores)");
+  command->add_flag("--overwrite", arguments->overwrite,
+                    "Replace a tokenizer that is in --out already; data built with it becomes "
+                    "useless");
   command->add_flag("--json", arguments->json,
                     "Print one JSON document on stdout and nothing else there");
   command->footer("Example:\n  tercet tokenizer train books/ --vocab-size 4096 --out tok/");

@@ -35,6 +35,22 @@ size_t edit_distance(const std::string& a, const std::string& b) {
   return last[b.size()];
 }
 
+// At most three of `names` that `typed` may stand for, the most similar first.
+std::vector<std::string> similar_words(const std::vector<std::string>& names,
+                                       const std::string& typed) {
+  std::vector<std::pair<size_t, std::string>> ranked;
+  for (const std::string& name : names) {
+    const bool prefix = typed.size() >= 2 && typed != "--" && name.starts_with(typed);
+    const size_t distance = prefix ? 0 : edit_distance(typed, name);
+    if (distance <= std::min<size_t>(2, name.size() / 2)) ranked.emplace_back(distance, name);
+  }
+  std::sort(ranked.begin(), ranked.end());
+  if (ranked.size() > 3) ranked.resize(3);
+  std::vector<std::string> similar;
+  for (const auto& [distance, name] : ranked) similar.push_back(name);
+  return similar;
+}
+
 // The words of the sub-commands chosen so far: "tercet tokenizer train".
 std::string command_words(const CLI::App& app) {
   std::string words = app.get_name();
@@ -67,12 +83,42 @@ void check_command_word(const CLI::App& app, int argc, char** argv) {
        app.get_name());
 }
 
+// The names of the options of the command that was chosen.
+std::vector<std::string> option_names(const CLI::App& app) {
+  const CLI::App* level = &app;
+  while (!level->get_subcommands().empty()) level = level->get_subcommands().front();
+  std::vector<std::string> names;
+  for (const CLI::Option* option : level->get_options()) {
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  }
+  return names;
+}
+
+// CLI11 names what is left over, a misspelt option's value first.
+[[noreturn]] void refuse_first_extra(const CLI::App& app, int argc, char** argv) {
+  const std::vector<std::string> extras = app.remaining(true);
+  const auto is_extra = [&](const std::string& word) {
+    return std::find(extras.begin(), extras.end(), word) != extras.end();
+  };
+  const char* const* found = std::find_if(argv + 1, argv + argc, is_extra);
+  const std::string typed = found == argv + argc ? extras.front() : *found;
+  const std::string word = typed.substr(0, typed.find('='));
+  const std::vector<std::string> similar =
+      word.starts_with("--") ? similar_words(option_names(app), word) : std::vector<std::string>();
+  const std::string hint =
+      similar.empty() ? "" : fmt::format("did you mean '{}'? ", fmt::join(similar, "' or '"));
+  fail(ErrorCode::kUsage, "'{}' is not expected here; {}'{} --help' shows how it is used", word,
+       hint, command_words(app));
+}
+
 void parse(CLI::App& app, int argc, char** argv) {
   try {
     check_command_word(app, argc, argv);
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {
     app.exit(success);  // prints the help or the version
+  } catch (const CLI::ExtrasError&) {
+    refuse_first_extra(app, argc, argv);
   } catch (const CLI::ParseError& error) {
     fail(ErrorCode::kUsage, "{}; '{} --help' shows how it is used", error.what(),
          command_words(app));
@@ -91,17 +137,7 @@ void report(const std::string& program, const char* kind, const char* message) {
 }  // namespace
 
 std::vector<std::string> similar_commands(const CLI::App& app, const std::string& typed) {
-  std::vector<std::pair<size_t, std::string>> ranked;
-  for (const std::string& name : command_names(app)) {
-    const bool prefix = typed.size() >= 2 && name.starts_with(typed);
-    const size_t distance = prefix ? 0 : edit_distance(typed, name);
-    if (distance <= std::min<size_t>(2, name.size() / 2)) ranked.emplace_back(distance, name);
-  }
-  std::sort(ranked.begin(), ranked.end());
-  if (ranked.size() > 3) ranked.resize(3);
-  std::vector<std::string> similar;
-  for (const auto& [distance, name] : ranked) similar.push_back(name);
-  return similar;
+  return similar_words(command_names(app), typed);
 }
 
 int guarded(const std::string& program, const std::function<void()>& body) {

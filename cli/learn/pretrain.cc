@@ -178,8 +178,9 @@ void check_recipe(const Recipe& recipe, const std::optional<std::filesystem::pat
     constexpr int64_t kAnyVocabulary = 512;
     learn::model_config(ready, kAnyVocabulary, 1, 2);
   } catch (const Error& error) {
-    if (!config) throw;
-    throw Error(error.code(), config->string() + ": " + error.what());
+    if (config) throw Error(error.code(), config->string() + ": " + error.what());
+    if (recipe.init_from.empty()) throw Error(ErrorCode::kUsage, error.what());
+    throw;
   }
 }
 

@@ -146,7 +146,7 @@ class PretrainFaults(PretrainCase):
         cases = [
             ((), 2, "--data"),
             (("--data", data), 2, "tokens or steps"),
-            (("--data", data, "--steps", 5, "--num-attention-heads", 3), 3, "num_attention_heads"),
+            (("--data", data, "--steps", 5, "--num-attention-heads", 3), 2, "num_attention_heads"),
             (("--data", data, "--steps", 5, "--family", "gpt"), 2, "family"),
             (("--data", self.folder / "nowhere", "--steps", 5), 4, "nowhere"),
             (("--data", data, "--steps", 5, "--sequence-length", 100000), 3, "tokens"),
@@ -164,6 +164,25 @@ class PretrainFaults(PretrainCase):
         self.assert_error(run("pretrain", "--config", self.recipe, "--out", self.reference), 2,
                           "--resume")
         self.assert_error(run("pretrain", "--out", self.reference, "--resume"), 2, "finished")
+
+    def test_what_nobody_means_is_refused(self):
+        refused = ((("--lerning-rate", 3), "did you mean '--learning-rate'"),
+                   (("--learning-rate", -1), "not negative"),
+                   (("--learning-rate", "nan"), "learning_rate is nan"),
+                   (("--preset", "30b"), "GB are free"),
+                   (("--data", f"{self.folder}/data=much"), "'much' is no weight"))
+        for options, words in refused:
+            with self.subTest(options=options):
+                out = self.new()
+                data = () if "--data" in options else ("--data", self.folder / "data")
+                result = run("pretrain", *data, "--steps", 5, "--out", out, *options)
+                self.assert_error(result, 2, words)
+        for place, status, words in ((self.folder / "nowhere", 4, "does not exist"),
+                                     (self.folder, 3, "dataset.json")):
+            self.assert_error(run("pretrain", "--data", place, "--steps", 5, "--out", self.new()),
+                              status, words)
+        self.assert_error(run("tokenizer", "train", self.corpus, "--vocab-size", 320, "--out",
+                              self.folder / "tok"), 2, "--overwrite")
 
     def test_data_is_checked_before_training(self):
         bare = self.folder / "bare"

@@ -55,7 +55,8 @@ void prepare_directory(const BuildOptions& options) {
   if (options.overwrite) return clear_directory(options.out);
   std::error_code error;
   if (!fs::exists(options.out / kManifestName, error)) return;
-  fail(ErrorCode::kUsage, "'{}' already holds a data set; remove it or choose another directory",
+  fail(ErrorCode::kUsage,
+       "'{}' already holds a data set; choose another directory, or replace it with --overwrite",
        options.out.string());
 }
 

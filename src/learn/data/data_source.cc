@@ -29,8 +29,12 @@ DataSource parse_data_source(const std::string& text) {
   std::error_code ignored;
   if (sign == std::string::npos || std::filesystem::exists(text, ignored)) return {text, {}};
   const auto weight = number(std::string_view(text).substr(sign + 1));
-  if (!weight) return {text, {}};
-  return {text.substr(0, sign), weight};
+  if (weight) return {text.substr(0, sign), weight};
+  if (std::filesystem::exists(text.substr(0, sign), ignored)) {
+    fail(ErrorCode::kUsage, "data: '{}' is no weight in '{}'; give a number, as in {}=0.5",
+         text.substr(sign + 1), text, text.substr(0, sign));
+  }
+  return {text, {}};
 }
 
 void check_data_sources(std::span<const DataSource> sources) {

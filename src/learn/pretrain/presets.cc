@@ -103,11 +103,26 @@ Recipe preset_recipe(const std::string& name, const std::string& family) {
   return recipe;
 }
 
+namespace {
+
+// Negative numbers stand for "by family" inside a recipe, which nobody means who writes one.
+void refuse_negative(const RecipePart& part) {
+  if (!part.fields.is_object()) return;
+  for (const auto& [field, value] : part.fields.items()) {
+    if (!value.is_number() || value.get<double>() >= 0) continue;
+    fail(ErrorCode::kUsage, "{}: {} is {}, it must be a number and not negative", part.origin,
+         field, value.get<double>());
+  }
+}
+
+}  // namespace
+
 Recipe assembled_recipe(const std::string& preset, std::span<const RecipePart> parts) {
   const auto says = [&](const char* field) {
     return std::any_of(parts.begin(), parts.end(),
                        [&](const RecipePart& part) { return part.fields.contains(field); });
   };
+  for (const RecipePart& part : parts) refuse_negative(part);
   Recipe recipe;
   if (!preset.empty()) {
     Recipe chosen;

@@ -209,7 +209,8 @@ BitnetVariants variants_of(const Recipe& r) {
 
 ModelConfig model_config(const Recipe& r, int64_t vocab_size, int32_t bos_id, int32_t eos_id) {
   if (r.hidden_size % r.num_attention_heads != 0) {
-    fail(ErrorCode::kBadInput, "hidden_size is {}, not a multiple of num_attention_heads {}",
+    fail(ErrorCode::kBadInput,
+         "hidden_size is {}, not a multiple of num_attention_heads {}; change either",
          r.hidden_size, r.num_attention_heads);
   }
   ModelConfig config;

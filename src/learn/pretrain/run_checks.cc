@@ -5,6 +5,7 @@
 #include <fstream>
 #include <string>
 
+#include "core/cpu.h"
 #include "core/disk.h"
 #include "core/error.h"
 #include "learn/pretrain/checkpoint_directory.h"
@@ -67,6 +68,18 @@ uint64_t disk_bytes(const Recipe& recipe, int64_t parameters, int64_t existing) 
   const int64_t more = std::max<int64_t>(1, std::min(kept, written) - existing);
   return static_cast<uint64_t>(more) * checkpoint_bytes(parameters) +
          4 * static_cast<uint64_t>(parameters);
+}
+
+void check_memory(int64_t parameters, int64_t ranks, int64_t sharing) {
+  const auto weights = static_cast<uint64_t>(parameters);
+  const uint64_t of_rank = 8 * weights + 8 * weights / static_cast<uint64_t>(ranks);
+  const uint64_t needed = of_rank * static_cast<uint64_t>(sharing);
+  const uint64_t available = available_memory_bytes();
+  if (available == 0 || needed <= available) return;
+  fail(ErrorCode::kUsage,
+       "{} parameters need {} for weights, gradients and optimizer alone, and {} are free; choose "
+       "a smaller model or more machines",
+       parameters, readable(needed), readable(available));
 }
 
 void check_disk(const std::filesystem::path& out, const Recipe& recipe, int64_t parameters) {

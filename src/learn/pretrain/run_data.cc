@@ -26,11 +26,21 @@ std::vector<std::string> short_names(const std::vector<Corpus>& corpora) {
   return names;
 }
 
+// The directory of the first data set, which has the tokenizer of all.
+std::filesystem::path first_directory(const Recipe& recipe) {
+  const std::filesystem::path path = recipe.data.at(0).path;
+  const bool exists = std::filesystem::exists(path);
+  if (std::filesystem::exists(path / "dataset.json")) return path;
+  fail(exists ? ErrorCode::kBadInput : ErrorCode::kIo,
+       "'{}' {}; make a data set with `tercet data build`", path.string(),
+       exists ? "is no data set: it holds no dataset.json" : "does not exist");
+}
+
 }  // namespace
 
 RunData::RunData(const Recipe& recipe)
     : recipe_(recipe),
-      tokenizer_directory_(recipe.data.at(0).path),
+      tokenizer_directory_(first_directory(recipe)),
       tokenizer_(Tokenizer::load(tokenizer_directory_)),
       corpora_(open_corpora(recipe.data)),
       names_(short_names(corpora_)),

@@ -35,9 +35,15 @@ double seconds_since(Clock::time_point start) {
 bool due(int64_t step, int64_t every) { return every > 0 && step % every == 0; }
 
 ModelConfig run_config(const Recipe& recipe, const std::filesystem::path& shape,
-                       const Tokenizer& tokenizer) {
-  if (!shape.empty()) return config_from(HfModel(shape), recipe, tokenizer.vocab_size());
-  return model_config(recipe, tokenizer.vocab_size(), tokenizer.bos_id(), tokenizer.eos_id());
+                       const Tokenizer& tokenizer, Team team) {
+  const ModelConfig config =
+      shape.empty()
+          ? model_config(recipe, tokenizer.vocab_size(), tokenizer.bos_id(), tokenizer.eos_id())
+          : config_from(HfModel(shape), recipe, tokenizer.vocab_size());
+  if (recipe.device == "cpu") {
+    check_memory(config.parameter_count(), team.ranks(), team.sharing());
+  }
+  return config;
 }
 
 }  // namespace
@@ -52,7 +58,7 @@ TrainingRun::TrainingRun(const Recipe& recipe, const std::filesystem::path& shap
       team_(team),
       compute_(recipe.precision == "bf16" ? at::kBFloat16 : at::kFloat),
       data_(recipe),
-      model_(run_config(recipe, shape, data_.tokenizer()), static_cast<uint64_t>(recipe.seed),
+      model_(run_config(recipe, shape, data_.tokenizer(), team), static_cast<uint64_t>(recipe.seed),
              open_device(recipe.device, team)),
       optimizer_(model_.parameters(), recipe, team),
       guard_(recipe.spike_deviations),
