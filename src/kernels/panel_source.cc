@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 namespace tercet {
 namespace {
@@ -208,6 +209,94 @@ void arrange_group(const PanelSource& source, std::span<const int8_t> group, int
   }
 }
 
+// Where the codes of a byte are neighbours, four tokens at once are a transposition of words.
+constexpr int64_t kTokensAtOnce = 4;
+
+using Bytes = int8_t __attribute__((vector_size(16)));
+using Pairs = int16_t __attribute__((vector_size(16)));
+using Words = int32_t __attribute__((vector_size(16)));
+
+Bytes load(const int8_t* from) {
+  Bytes bytes;
+  std::memcpy(&bytes, from, sizeof(bytes));
+  return bytes;
+}
+
+// A byte of the first half, one of the second, and so on. In two steps, which compilers know.
+Bytes zip(Bytes v) {
+  const Bytes second =
+      __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15);
+  return __builtin_shufflevector(v, second, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+}
+
+// The words of one unit of a token, in the order of its fields.
+template <int kFields>
+std::array<Words, kFields / 4> words_of(const int8_t* from) {
+  if constexpr (kFields == 4) {
+    return {reinterpret_cast<Words>(zip(zip(load(from))))};
+  } else {
+    const auto first = reinterpret_cast<Pairs>(zip(load(from)));
+    const auto second = reinterpret_cast<Pairs>(zip(load(from + 16)));
+    return {
+        reinterpret_cast<Words>(__builtin_shufflevector(first, second, 0, 8, 1, 9, 2, 10, 3, 11)),
+        reinterpret_cast<Words>(
+            __builtin_shufflevector(first, second, 4, 12, 5, 13, 6, 14, 7, 15))};
+  }
+}
+
+// Stores four fields of four tokens: w[token][field] goes to field * stride + token.
+void store_transposed(const std::array<Words, 4>& w, int64_t stride, int8_t* out) {
+  const Words low01 = __builtin_shufflevector(w[0], w[1], 0, 4, 1, 5);
+  const Words low23 = __builtin_shufflevector(w[2], w[3], 0, 4, 1, 5);
+  const Words high01 = __builtin_shufflevector(w[0], w[1], 2, 6, 3, 7);
+  const Words high23 = __builtin_shufflevector(w[2], w[3], 2, 6, 3, 7);
+  const std::array<Words, 4> fields = {__builtin_shufflevector(low01, low23, 0, 1, 4, 5),
+                                       __builtin_shufflevector(low01, low23, 2, 3, 6, 7),
+                                       __builtin_shufflevector(high01, high23, 0, 1, 4, 5),
+                                       __builtin_shufflevector(high01, high23, 2, 3, 6, 7)};
+  for (const Words& field : fields) {
+    std::memcpy(out, &field, sizeof(field));
+    out += stride;
+  }
+}
+
+// `units` units of four tokens, `cols` apart.
+template <int kFields>
+void arrange_four(const int8_t* q, int64_t cols, int64_t units, int tile, int8_t* out) {
+  const int64_t stride = kUnitBytes * tile;
+  for (int64_t unit = 0; unit < units; ++unit, q += 4 * kFields) {
+    std::array<std::array<Words, kFields / 4>, kTokensAtOnce> words;
+    for (int64_t t = 0; t < kTokensAtOnce; ++t) {
+      words[static_cast<size_t>(t)] = words_of<kFields>(q + t * cols);
+    }
+    for (size_t k = 0; k < kFields / 4; ++k, out += 4 * stride) {
+      store_transposed({words[0][k], words[1][k], words[2][k], words[3][k]}, stride, out);
+    }
+  }
+}
+
+// The first of a group's tokens and columns, as many as fit: returns how many of each.
+struct Arranged {
+  int64_t tokens = 0;
+  int64_t columns = 0;
+};
+Arranged arrange_neighbours(const PanelSource& source, const int8_t* q, int64_t tokens,
+                            int64_t cols, int64_t columns, int tile, int8_t* out) {
+  const int fields = fields_of(source.format);
+  const bool follow = source.byte_step == fields && source.units[0].field_step == 1;
+  if (!follow || (fields != 4 && fields != 8)) return {};
+  const int64_t blocks = columns / source.block_columns;
+  const int64_t units = blocks * source.block_units;
+  Arranged done{0, blocks * source.block_columns};
+  for (; done.tokens + kTokensAtOnce <= tokens; done.tokens += kTokensAtOnce) {
+    const int8_t* from = q + done.tokens * cols;
+    int8_t* to = out + done.tokens * kUnitBytes;
+    fields == 4 ? arrange_four<4>(from, cols, units, tile, to)
+                : arrange_four<8>(from, cols, units, tile, to);
+  }
+  return done;
+}
+
 }  // namespace
 
 PanelSource panel_source(Layout layout) {
@@ -279,11 +368,16 @@ void arrange_tile(const PanelSource& source, const int8_t* q, int64_t tokens, in
     const int64_t blocks = divide_up(columns, source.block_columns);
     const int64_t bytes = blocks * source.block_units * unit_bytes;
     if (tokens < tile) std::memset(out, 0, static_cast<size_t>(bytes));
-    std::fill(sums, sums + tile, 0);
+    std::fill(sums + tokens, sums + tile, 0);
+    const Arranged done = arrange_neighbours(source, q + column, tokens, cols, columns, tile, out);
+    const int64_t done_bytes =
+        done.columns / source.block_columns * source.block_units * unit_bytes;
     for (int64_t t = 0; t < tokens; ++t) {
       const std::span part(q + t * cols + column, static_cast<size_t>(columns));
-      for (const int8_t value : part) sums[t] += value;
-      arrange_group(source, part, tile, out + t * kUnitBytes);
+      sums[t] = std::accumulate(part.begin(), part.end(), int32_t{0});
+      const bool begun = t < done.tokens;
+      arrange_group(source, part.subspan(static_cast<size_t>(begun ? done.columns : 0)), tile,
+                    out + t * kUnitBytes + (begun ? done_bytes : 0));
     }
     out += bytes;
   }
