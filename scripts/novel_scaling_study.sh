@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The twin experiment of docs/results/novel-scaling.json: full precision, b1.58 and b1 at several
+# sizes on the same tokens of the English novels, two trainings at a time on a thread each.
+# Continues where it was stopped.
+#
+# usage: novel_scaling_study.sh TERCET DATA OUT [PRESET...]
+# DATA: as scripts/train_novel_models.sh builds it. Half a day on two cores.
+set -euo pipefail
+tercet=$1 data=$2 out=$3
+shift 3
+[ $# -gt 0 ] || set -- 1m 3m 8m
+mkdir -p "$out"
+
+# Peak learning rates: three were tried for each family at 1m; they fall with the root of the width.
+rates_of() {
+  case $1 in
+    1m) echo 8e-3 8e-3 8e-3 ;;
+    3m) echo 6.5e-3 6.5e-3 6.5e-3 ;;
+    8m) echo 5e-3 5e-3 5e-3 ;;
+    *) echo "no learning rates for $1" >&2; exit 2 ;;
+  esac
+}
+
+for preset in "$@"; do
+  read -r llama b158 b1 <<< "$(rates_of "$preset")"
+  study=$out/$preset
+  [ -e "$study/twin.json" ] && continue
+  if [ -e "$study/study.json" ]; then
+    "$tercet" twin --out "$study" --resume --parallel 2
+  else
+    "$tercet" twin --preset "$preset" --data "$data" --out "$study" --parallel 2 --threads 1 \
+      --batch-size 32 --sequence-length 256 --steps 2500 --warmup-steps 125 \
+      --eval-every 250 --eval-tokens 131072 --sample-every 0 --checkpoint-every 100 \
+      --set llama.learning_rate="$llama" --set b1.58.learning_rate="$b158" \
+      --set b1.learning_rate="$b1"
+  fi
+done
+"$tercet" scaling --runs "${@/#/$out/}" --out "$out/scaling"
