@@ -4,7 +4,11 @@
 
 #include <unistd.h>
 
+#include <tuple>
+#include <vector>
+
 #include "core/disk.h"
+#include "learn/pretrain/presets.h"
 #include "learn/pretrain/run_lock.h"
 #include "learn/trainer_support.h"
 
@@ -80,6 +84,22 @@ TEST(RunChecks, DiskSpaceCountsWhatIsKeptAtOneTime) {
   EXPECT_EQ(disk_bytes(r, 1000, 0), 31u * 12'250 + 4'000);
   r.checkpoint_every = 0;
   EXPECT_EQ(disk_bytes(r, 1000, 0), 12'250u + 4'000);
+}
+
+// As measured on two cores: `peak_rss_bytes` of the presets, vocabulary 4096, 2048 tokens at once.
+TEST(RunChecks, MemoryIsEstimated) {
+  const std::vector<std::tuple<const char*, int64_t, double>> measured = {
+      {"8m", 8, 0.61}, {"30m", 4, 1.55}, {"125m", 1, 4.11}};
+  for (const auto& [name, micro_batch_size, gibibytes] : measured) {
+    Recipe r = preset_recipe(name, "b1.58");
+    r.micro_batch_size = micro_batch_size;
+    const Recipe ready = resolved(r);
+    const double estimate =
+        static_cast<double>(training_memory(ready, model_config(ready, 4096, 1, 2), 1)) / (1 << 30);
+    // Below them lie some 0.3 GiB of program and libraries.
+    EXPECT_GT(estimate, 0.6 * (gibibytes - 0.3)) << name;
+    EXPECT_LT(estimate, 1.2 * gibibytes) << name;
+  }
 }
 
 TEST_F(Training, ARunThatCannotFitIsNotStarted) {

@@ -70,16 +70,31 @@ uint64_t disk_bytes(const Recipe& recipe, int64_t parameters, int64_t existing) 
          4 * static_cast<uint64_t>(parameters);
 }
 
-void check_memory(int64_t parameters, int64_t ranks, int64_t sharing) {
-  const auto weights = static_cast<uint64_t>(parameters);
-  const uint64_t of_rank = 8 * weights + 8 * weights / static_cast<uint64_t>(ranks);
-  const uint64_t needed = of_rank * static_cast<uint64_t>(sharing);
+uint64_t training_memory(const Recipe& recipe, const ModelConfig& config, int64_t ranks) {
+  const auto parameters = static_cast<double>(config.parameter_count());
+  const double state = parameters * (4 + 4 + 2.25 + 8.0 / static_cast<double>(ranks));
+  // Floats of a token in a layer, and its probabilities in bf16 below the diagonal.
+  const auto hidden = static_cast<double>(config.hidden_size);
+  const auto positions = static_cast<double>(recipe.sequence_length);
+  const double layer = 4 * (8 * hidden + 4 * static_cast<double>(config.intermediate_size)) +
+                       static_cast<double>(config.num_attention_heads) * positions;
+  const auto layers = static_cast<double>(config.num_hidden_layers);
+  const double token = recipe.recompute ? layers * 4 * hidden + layer : layers * layer;
+  const auto tokens = static_cast<double>(recipe.micro_batch_size) * positions;
+  return static_cast<uint64_t>(state + tokens * token);
+}
+
+void check_memory(const Recipe& recipe, const ModelConfig& config, int64_t ranks, int64_t sharing) {
+  constexpr double kCertain = 0.9;  // of the estimate
+  const uint64_t needed = training_memory(recipe, config, ranks) * static_cast<uint64_t>(sharing);
   const uint64_t available = available_memory_bytes();
-  if (available == 0 || needed <= available) return;
+  if (available == 0 || kCertain * static_cast<double>(needed) <= static_cast<double>(available)) {
+    return;
+  }
   fail(ErrorCode::kUsage,
-       "{} parameters need {} for weights, gradients and optimizer alone, and {} are free; choose "
-       "a smaller model or more machines",
-       parameters, readable(needed), readable(available));
+       "this training needs about {}, and {} are free; lower micro_batch_size, sequence_length, "
+       "hidden_size or num_hidden_layers, or try --recompute",
+       readable(needed), readable(available));
 }
 
 void check_disk(const std::filesystem::path& out, const Recipe& recipe, int64_t parameters) {

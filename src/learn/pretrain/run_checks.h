@@ -20,10 +20,14 @@ void check_same_run(const std::filesystem::path& out, const std::filesystem::pat
 // beyond the `existing` ones, and the model at its end.
 uint64_t disk_bytes(const Recipe& recipe, int64_t parameters, int64_t existing);
 
-// Throws kUsage when this machine's free memory cannot hold the weights, their gradients and the
-// optimizer's state of as many of the `ranks` ranks as share it. What a step needs beside them
-// comes on top and is not counted.
-void check_memory(int64_t parameters, int64_t ranks, int64_t sharing);
+// About what one of `ranks` ranks holds at its peak: weights, gradients, its share of the
+// optimizer's state, codes, and what a micro-batch of the resolved recipe keeps for the backward
+// pass.
+uint64_t training_memory(const Recipe& recipe, const ModelConfig& config, int64_t ranks);
+
+// Throws kUsage when the memory that is free on this machine is clearly too little for the
+// `sharing` of the ranks that run on it.
+void check_memory(const Recipe& recipe, const ModelConfig& config, int64_t ranks, int64_t sharing);
 
 // Throws kIo naming the disk when it has less room than that.
 void check_disk(const std::filesystem::path& out, const Recipe& recipe, int64_t parameters);

@@ -41,7 +41,7 @@ ModelConfig run_config(const Recipe& recipe, const std::filesystem::path& shape,
           ? model_config(recipe, tokenizer.vocab_size(), tokenizer.bos_id(), tokenizer.eos_id())
           : config_from(HfModel(shape), recipe, tokenizer.vocab_size());
   if (recipe.device == "cpu") {
-    check_memory(config.parameter_count(), team.ranks(), team.sharing());
+    check_memory(recipe, config, team.ranks(), team.sharing());
   }
   return config;
 }
