@@ -24,7 +24,7 @@ std::array<int, 2> wake_pipe{-1, -1};
 
 extern "C" void request_stop(int signal) {
   const int before = errno;
-  if (signal == SIGTERM) termination_flag.store(true);
+  if (signal != SIGINT) termination_flag.store(true);
   stop_flag.store(true);
   // A full pipe wakes the reader as well.
   [[maybe_unused]] const ssize_t written = ::write(wake_pipe[1], "", 1);
@@ -60,6 +60,10 @@ void install_signal_handlers() {
   action.sa_flags = static_cast<int>(SA_RESETHAND);
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  // The terminal or the way to it is gone, and nohup is not there to ignore that.
+  struct sigaction hangup = {};
+  sigaction(SIGHUP, nullptr, &hangup);
+  if (hangup.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, nullptr);
   // A parent may have left it ignored.
   struct sigaction pipe_action = {};
   pipe_action.sa_handler = SIG_DFL;
@@ -82,9 +86,8 @@ bool take_stop_request() {
 }
 
 ssize_t read_until_stopped(int descriptor, void* buffer, size_t size) {
-  std::array<pollfd, 2> sources{
-      {{.fd = descriptor, .events = POLLIN, .revents = 0},
-       {.fd = wake_pipe[0], .events = POLLIN, .revents = 0}}};
+  std::array<pollfd, 2> sources{{{.fd = descriptor, .events = POLLIN, .revents = 0},
+                                 {.fd = wake_pipe[0], .events = POLLIN, .revents = 0}}};
   while (!stop_flag.load()) {
     const int ready = ::poll(sources.data(), sources.size(), -1);
     if (ready < 0 && errno != EINTR) return -1;

@@ -54,8 +54,10 @@ std::string corpora_text(const std::vector<learn::CorpusLoss>& corpora) {
 }
 
 std::string eval_text(const EvalReport& r) {
-  std::string text = fmt::format("step {:>6}  validation loss {:.4f}{}  perplexity {:.2f}{}",
-                                 r.step, r.validation_loss, corpora_text(r.corpora), r.perplexity,
+  std::string text = fmt::format("step {:>6}  validation loss {:.4f}{}  perplexity {}{}", r.step,
+                                 r.validation_loss, corpora_text(r.corpora),
+                                 r.perplexity < 1e7 ? fmt::format("{:.2f}", r.perplexity)
+                                                    : fmt::format("{:.2e}", r.perplexity),
                                  r.best ? "  (best)" : "");
   if (r.loss_as_trained) text += fmt::format("  (as trained: {:.4f})", *r.loss_as_trained);
   return text;

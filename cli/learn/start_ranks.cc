@@ -35,7 +35,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kLook(50);
 // Ranks end by themselves when another one has; what is left then hangs.
-constexpr std::chrono::seconds kGrace(30);
+constexpr std::chrono::seconds kGrace(8);
 
 // Strings as execve() wants them.
 class Words {
@@ -132,8 +132,8 @@ std::optional<Ending> reap(std::vector<pid_t>& children) {
   return Ending{found - children.begin(), status};
 }
 
-// Endings in their order.
-std::vector<Ending> wait_for_all(std::vector<pid_t> children) {
+// Endings in their order. gave_up_on_first: whether rank 0 had to be ended from here.
+std::vector<Ending> wait_for_all(std::vector<pid_t> children, bool& gave_up_on_first) {
   std::vector<Ending> endings;
   bool passed_on = false;
   std::optional<Clock::time_point> deadline;
@@ -151,7 +151,10 @@ std::vector<Ending> wait_for_all(std::vector<pid_t> children) {
       std::this_thread::sleep_for(kLook);
     }
     // Once interrupted, saving may take its time.
-    if (deadline && !passed_on && Clock::now() > *deadline) signal_all(children, SIGKILL);
+    if (deadline && !passed_on && Clock::now() > *deadline) {
+      if (children.front() > 0) gave_up_on_first = true;
+      signal_all(children, SIGKILL);
+    }
   }
   return endings;
 }
@@ -159,12 +162,18 @@ std::vector<Ending> wait_for_all(std::vector<pid_t> children) {
 }  // namespace
 
 void start_ranks(int64_t ranks) {
-  const std::vector<Ending> endings = wait_for_all(start_all(ranks));
+  bool gave_up_on_first = false;
+  const std::vector<Ending> endings = wait_for_all(start_all(ranks), gave_up_on_first);
   const auto first = std::find_if(endings.begin(), endings.end(),
                                   [](const Ending& ending) { return ending.rank == 0; });
   const auto bad = std::find_if(endings.begin(), endings.end(),
                                 [](const Ending& ending) { return !ending.clean(); });
   // Rank 0 has said what is wrong, unless it was not able to.
+  if (gave_up_on_first) {
+    fail(ErrorCode::kIo,
+         "rank 0 gave no sign of life and was ended; continue from the last checkpoint with "
+         "--resume");
+  }
   if (WIFSIGNALED(first->status)) {
     fail(ErrorCode::kIo, "rank 0 was ended by signal {} ({}); continue with --resume",
          WTERMSIG(first->status), ::strsignal(WTERMSIG(first->status)));

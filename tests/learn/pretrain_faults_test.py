@@ -165,6 +165,28 @@ class PretrainFaults(PretrainCase):
                           "--resume")
         self.assert_error(run("pretrain", "--out", self.reference, "--resume"), 2, "finished")
 
+    def test_a_lost_terminal_saves_too(self):
+        out = self.new()
+        process = self.start(out)
+        self.wait_for_checkpoint(out, process)
+        process.send_signal(signal.SIGHUP)
+        _, stderr = process.communicate(timeout=60)
+        self.assertIn(process.returncode, (130, 0), stderr)
+        if process.returncode == 130:
+            self.assertIn("the run is saved after step", stderr)
+            self.must("pretrain", "--out", out, "--resume")
+        self.assert_same_as_reference(out)
+
+    def test_a_state_that_is_nonsense_is_named(self):
+        out = self.unfinished()
+        newest = sorted((out / "checkpoints").glob("step-????????"))[-1] / "state.json"
+        for text in ("", "{}", "[]"):
+            with self.subTest(text=text):
+                newest.write_text(text)
+                result = run("pretrain", "--out", out, "--resume")
+                self.assert_error(result, 3, "remove its directory")
+                self.assertNotIn("exception", result.stderr)
+
     def test_what_nobody_means_is_refused(self):
         refused = ((("--lerning-rate", 3), "did you mean '--learning-rate'"),
                    (("--learning-rate", -1), "not negative"),

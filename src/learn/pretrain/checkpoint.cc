@@ -195,15 +195,21 @@ void save_checkpoint(const fs::path& out, const TrainingState& state, const Tran
 TrainingState read_checkpoint(const fs::path& checkpoint) {
   const fs::path file = checkpoint / kStateFile;
   if (!fs::exists(file)) fail_damaged(file, "is missing");
+  Json json;
   try {
-    const Json json = read_json_file(file);
+    json = read_json_file(file);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kBadInput) throw;
+    fail_damaged(file, "is damaged (it is no JSON)");
+  }
+  try {
     if (json.at("state_checksum") != state_checksum(json)) {
       fail_damaged(file, "is damaged or was changed (its checksum differs)");
     }
     check_files(json.at("checksums"), checkpoint);
     return training_state(json);
-  } catch (const Json::exception& error) {
-    fail_damaged(file, fmt::format("is damaged ({})", error.what()));
+  } catch (const Json::exception&) {
+    fail_damaged(file, "is damaged (it lacks what a checkpoint says)");
   }
 }
 

@@ -119,7 +119,10 @@ void resolve_amount(Recipe& r, int64_t ranks) {
   check_range("steps", static_cast<double>(r.steps), 1, 1e9);
   r.tokens = 0;
   if (r.warmup_steps == -1) r.warmup_steps = std::min<int64_t>(375, r.steps / 20);
-  check_range("warmup_steps", static_cast<double>(r.warmup_steps), 0, static_cast<double>(r.steps));
+  if (r.warmup_steps < 0 || r.warmup_steps > r.steps) {
+    fail(ErrorCode::kUsage, "warmup_steps is {}, but the run has {} steps; give fewer, or none",
+         r.warmup_steps, r.steps);
+  }
 }
 
 void check_fading(const Recipe& r) {

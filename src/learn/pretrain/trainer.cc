@@ -144,6 +144,14 @@ TrainResult pretrain(const Recipe& recipe, const std::filesystem::path& out, boo
   try {
     return resume ? resume_run(recipe, out, events, stop, team, verify_data)
                   : start_run(recipe, out, events, stop, team);
+  } catch (const Error& error) {
+    const std::string message = error.what();
+    const bool says_how = message.find("--resume") != std::string::npos;
+    if (error.code() != ErrorCode::kIo || says_how || !team.is_first()) throw;
+    const auto checkpoint = newest_checkpoint(out);
+    if (!checkpoint) throw;
+    fail(ErrorCode::kIo, "{}; once that is solved, --resume goes on from '{}'", message,
+         checkpoint->string());
   } catch (const c10::Error& error) {
     rethrow_torch_error(error);
   }
