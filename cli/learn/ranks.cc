@@ -40,12 +40,9 @@ void run_as_rank(const Launch& launch, const std::function<void(Team)>& body) {
     end_process(rank, code, message + advice);
   };
   // Ranks that were not started from here may take their time to come.
-  if (launch.listen_descriptor < 0) {
-    write_error_output(launch.rank == 0
-                           ? fmt::format("rank 0 waits for {} more at {}:{}\n", launch.ranks - 1,
-                                         launch.address, launch.port)
-                           : fmt::format("rank {} of {} looks for rank 0 at {}:{}\n", launch.rank,
-                                         launch.ranks, launch.address, launch.port));
+  if (launch.rank == 0 && launch.listen_descriptor < 0) {
+    write_error_output(fmt::format("rank 0 waits for {} more at {}:{}\n", launch.ranks - 1,
+                                   launch.address, launch.port));
   }
   ProcessGroup group(launch, {}, over, &stop_requested());
   const auto fail_all = [&](ErrorCode code, const std::string& message) {
