@@ -14,6 +14,7 @@ constexpr int kOutputSteps = 400;
 constexpr int kPredictionSteps = 200;
 constexpr int kSweeps = 1;
 constexpr int kTuningSteps = 200;
+constexpr int kFewestTuningSteps = 50;
 constexpr int64_t kFewestTokens = 512;
 constexpr int64_t kMostTokens = 2048;
 
@@ -129,11 +130,17 @@ void settle_training(const ModelConfig& config, const std::vector<int64_t>& rows
   const int64_t longest = *std::max_element(rows.begin(), rows.end());
   const bool fits_memory = whole_model_bytes(config, longest) <= options.max_memory;
   settle_blocks(config, rows, fits_memory, training);
-  if (tuning.steps == kAuto) tuning.steps = fits_memory ? kTuningSteps : 0;
-  if (tuning.steps == 0 || tuning.tokens_per_step != 0) return;
-  tuning.tokens_per_step = 1;
-  const double least = tuning_flops(config, tuning, rows) / static_cast<double>(longest);
-  tuning.tokens_per_step = least > 0 ? tokens_for(kTuningBudget, least) : kFewestTokens;
+  const bool open_steps = tuning.steps == kAuto;
+  if (open_steps) tuning.steps = fits_memory ? kTuningSteps : 0;
+  if (tuning.steps == 0) return;
+  if (tuning.tokens_per_step == 0) {
+    tuning.tokens_per_step = 1;
+    const double least = tuning_flops(config, tuning, rows) / static_cast<double>(longest);
+    tuning.tokens_per_step = least > 0 ? tokens_for(kTuningBudget, least) : kFewestTokens;
+  }
+  const double wanted = tuning_flops(config, tuning, rows) / kTuningBudget;
+  if (!open_steps || wanted <= 1) return;
+  tuning.steps = std::max(static_cast<int>(tuning.steps / wanted), kFewestTuningSteps);
 }
 
 }  // namespace tercet::learn
