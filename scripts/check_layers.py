@@ -36,7 +36,7 @@ ALLOWED = {
     "learn/study": ["core", "packing", "formats", "plot", "learn/data", "learn/pretrain"],
     "learn/distill": ["core", "packing", "kernels", "formats", "tokenizer",
                       "learn/data", "learn/nn", "learn/dist", "learn/pretrain"],
-    "learn/ptq": ["core", "packing", "kernels", "formats", "tokenizer",
+    "learn/ptq": ["core", "packing", "kernels", "formats", "plot", "tokenizer",
                   "learn/data", "learn/nn"],
     "cli/common": ["core", "version", "formats"],
     "cli": ["core", "version", "machine", "packing", "kernels", "formats", "tokenizer", "model", "runtime",

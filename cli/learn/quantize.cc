@@ -36,6 +36,18 @@ void print_plan(const PtqPlan& plan) {
              format_bytes(plan.block_bytes));
   print_text("disk: {} for the model, {} in all\n", format_bytes(plan.output_bytes),
              format_bytes(plan.disk_bytes));
+  if (plan.training.steps > 0) {
+    print_text("training: {} steps of {} tokens a block towards {}, {} more sweeps\n",
+               plan.training.steps, plan.training.tokens_per_step,
+               plan.training.loss == learn::BlockLoss::kPredictions
+                   ? "the model's predictions"
+                   : "the full-precision block's output",
+               plan.training.sweeps);
+  }
+  if (plan.tuning.steps > 0) {
+    print_text("last pass: {} steps of {} tokens on scales and norms\n", plan.tuning.steps,
+               plan.tuning.tokens_per_step);
+  }
   print_text("time: about {} ({:.3g} TFLOP at {:.0f} GFLOP/s)\n", format_seconds(plan.seconds),
              plan.flops * 1e-12, plan.gflops);
 }

@@ -57,17 +57,30 @@ void add_stage_options(CLI::App& command, const std::shared_ptr<QuantizeArgument
       ->group(group);
 }
 
-void add_training_options(CLI::App& command, BlockTrainingOptions& training) {
-  const char* group = "Training block by block";
+void add_training_options(CLI::App& command, const std::shared_ptr<QuantizeArguments>& arguments) {
+  BlockTrainingOptions& training = arguments->options.block_training;
+  const char* group = "Training block by block (what is not given follows from the model's size)";
+  command.add_flag("--no-training", arguments->no_training, "Neither this nor the last pass")
+      ->group(group);
   command
-      .add_option("--block-steps", training.steps,
-                  "Train each block's codes, scales and norms for so many steps against the "
-                  "full-precision block, 0: not")
+      .add_option("--block-steps", arguments->block_steps,
+                  "Train each block's codes, scales and norms for so many steps, 0: not")
       ->check(CLI::Range(0, 100000))
       ->group(group);
-  command.add_option("--block-windows", training.windows_per_step, "Windows of such a step")
-      ->check(CLI::Range(1, 1024))
+  command.add_option("--block-tokens", training.tokens_per_step, "Tokens of such a step")
+      ->check(CLI::Range(1, 1 << 24))
+      ->group(group);
+  command
+      .add_option("--block-loss", arguments->block_loss,
+                  "What towards: the output of the full-precision block, or predictions of the "
+                  "full-precision model")
+      ->check(CLI::IsMember({"auto", "output", "predictions"}))
       ->capture_default_str()
+      ->group(group);
+  command
+      .add_option("--sweeps", arguments->sweeps,
+                  "More rounds over all blocks, each trained again between the others")
+      ->check(CLI::Range(0, 1000))
       ->group(group);
   command.add_option("--block-rate", training.latent_rate, "Learning rate of weights over scale")
       ->check(CLI::Range(1e-6, 1.0))
@@ -75,17 +88,17 @@ void add_training_options(CLI::App& command, BlockTrainingOptions& training) {
       ->group(group);
 }
 
-void add_tuning_options(CLI::App& command, learn::EndToEndOptions& options) {
+void add_tuning_options(CLI::App& command, const std::shared_ptr<QuantizeArguments>& arguments) {
+  learn::EndToEndOptions& options = arguments->options.end_to_end;
   const char* group = "A last pass over the whole model";
   command
-      .add_option("--tune-steps", options.steps,
+      .add_option("--tune-steps", arguments->tune_steps,
                   "Train scales and norms for so many steps against the source's predictions, 0: "
-                  "not; both models are in memory")
+                  "not; the model is in memory")
       ->check(CLI::Range(0, 100000))
       ->group(group);
-  command.add_option("--tune-windows", options.windows_per_step, "Windows of such a step")
-      ->check(CLI::Range(1, 1024))
-      ->capture_default_str()
+  command.add_option("--tune-tokens", options.tokens_per_step, "Tokens of such a step")
+      ->check(CLI::Range(1, 1 << 24))
       ->group(group);
   command.add_option("--tune-rate", options.rate, "Learning rate")
       ->check(CLI::Range(1e-6, 1.0))
@@ -100,9 +113,13 @@ void add_text_options(CLI::App& command, const std::shared_ptr<QuantizeArguments
   command.add_option("--calib-tokens", options.calibration_tokens, "Tokens of it to use, 0: all")
       ->capture_default_str();
   command.add_option("--ctx", options.context,
-                     "Positions of a window; the model's own, 2048 at most, if not given");
+                     "Positions of a window; the model's own, 512 at most, if not given");
+  command.add_flag("--cut", options.cut_documents,
+                   "Cut documents to one window instead of dividing them into several");
   command.add_option("--eval-text", options.evaluation,
                      "Text on which to compare with the source when all is done");
+  command.add_option("--eval-ctx", options.evaluation_context,
+                     "Positions of a window there; the model's own, 2048 at most, if not given");
   command.add_option("--eval-tokens", options.evaluation_tokens, "Tokens of it to use, 0: all");
 }
 
@@ -142,9 +159,31 @@ void add_quantize_options(CLI::App& command, const std::shared_ptr<QuantizeArgum
   command.add_flag("--dry-run", arguments->dry_run, "Say what the run will need; write nothing");
   command.add_flag("--json", arguments->json, "Print JSON lines on stdout and nothing else there");
   add_stage_options(command, arguments);
-  add_training_options(command, options.block_training);
-  add_tuning_options(command, options.end_to_end);
+  add_training_options(command, arguments);
+  add_tuning_options(command, arguments);
 }
+
+namespace {
+
+void settle_stages(const QuantizeArguments& arguments, PtqMethod method, PtqOptions& options) {
+  const bool given = arguments.block_steps.value_or(0) > 0 ||
+                     arguments.tune_steps.value_or(0) > 0 || arguments.sweeps.value_or(0) > 0;
+  if (arguments.no_training && given) {
+    fail(ErrorCode::kUsage, "--no-training goes with no --block-steps, --sweeps or --tune-steps");
+  }
+  const bool trains = method == PtqMethod::kPtBitnet && !arguments.no_training;
+  const int by_default = trains ? learn::kAuto : 0;
+  options.block_training.steps = arguments.block_steps.value_or(by_default);
+  options.block_training.sweeps =
+      arguments.sweeps.value_or(options.block_training.steps == 0 ? 0 : learn::kAuto);
+  options.end_to_end.steps = arguments.tune_steps.value_or(by_default);
+  if (arguments.block_loss == "output") options.block_training.loss = learn::BlockLoss::kOutput;
+  if (arguments.block_loss == "predictions") {
+    options.block_training.loss = learn::BlockLoss::kPredictions;
+  }
+}
+
+}  // namespace
 
 PtqOptions options_of(const QuantizeArguments& arguments) {
   PtqOptions options = arguments.options;
@@ -167,6 +206,7 @@ PtqOptions options_of(const QuantizeArguments& arguments) {
   if (!arguments.shrinkage.empty()) layer.shrinkage = parse_shrinkage(arguments.shrinkage);
   options.held_out = arguments.held_out.value_or(layer.shrinkage < 0 ? 0.125 : 0.0);
   options.int8_activations = arguments.activations == "int8";
+  settle_stages(arguments, method, options);
   return options;
 }
 

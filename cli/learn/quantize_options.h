@@ -22,6 +22,11 @@ struct QuantizeArguments {
   bool feedback = false;
   bool no_feedback = false;
   std::optional<double> held_out;
+  bool no_training = false;
+  std::optional<int> block_steps;
+  std::optional<int> sweeps;
+  std::optional<int> tune_steps;
+  std::string block_loss = "auto";
   int grid_points = 20;
   bool no_hessian = false;
   std::string gguf_type = "auto";

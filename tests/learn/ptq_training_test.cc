@@ -8,7 +8,9 @@
 #include "learn/ptq/block_training.h"
 #include "learn/ptq/end_to_end.h"
 #include "learn/ptq/head.h"
+#include "learn/ptq/prediction_loss.h"
 #include "learn/ptq/threshold.h"
+#include "learn/ptq/training_budget.h"
 
 namespace tercet::learn {
 namespace {
@@ -23,6 +25,50 @@ TEST(SoftTernary, GoesFromTheNumberItselfToItsCode) {
   at::Tensor x = w.clone().set_requires_grad(true);
   (hard_ternary(x) * 3).sum().backward();
   EXPECT_TRUE(x.grad().equal(at::full_like(w, 3)));
+}
+
+TEST(SettleTraining, FollowsFromSizeAndMemory) {
+  const HfModel model(TERCET_SOURCE_DIR "/tests/golden/models/llama");
+  const std::vector<int64_t> rows(128, 512);
+  PtqOptions open;
+  open.block_training.steps = kAuto;
+  open.end_to_end.steps = kAuto;
+  open.max_memory = uint64_t{1} << 40;
+  PtqOptions small = open;
+  settle_training(model.config(), rows, small);
+  EXPECT_EQ(small.block_training.loss, BlockLoss::kPredictions);
+  EXPECT_EQ(small.block_training.sweeps, 1);
+  EXPECT_EQ(small.block_training.tokens_per_step, 2048);
+  EXPECT_GT(small.end_to_end.steps, 0);
+
+  ModelConfig config = model.config();  // SmolLM2-135M's shape
+  config.hidden_size = 576;
+  config.intermediate_size = 1536;
+  config.num_hidden_layers = 30;
+  config.num_attention_heads = 9;
+  config.num_key_value_heads = 3;
+  config.head_dim = 64;
+  config.vocab_size = 49152;
+  PtqOptions larger = open;
+  settle_training(config, rows, larger);
+  EXPECT_EQ(larger.block_training.loss, BlockLoss::kOutput);
+  EXPECT_EQ(larger.block_training.sweeps, 0);
+  EXPECT_GE(larger.block_training.tokens_per_step, 512);
+  // An hour at 58 GFLOP/s.
+  EXPECT_LT(training_flops(config, larger.block_training, rows) +
+                tuning_flops(config, larger.end_to_end, rows),
+            2.1e14);
+
+  PtqOptions tight = open;
+  tight.max_memory = whole_model_bytes(config, 512) - 1;
+  settle_training(config, rows, tight);
+  EXPECT_EQ(tight.block_training.loss, BlockLoss::kOutput);
+  EXPECT_EQ(tight.end_to_end.steps, 0);
+
+  PtqOptions none;
+  settle_training(config, rows, none);
+  EXPECT_EQ(none.block_training.steps, 0);
+  EXPECT_EQ(none.block_training.tokens_per_step, 0);
 }
 
 TEST(Adam, GoesToTheMinimum) {
@@ -72,19 +118,60 @@ TEST(TrainBlock, ComesNearerToTheFullPrecisionBlock) {
   BlockTrainingTask task;
   task.config = &config;
   task.angles = &angles;
-  task.windows = inputs.size();
+  task.rows.assign(inputs.size(), kTokens);
   task.input = [&](size_t i) { return inputs[i]; };
-  task.target = [&](size_t i) { return targets[i]; };
+  task.loss = [&](size_t i, const at::Tensor& r) { return (r - targets[i]).square().sum(); };
+  task.size = [&](size_t i) { return targets[i].square().sum().item<double>(); };
   BlockTrainingOptions options;
   options.steps = 80;
-  options.windows_per_step = 4;
+  options.tokens_per_step = 4 * kTokens;
   BlockWeights trained = original;
-  train_block(task, options, trained, maps);
+  LatentWeights latents;
+  train_block(task, options, trained, maps, latents);
   EXPECT_LT(loss_of(trained), 0.7 * loss_of(rounded));
   for (const std::string& map : linear_maps()) {
     EXPECT_TRUE(maps[map].values().equal(trained.at(map + ".weight")));
-    EXPECT_TRUE(maps[map].codes.abs().le(1).all().item<bool>());
+    EXPECT_TRUE(maps[map].codes.equal(latents.at(map).round().clamp(-1, 1)));
   }
+  // Another training goes on from there, where as short a one from the weights would not get.
+  const double reached = loss_of(trained);
+  options.softest = options.sharpest;
+  options.latent_rate = 1e-3;
+  options.steps = 5;
+  train_block(task, options, trained, maps, latents);
+  EXPECT_LT(loss_of(trained), 1.02 * reached);
+  BlockWeights anew = original;
+  latents.clear();
+  train_block(task, options, anew, maps, latents);
+  EXPECT_GT(loss_of(anew), 1.1 * reached);
+}
+
+std::vector<std::vector<int32_t>> some_windows(const ModelConfig& config) {
+  std::vector<std::vector<int32_t>> windows(4);
+  for (size_t i = 0; i < windows.size(); ++i) {
+    for (int32_t k = 0; k < 20; ++k) {
+      windows[i].push_back((k * 7 + static_cast<int32_t>(i) * 13) %
+                           static_cast<int32_t>(config.vocab_size));
+    }
+  }
+  return windows;
+}
+
+TEST(PredictionLoss, IsNothingForTheSourceAndSeesBlocksThatWereReplaced) {
+  const HfModel model(TERCET_SOURCE_DIR "/tests/golden/models/llama");
+  const auto windows = some_windows(model.config());
+  const RotaryAngles angles = rotary_angles(model.config(), 20);
+  const ActivationStore streams = source_streams(model, angles, windows, {}, nullptr);
+  PredictionLoss loss(model, angles, streams);
+  const BlockWeights first = load_block(model, 0);
+  const at::Tensor r =
+      Block(model.config(), 0, first, angles, {}).whole(embedded(model, windows[1]));
+  EXPECT_NEAR(loss(0, 1, r).item<double>(), 0, 1e-4);
+  EXPECT_GT(loss(0, 1, 1.5 * r + 0.1).item<double>(), 1e-3);
+  BlockWeights second = load_block(model, 1);
+  for (const std::string& map : linear_maps()) second.tensors[map + ".weight"] *= 0.5;
+  loss.replace(1, second, {});
+  EXPECT_GT(loss(0, 1, r).item<double>(), 1e-3);
 }
 
 TEST(EndToEnd, CodesAreFoundAgainAndPredictionsComeNearer) {
@@ -103,22 +190,19 @@ TEST(EndToEnd, CodesAreFoundAgainAndPredictionsComeNearer) {
       blocks.back().tensors[map + ".weight"] = matrix.values();
     }
   }
-  std::vector<std::vector<int32_t>> windows(4);
-  for (size_t i = 0; i < windows.size(); ++i) {
-    for (int32_t k = 0; k < 20; ++k) {
-      windows[i].push_back((k * 7 + static_cast<int32_t>(i) * 13) %
-                           static_cast<int32_t>(config.vocab_size));
-    }
-  }
+  const auto windows = some_windows(config);
+  const ActivationStore streams =
+      source_streams(model, rotary_angles(config, 20), windows, {}, nullptr);
   EndToEndTask task;
   task.source = &model;
   task.grouping = grouping;
   task.chosen = [](const std::string&) { return true; };
   task.int8_inputs = true;
   task.windows = &windows;
+  task.streams = &streams;
   EndToEndOptions options;
   options.steps = 40;
-  options.windows_per_step = 4;
+  options.tokens_per_step = 80;
   const std::vector<BlockWeights> before = blocks;
   at::Tensor norm = ModelHead(model).norm();
   const EndToEndReport report = train_end_to_end(task, options, blocks, norm);

@@ -69,7 +69,9 @@ class Quantize(unittest.TestCase):
     @classmethod
     def quantize(cls, *options):
         result = cls.must("quantize", cls.source, "--calib", cls.calib, "--eval-text", cls.heldout,
-                          "--ctx", 64, "--threads", 1, "--json", *options)
+                          "--ctx", 64, "--threads", 1, "--json",
+                          *([] if any("-steps" in str(o) for o in options) else ["--no-training"]),
+                          *options)
         return json.loads(result.stdout.splitlines()[-1])
 
     @staticmethod
@@ -100,7 +102,14 @@ class Quantize(unittest.TestCase):
             self.assertAlmostEqual(sum(layer["shares"]), 1, places=6)
             errors = {s["stage"]: s["relative_error"] for s in layer["stages"]}
             self.assertLessEqual(errors["flips"], errors["threshold"])
+            self.assertEqual(len(layer["weights_over_scale"]), 60)
         self.assertEqual(self.contents(self.source), self.before)
+        page = (self.reference / "report.html").read_text(encoding="utf-8")
+        self.assertEqual(page.count("<svg xmlns"), 3)
+        self.assertNotIn("src=", page)
+        for layer in self.summary["layers"]:
+            self.assertIn(layer["name"], page)
+        self.assertIn(f"{evaluation['mean_nll']:.4f}", page)
         state = json.loads((self.reference / "quantize.json").read_text())
         self.assertEqual(state["status"], "complete")
         self.assertEqual(state["evaluation"], evaluation)
@@ -130,10 +139,28 @@ class Quantize(unittest.TestCase):
                 self.assertAlmostEqual(self.perplexity(summary["model"]),
                                        summary["evaluation"]["mean_nll"], delta=2e-3)
 
+    @staticmethod
+    def kill_when(command, reached):
+        process = subprocess.Popen([TERCET, *map(str, command)], stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+        while process.poll() is None and not reached():
+            time.sleep(0.002)
+        process.kill()
+        process.wait()
+
+    def test_the_default_trains(self):
+        base = ["quantize", self.source, "--calib", self.calib, "--ctx", 64, "--dry-run", "--json"]
+        small = json.loads(self.must(*base).stdout)["training"]
+        self.assertEqual(small["block_loss"], "predictions")
+        self.assertGreater(small["sweeps"], 0)
+        self.assertGreater(small["tune_steps"], 0)
+        none = json.loads(self.must(*base, "--no-training").stdout)["training"]
+        self.assertEqual((none["block_steps"], none["tune_steps"]), (0, 0))
+
     def test_training_goes_further_and_continues_to_the_same_bits(self):
         out = self.new()
-        options = ("--block-steps", 30, "--block-windows", 2, "--tune-steps", 10,
-                   "--tune-windows", 2)
+        options = ("--block-steps", 20, "--block-tokens", 128, "--block-loss", "predictions",
+                   "--sweeps", 1, "--tune-steps", 10, "--tune-tokens", 128)
         summary = self.quantize(*options, "--out", out)
         evaluation = summary["evaluation"]
         self.assertLess(evaluation["mean_nll"], self.summary["evaluation"]["mean_nll"])
@@ -144,12 +171,9 @@ class Quantize(unittest.TestCase):
         again = self.new()
         command = ["quantize", self.source, "--calib", self.calib, "--ctx", 64, "--threads", 1,
                    *options, "--out", again]
-        process = subprocess.Popen([TERCET, *map(str, command)], stdout=subprocess.DEVNULL,
-                                   stderr=subprocess.DEVNULL)
-        while not (again / "block-00001.safetensors").exists() and process.poll() is None:
-            time.sleep(0.002)
-        process.kill()
-        process.wait()
+        self.kill_when(command, lambda: (again / "block-00001.safetensors").exists())
+        in_sweep = lambda: b'"sweep":"1"' in (again / "block-00001.safetensors").read_bytes()
+        self.kill_when([*command, "--resume"], in_sweep)
         self.must(*command, "--resume")
         for name, content in self.contents(out).items():
             if name.endswith(".safetensors"):
@@ -164,7 +188,7 @@ class Quantize(unittest.TestCase):
     def test_a_killed_run_continues_to_the_same_bits_also_from_disk(self):
         out = self.new()
         command = [TERCET, "quantize", str(self.source), "--calib", str(self.calib), "--ctx", "64",
-                   "--threads", "1", "--out", str(out)]
+                   "--threads", "1", "--no-training", "--out", str(out)]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         first = out / "model-00001-of-00003.safetensors"
         deadline = time.monotonic() + 60
@@ -188,8 +212,8 @@ class Quantize(unittest.TestCase):
     def test_an_interrupt_keeps_finished_blocks(self):
         out = self.new()
         process = subprocess.Popen([TERCET, "quantize", str(self.source), "--calib",
-                                    str(self.calib), "--ctx", "64", "--flips", "1000", "--out",
-                                    str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+                                    str(self.calib), "--ctx", "64", "--flips", "1000",
+                                    "--out", str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         while not (out / "quantize.json").exists() and process.poll() is None:
             time.sleep(0.002)
         process.send_signal(signal.SIGINT)
@@ -218,6 +242,7 @@ class Quantize(unittest.TestCase):
         self.assert_error(run(*base, "--cross-term", "2"), 2, "--cross-term")
         self.assert_error(run(*base, "--max-memory", "100KB"), 2, "--max-memory")
         self.assert_error(run(*base, "--resume"), 2, "no run to resume")
+        self.assert_error(run(*base, "--no-training", "--block-steps", 3), 2, "--no-training")
         self.assert_error(run("quantize", source, "--method", "twn", "--flips", 3, "--out", out), 2,
                           "twn")
         self.assert_error(run("quantize", source, "--calib", self.calib, "--out", source), 2,

@@ -194,4 +194,9 @@ at::Tensor Block::after_ffn(const at::Tensor& r, const at::Tensor& gated) const 
   return r + norm("post_feedforward_layernorm", y);
 }
 
+at::Tensor Block::whole(const at::Tensor& r) const {
+  const at::Tensor between = after_attention(r, mixed(attention_input(r)));
+  return after_ffn(between, gated(ffn_input(between)));
+}
+
 }  // namespace tercet::learn

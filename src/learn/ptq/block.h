@@ -53,6 +53,8 @@ class Block {
   // Input of down, from that of gate and up.
   at::Tensor gated(const at::Tensor& x) const;
   at::Tensor after_ffn(const at::Tensor& r, const at::Tensor& gated) const;
+  // From the residual stream before the block to that behind it.
+  at::Tensor whole(const at::Tensor& r) const;
 
   // What the named map really gets of x.
   at::Tensor seen_by(const std::string& map, const at::Tensor& x) const;

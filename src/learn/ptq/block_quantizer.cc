@@ -17,7 +17,10 @@ double share_of(const at::Tensor& codes, double code) {
   return codes.eq(code).to(at::kDouble).mean().item<double>();
 }
 
-LayerReport report_of(const std::string& name, const LayerResult& result, double seconds) {
+}  // namespace
+
+LayerReport report_of(const std::string& name, const at::Tensor& weight, const LayerResult& result,
+                      double seconds) {
   LayerReport out;
   const LowBitMatrix& matrix = result.matrix;
   out.name = name;
@@ -29,16 +32,17 @@ LayerReport report_of(const std::string& name, const LayerResult& result, double
   out.shrinkage = result.shrinkage;
   out.stages = result.stages;
   out.seconds = seconds;
+  const at::Tensor scales = at_columns(matrix.scales, matrix.column_group).clamp_min(1e-30);
+  const at::Tensor counts =
+      at::histc(weight / scales, kHistogramBins, -kHistogramEnd, kHistogramEnd);
+  for (int64_t i = 0; i < kHistogramBins; ++i) {
+    out.histogram.push_back(counts[i].item().to<int64_t>());
+  }
   return out;
 }
 
-// The maps behind each input, in the order of Step.
-struct Input {
-  std::vector<std::string> maps;
-  bool writes_residual;
-};
-const std::array<Input, 4>& inputs_of_block() {
-  static const std::array<Input, 4> inputs = {{
+const std::array<BlockInput, 4>& inputs_of_block() {
+  static const std::array<BlockInput, 4> inputs = {{
       {{"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"}, false},
       {{"self_attn.o_proj"}, true},
       {{"mlp.gate_proj", "mlp.up_proj"}, false},
@@ -46,8 +50,6 @@ const std::array<Input, 4>& inputs_of_block() {
   }};
   return inputs;
 }
-
-}  // namespace
 
 struct BlockQuantizer::Sides {
   const Block* quantized;
@@ -72,6 +74,10 @@ std::vector<std::string> BlockQuantizer::chosen_maps(int64_t layer) const {
   return out;
 }
 
+std::vector<std::string> BlockQuantizer::low_bit_maps(int64_t layer) const {
+  return settings_.int8_inputs ? chosen_maps(layer) : std::vector<std::string>();
+}
+
 void BlockQuantizer::gather(const Sides& sides, const std::string& map,
                             const std::vector<at::Tensor>& inputs,
                             const std::vector<at::Tensor>& residual, Moments& moments) const {
@@ -84,7 +90,7 @@ void BlockQuantizer::gather(const Sides& sides, const std::string& map,
 
 void BlockQuantizer::walk(Step step, const Sides& sides, Moments* fit, Moments* held_out) {
   const bool gathers = fit != nullptr;
-  const Input* input =
+  const BlockInput* input =
       step == Step::kDone ? nullptr : &inputs_of_block()[static_cast<size_t>(step)];
   // A norm between map and residual stream would have to be undone.
   const bool absorbs = input != nullptr && input->writes_residual &&
@@ -137,114 +143,11 @@ void BlockQuantizer::quantize_maps(const std::vector<std::string>& maps, const M
     const Clock::time_point start = Clock::now();
     at::Tensor& weight = weights.tensors[map + ".weight"];
     const LayerResult result = quantize_layer(weight, fit, held_out, settings_.layer, prefix + map);
+    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    reports.push_back(report_of(prefix + map, weight, result, seconds));
     // As it will be read back from the file.
     weight = result.matrix.values().to(at::kHalf).to(at::kFloat);
-    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-    reports.push_back(report_of(prefix + map, result, seconds));
   }
-}
-
-// The second moments of what enters each input's maps, with the block as it is.
-std::array<Moments, 4> BlockQuantizer::moments_of_inputs(const Block& block) const {
-  std::array<Moments, 4> out;
-  for (size_t i = 0; i < state_.rows.size(); ++i) {
-    check_stop();
-    at::Tensor r = state_.residual[0].get(i);
-    const at::Tensor x = block.attention_input(r);
-    const at::Tensor mixed = block.mixed(x);
-    r = block.after_attention(r, mixed);
-    const at::Tensor y = block.ffn_input(r);
-    const std::array<at::Tensor, 4> inputs = {x, mixed, y, block.gated(y)};
-    for (size_t k = 0; k < inputs.size(); ++k) {
-      out[k].add(block.seen_by(inputs_of_block()[k].maps.front(), inputs[k]), {}, {}, {});
-    }
-  }
-  return out;
-}
-
-void BlockQuantizer::pass_whole(size_t side, const Block& block) {
-  for (size_t i = 0; i < state_.rows.size(); ++i) {
-    check_stop();
-    at::Tensor r = state_.residual[side].get(i);
-    r = block.after_attention(r, block.mixed(block.attention_input(r)));
-    state_.residual[side].put(i, block.after_ffn(r, block.gated(block.ffn_input(r))));
-  }
-}
-
-// Thresholds and scales of the chosen maps under the moments of their inputs, where training
-// starts.
-std::map<std::string, LayerResult> BlockQuantizer::starting_points(
-    const std::string& prefix, const BlockWeights& weights,
-    const std::array<Moments, 4>& moments) const {
-  LayerOptions options = settings_.layer;
-  options.cross_term = 0;
-  std::map<std::string, LayerResult> out;
-  for (size_t i = 0; i < moments.size(); ++i) {
-    for (const std::string& map : inputs_of_block()[i].maps) {
-      if (!settings_.chosen(prefix + map)) continue;
-      check_stop();
-      out[map] = quantize_layer(weights.at(map + ".weight"), moments[i], {}, options, prefix + map);
-    }
-  }
-  return out;
-}
-
-BlockTrainingReport BlockQuantizer::train_maps(int64_t layer,
-                                               const std::vector<std::string>& low_bit,
-                                               BlockWeights& weights,
-                                               std::map<std::string, LayerResult>& results) const {
-  BlockTrainingTask task;
-  task.config = settings_.config;
-  task.angles = settings_.angles;
-  task.layer = layer;
-  task.low_bit = low_bit;
-  task.windows = state_.rows.size();
-  task.input = [this](size_t window) { return state_.residual[0].get(window); };
-  task.target = [this](size_t window) { return state_.residual[1].get(window); };
-  task.stop = settings_.stop;
-  std::map<std::string, LowBitMatrix> maps;
-  for (const auto& [map, result] : results) maps[map] = result.matrix;
-  const BlockTrainingReport report = train_block(task, settings_.training, weights, maps);
-  for (auto& [map, result] : results) result.matrix = maps.at(map);
-  // Norms through what the file holds.
-  const double offset = settings_.config->zero_centered_norms ? 1 : 0;
-  for (auto& [name, tensor] : weights.tensors) {
-    if (name.find("norm") != std::string::npos) tensor = (tensor - offset) + offset;
-  }
-  return report;
-}
-
-std::vector<LayerReport> BlockQuantizer::train(int64_t layer, BlockWeights& weights) {
-  using Clock = std::chrono::steady_clock;
-  const Clock::time_point start = Clock::now();
-  const std::string prefix = fmt::format("model.layers.{}.", layer);
-  const BlockWeights before = weights;
-  const std::vector<std::string> chosen = chosen_maps(layer);
-  const std::vector<std::string> low_bit =
-      settings_.int8_inputs ? chosen : std::vector<std::string>();
-  const std::array<Moments, 4> moments =
-      moments_of_inputs(Block(*settings_.config, layer, before, *settings_.angles, low_bit));
-  std::map<std::string, LayerResult> results = starting_points(prefix, before, moments);
-  pass_whole(1, Block(*settings_.config, layer, before, *settings_.angles, {}));
-  BlockTrainingReport trained;
-  if (!chosen.empty()) trained = train_maps(layer, low_bit, weights, results);
-  pass_whole(0, Block(*settings_.config, layer, weights, *settings_.angles, low_bit));
-  const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-  std::vector<LayerReport> reports;
-  for (size_t i = 0; i < moments.size(); ++i) {
-    for (const std::string& map : inputs_of_block()[i].maps) {
-      const auto found = results.find(map);
-      if (found == results.end()) continue;
-      const std::string name = prefix + map;
-      const LayerTarget target =
-          layer_target(before.at(map + ".weight"), moments[i], 0, 0, name.c_str());
-      LayerResult& result = found->second;
-      result.stages.push_back({"training", relative_error(result.matrix.values(), target)});
-      reports.push_back(report_of(name, result, seconds / static_cast<double>(results.size())));
-      reports.back().block_loss = trained.last_loss;
-    }
-  }
-  return reports;
 }
 
 std::vector<LayerReport> BlockQuantizer::quantize(int64_t layer, BlockWeights& weights) {
@@ -252,8 +155,7 @@ std::vector<LayerReport> BlockQuantizer::quantize(int64_t layer, BlockWeights& w
   if (settings_.training.steps > 0) return train(layer, weights);
   const std::string prefix = fmt::format("model.layers.{}.", layer);
   const BlockWeights original = weights;
-  const std::vector<std::string> low_bit =
-      settings_.int8_inputs ? chosen_maps(layer) : std::vector<std::string>();
+  const std::vector<std::string> low_bit = low_bit_maps(layer);
   const Block in_full(*settings_.config, layer, original, *settings_.angles, {});
   const Block in_few(*settings_.config, layer, weights, *settings_.angles, low_bit);
   const Sides sides{&in_few, &in_full};
@@ -275,8 +177,7 @@ std::vector<LayerReport> BlockQuantizer::quantize(int64_t layer, BlockWeights& w
 void BlockQuantizer::advance(int64_t layer, const BlockWeights& original,
                              const BlockWeights& quantized) {
   const at::NoGradGuard no_gradients;
-  const std::vector<std::string> low_bit =
-      settings_.int8_inputs ? chosen_maps(layer) : std::vector<std::string>();
+  const std::vector<std::string> low_bit = low_bit_maps(layer);
   const Block in_full(*settings_.config, layer, original, *settings_.angles, {});
   const Block in_few(*settings_.config, layer, quantized, *settings_.angles, low_bit);
   const Sides sides{&in_few, &in_full};

@@ -12,8 +12,13 @@
 #include "learn/ptq/block.h"
 #include "learn/ptq/block_training.h"
 #include "learn/ptq/layer_quantizer.h"
+#include "learn/ptq/prediction_loss.h"
 
 namespace tercet::learn {
+
+// Histograms of weights over their scale: bins of equal width from -end to end.
+inline constexpr int kHistogramBins = 60;
+inline constexpr double kHistogramEnd = 3;
 
 // One quantized linear map, for the report.
 struct LayerReport {
@@ -27,7 +32,19 @@ struct LayerReport {
   std::vector<StageError> stages;
   double block_loss = 0;  // that its block was trained down to; 0: it was not
   double seconds = 0;
+  std::vector<int64_t> histogram;  // of the source's weights
 };
+
+// weight: of the source.
+LayerReport report_of(const std::string& name, const at::Tensor& weight, const LayerResult& result,
+                      double seconds);
+
+// The maps behind each input of a block, in the order in which a pass meets them.
+struct BlockInput {
+  std::vector<std::string> maps;
+  bool writes_residual;
+};
+const std::array<BlockInput, 4>& inputs_of_block();
 
 // The calibration windows on their way through the model: in full precision (f) and behind the
 // quantized layers so far (q). Without cross terms only q exists.
@@ -48,6 +65,7 @@ class BlockQuantizer {
     const RotaryAngles* angles = nullptr;
     LayerOptions layer;
     BlockTrainingOptions training;
+    const PredictionLoss* predictions = nullptr;  // for BlockLoss::kPredictions
     bool int8_inputs = false;
     // Which maps: by HF module name.
     std::function<bool(const std::string&)> chosen;
@@ -59,6 +77,12 @@ class BlockQuantizer {
   // settings.training has steps) and carries the state to the
   // next block. Throws kInterrupted when *stop becomes true, the state is then of no more use.
   std::vector<LayerReport> quantize(int64_t layer, BlockWeights& weights);
+  // Trains a block that was trained before once more, from where its latent weights were left, and
+  // carries the state on. `reports` are those of before, `sweep` counts from 1.
+  void retrain(int64_t layer, const BlockWeights& original, int sweep, BlockWeights& weights,
+               LatentWeights& latents, std::vector<LayerReport>& reports);
+  // Of the block that was trained last.
+  LatentWeights& latents() { return latents_; }
   // Carries the state through a block that is finished.
   void advance(int64_t layer, const BlockWeights& original, const BlockWeights& quantized);
 
@@ -79,15 +103,17 @@ class BlockQuantizer {
   std::map<std::string, LayerResult> starting_points(const std::string& prefix,
                                                      const BlockWeights& weights,
                                                      const std::array<Moments, 4>& moments) const;
-  BlockTrainingReport train_maps(int64_t layer, const std::vector<std::string>& low_bit,
-                                 BlockWeights& weights,
-                                 std::map<std::string, LayerResult>& results) const;
+  BlockTrainingTask training_task(int64_t layer, int sweep) const;
+  BlockTrainingReport train_maps(int64_t layer, int sweep, BlockWeights& weights,
+                                 std::map<std::string, LayerResult>& results);
+  std::vector<std::string> low_bit_maps(int64_t layer) const;
   std::array<Moments, 4> moments_of_inputs(const Block& block) const;
   void pass_whole(size_t side, const Block& block);
   void check_stop() const;
 
   Settings settings_;
   CalibrationState& state_;
+  LatentWeights latents_;
 };
 
 }  // namespace tercet::learn

@@ -31,13 +31,14 @@ struct TrainedMap {
   }
 };
 
-TrainedMap trained_map(LowBitMatrix& matrix, const at::Tensor& weight) {
+TrainedMap trained_map(LowBitMatrix& matrix, const at::Tensor& weight, const at::Tensor& latent) {
   // A group without codes has scale 0; it starts where absmean would.
   const at::Tensor fallback = weight.abs().mean().clamp_min(1e-8);
   const at::Tensor scales = at::where(matrix.scales > 0, matrix.scales, fallback);
   matrix.scales = scales.contiguous();
   TrainedMap out{&matrix, {}, {}};
-  out.latent = (weight / at_columns(scales, matrix.column_group)).contiguous();
+  out.latent = latent.defined() ? latent.clone()
+                                : (weight / at_columns(scales, matrix.column_group)).contiguous();
   const bool one = matrix.grouping.scope == packing::ScaleScope::kTensor;
   out.log_scale = (one ? scales.narrow(0, 0, 1) : scales).log().contiguous();
   out.latent.set_requires_grad(true);
@@ -48,13 +49,11 @@ TrainedMap trained_map(LowBitMatrix& matrix, const at::Tensor& weight) {
 class BlockTraining {
  public:
   BlockTraining(const BlockTrainingTask& task, const BlockTrainingOptions& options,
-                BlockWeights& weights, std::map<std::string, LowBitMatrix>& maps)
-      : task_(task),
-        options_(options),
-        weights_(weights),
-        order_(0x7074712Du + static_cast<uint64_t>(task.layer)) {
+                BlockWeights& weights, std::map<std::string, LowBitMatrix>& maps,
+                LatentWeights& latents)
+      : task_(task), options_(options), weights_(weights), latents_(latents), order_(task.seed) {
     for (auto& [name, matrix] : maps) {
-      maps_.emplace(name, trained_map(matrix, weights.at(name + ".weight")));
+      maps_.emplace(name, trained_map(matrix, weights.at(name + ".weight"), latents[name]));
       adam_.add(maps_.at(name).latent, options.latent_rate);
       adam_.add(maps_.at(name).log_scale, options.scale_rate);
     }
@@ -81,32 +80,52 @@ class BlockTraining {
   }
 
  private:
+  std::vector<size_t> draw() {
+    std::vector<size_t> drawn;
+    int64_t tokens = 0;
+    while (tokens < options_.tokens_per_step || drawn.empty()) {
+      drawn.push_back(order_.below(task_.rows.size()));
+      tokens += task_.rows[drawn.back()];
+    }
+    return drawn;
+  }
+
   double train_step(int step) {
     const double progress = static_cast<double>(step) / static_cast<double>(options_.steps);
     const bool hard = progress >= kSoftShare;
-    const double sharpness = std::max(options_.sharpest * progress / kSoftShare, 1e-2);
+    const double way = progress / kSoftShare;
+    const double sharpness =
+        std::max(options_.softest + (options_.sharpest - options_.softest) * way, 1e-2);
+    // Gradients are gathered at the values, so that what makes these of the latent weights is
+    // passed once a step, not once a window.
+    std::vector<at::Tensor> values;
+    std::vector<at::Tensor> leaves;
     BlockWeights now = weights_;
     for (const auto& [name, map] : maps_) {
-      now.tensors[name + ".weight"] = map.values(sharpness, hard);
+      values.push_back(map.values(sharpness, hard));
+      leaves.push_back(values.back().detach().set_requires_grad(true));
+      now.tensors[name + ".weight"] = leaves.back();
     }
-    const Block block(*task_.config, task_.layer, now, *task_.angles, task_.low_bit);
-    at::Tensor wrong;
-    double size = 0;
-    for (int i = 0; i < options_.windows_per_step; ++i) {
-      const size_t window = order_.below(task_.windows);
-      const at::Tensor target = task_.target(window);
-      at::Tensor r = task_.input(window);
-      r = block.after_attention(r, block.mixed(block.attention_input(r)));
-      r = block.after_ffn(r, block.gated(block.ffn_input(r)));
-      const at::Tensor part = (r - target).square().sum();
-      wrong = wrong.defined() ? wrong + part : part;
-      size += target.square().sum().item<double>();
-    }
-    const at::Tensor loss = wrong / std::max(size, 1e-30);
-    loss.backward();
+    const double loss = pass_windows(now);
+    for (size_t i = 0; i < values.size(); ++i) values[i].backward(leaves[i].grad());
     // Falls to nothing along a cosine.
     adam_.step(0.5 * (1 + std::cos(std::acos(-1.0) * progress)));
-    return loss.item<double>();
+    return loss;
+  }
+
+  // One window in memory at a time.
+  double pass_windows(const BlockWeights& now) {
+    const Block block(*task_.config, task_.layer, now, *task_.angles, task_.low_bit);
+    const std::vector<size_t> drawn = draw();
+    double size = 1e-30;
+    for (const size_t window : drawn) size += task_.size(window);
+    double sum = 0;
+    for (const size_t window : drawn) {
+      const at::Tensor loss = task_.loss(window, block.whole(task_.input(window))) / size;
+      loss.backward();
+      sum += loss.item<double>();
+    }
+    return sum;
   }
 
   void finish() {
@@ -117,6 +136,7 @@ class BlockTraining {
       matrix.scales = map.log_scale.exp().expand_as(matrix.scales).contiguous();
       round_to_stored(matrix);
       weights_.tensors[name + ".weight"] = matrix.values();
+      latents_[name] = map.latent.detach();
     }
     for (auto& [name, tensor] : weights_.tensors) tensor = tensor.detach();
   }
@@ -124,12 +144,18 @@ class BlockTraining {
   const BlockTrainingTask& task_;
   const BlockTrainingOptions& options_;
   BlockWeights& weights_;
+  LatentWeights& latents_;
   std::map<std::string, TrainedMap> maps_;
   Adam adam_;
   Rng order_;
 };
 
 }  // namespace
+
+const char* to_string(BlockLoss loss) {
+  if (loss == BlockLoss::kAuto) return "auto";
+  return loss == BlockLoss::kOutput ? "output" : "predictions";
+}
 
 at::Tensor soft_ternary(const at::Tensor& w, double sharpness) {
   const at::Tensor sum = at::tanh(sharpness * (w - 0.5)) + at::tanh(sharpness * (w + 0.5));
@@ -139,9 +165,10 @@ at::Tensor soft_ternary(const at::Tensor& w, double sharpness) {
 at::Tensor hard_ternary(const at::Tensor& w) { return w + (w.round().clamp(-1, 1) - w).detach(); }
 
 BlockTrainingReport train_block(const BlockTrainingTask& task, const BlockTrainingOptions& options,
-                                BlockWeights& weights, std::map<std::string, LowBitMatrix>& maps) {
+                                BlockWeights& weights, std::map<std::string, LowBitMatrix>& maps,
+                                LatentWeights& latents) {
   const at::AutoGradMode gradients(true);
-  return BlockTraining(task, options, weights, maps).run();
+  return BlockTraining(task, options, weights, maps, latents).run();
 }
 
 }  // namespace tercet::learn

@@ -79,7 +79,6 @@ class EndToEnd {
   }
 
   void add_block(size_t layer) {
-    source_.push_back(load_block(*task_.source, static_cast<int64_t>(layer)));
     low_bit_.emplace_back();
     for (const std::string& map : linear_maps()) {
       if (!task_.chosen(fmt::format("model.layers.{}.{}", layer, map))) continue;
@@ -93,53 +92,64 @@ class EndToEnd {
     }
   }
 
-  at::Tensor through(int64_t layer, const BlockWeights& weights,
-                     const std::vector<std::string>& low_bit, at::Tensor r) const {
-    const Block block(config_, layer, weights, angles_, low_bit);
-    r = block.after_attention(r, block.mixed(block.attention_input(r)));
-    return block.after_ffn(r, block.gated(block.ffn_input(r)));
-  }
-
-  at::Tensor wanted(const std::vector<int32_t>& ids) const {
+  at::Tensor wanted(size_t window) const {
     const at::NoGradGuard no_gradients;
-    at::Tensor r = embedded(*task_.source, ids);
-    for (size_t layer = 0; layer < source_.size(); ++layer) {
-      r = through(static_cast<int64_t>(layer), source_[layer], {}, r);
-    }
-    return source_head_.log_probabilities(r);
+    return source_head_.log_probabilities(task_.streams->get(window));
   }
 
-  at::Tensor given(const std::vector<int32_t>& ids) const {
-    at::Tensor r = embedded(*task_.source, ids);
-    for (size_t layer = 0; layer < blocks_.size(); ++layer) {
-      BlockWeights now = blocks_[layer];
-      for (const auto& [map, scaled] : maps_[layer]) now.tensors[map + ".weight"] = scaled.values();
-      r = through(static_cast<int64_t>(layer), now,
-                  task_.int8_inputs ? low_bit_[layer] : std::vector<std::string>(), r);
+  at::Tensor given(size_t window, const std::vector<BlockWeights>& now) const {
+    at::Tensor r = embedded(*task_.source, (*task_.windows)[window]);
+    for (size_t layer = 0; layer < now.size(); ++layer) {
+      const auto low_bit = task_.int8_inputs ? low_bit_[layer] : std::vector<std::string>();
+      r = Block(config_, static_cast<int64_t>(layer), now[layer], angles_, low_bit).whole(r);
     }
     return head_.log_probabilities(r);
   }
 
-  double train_step(int step) {
-    std::vector<size_t> chosen;
-    double tokens = 0;
-    for (int i = 0; i < options_.windows_per_step; ++i) {
-      chosen.push_back(order_.below(task_.windows->size()));
-      tokens += static_cast<double>((*task_.windows)[chosen.back()].size());
+  std::vector<size_t> draw() {
+    std::vector<size_t> drawn;
+    int64_t tokens = 0;
+    while (tokens < options_.tokens_per_step || drawn.empty()) {
+      drawn.push_back(order_.below(task_.windows->size()));
+      tokens += std::ssize((*task_.windows)[drawn.back()]);
     }
+    return drawn;
+  }
+
+  double train_step(int step) {
+    // Gradients are gathered at the values of the maps and go on to scales once a step.
+    std::vector<std::pair<at::Tensor, at::Tensor>> values_and_leaves;
+    std::vector<BlockWeights> now = blocks_;
+    for (size_t layer = 0; layer < maps_.size(); ++layer) {
+      for (const auto& [map, scaled] : maps_[layer]) {
+        const at::Tensor values = scaled.values();
+        const at::Tensor leaf = values.detach().set_requires_grad(true);
+        now[layer].tensors[map + ".weight"] = leaf;
+        values_and_leaves.emplace_back(values, leaf);
+      }
+    }
+    const double loss = pass_windows(now);
+    for (const auto& [values, leaf] : values_and_leaves) values.backward(leaf.grad());
+    const double progress = static_cast<double>(step) / static_cast<double>(options_.steps);
+    adam_.step(0.5 * (1 + std::cos(std::acos(-1.0) * progress)));
+    return loss;
+  }
+
+  double pass_windows(const std::vector<BlockWeights>& now) {
+    const std::vector<size_t> drawn = draw();
+    double tokens = 0;
+    for (const size_t window : drawn)
+      tokens += static_cast<double>((*task_.windows)[window].size());
     double sum = 0;
-    for (const size_t window : chosen) {
+    for (const size_t window : drawn) {
       if (task_.stop != nullptr && *task_.stop) {
         fail(ErrorCode::kInterrupted, "interrupted; finished blocks are kept, --resume continues");
       }
-      const std::vector<int32_t>& ids = (*task_.windows)[window];
-      const at::Tensor p = wanted(ids);
-      const at::Tensor loss = (p.exp() * (p - given(ids))).sum() / tokens;
+      const at::Tensor p = wanted(window);
+      const at::Tensor loss = (p.exp() * (p - given(window, now))).sum() / tokens;
       loss.backward();
       sum += loss.item<double>();
     }
-    const double progress = static_cast<double>(step) / static_cast<double>(options_.steps);
-    adam_.step(0.5 * (1 + std::cos(std::acos(-1.0) * progress)));
     return sum;
   }
 
@@ -165,7 +175,6 @@ class EndToEnd {
   const ModelConfig& config_;
   std::vector<BlockWeights>& blocks_;
   at::Tensor& final_norm_;
-  std::vector<BlockWeights> source_;
   std::vector<std::map<std::string, ScaledMap>> maps_;
   std::vector<std::vector<std::string>> low_bit_;
   RotaryAngles angles_;

@@ -10,17 +10,18 @@
 #include <vector>
 
 #include "formats/hf_model.h"
+#include "learn/ptq/activation_store.h"
 #include "learn/ptq/block.h"
 #include "learn/ptq/low_bit_matrix.h"
 
 namespace tercet::learn {
 
 // The last pass over a quantized model: codes stay, scales and norm gains are trained against the
-// full-precision model's predictions, KL(source || quantized). Both models are in memory.
+// full-precision model's predictions, KL(source || quantized). The model is in memory.
 struct EndToEndOptions {
-  int steps = 0;  // 0: none
-  int windows_per_step = 8;
-  double rate = 5e-3;  // of logarithms of scales, and of norm gains
+  int steps = 0;                // 0: none
+  int64_t tokens_per_step = 0;  // windows are drawn until they have so many; 0: open
+  double rate = 5e-3;           // of logarithms of scales, and of norm gains
 };
 
 struct EndToEndTask {
@@ -29,6 +30,7 @@ struct EndToEndTask {
   std::function<bool(const std::string&)> chosen;  // HF modules that are ternary
   bool int8_inputs = false;
   const std::vector<std::vector<int32_t>>* windows = nullptr;
+  const ActivationStore* streams = nullptr;  // of source_streams(), for these windows
   const std::atomic<bool>* stop = nullptr;
   std::function<void(int64_t done, int64_t total, double loss)> progress;
 };

@@ -17,10 +17,12 @@ Json to_json(const PtqOptions& options) {
           {"flip_rounds", layer.flip_rounds},
           {"cross_term", layer.cross_term},
           {"block_steps", options.block_training.steps},
-          {"block_windows", options.block_training.windows_per_step},
+          {"block_tokens", options.block_training.tokens_per_step},
+          {"block_loss", to_string(options.block_training.loss)},
+          {"sweeps", options.block_training.sweeps},
           {"block_rate", options.block_training.latent_rate},
           {"tune_steps", options.end_to_end.steps},
-          {"tune_windows", options.end_to_end.windows_per_step},
+          {"tune_tokens", options.end_to_end.tokens_per_step},
           {"tune_rate", options.end_to_end.rate},
           {"shrinkage", layer.shrinkage < 0 ? Json("auto") : Json(layer.shrinkage)},
           {"calib_tokens", options.calibration_tokens},
@@ -42,6 +44,9 @@ void check(const PtqOptions& options) {
   }
   if (options.block_training.steps > 0 && layer.method != PtqMethod::kPtBitnet) {
     fail(ErrorCode::kUsage, "--block-steps is a stage of pt-bitnet, not of {}", method);
+  }
+  if (options.block_training.sweeps > 0 && options.block_training.steps == 0) {
+    fail(ErrorCode::kUsage, "--sweeps train blocks again; give --block-steps too");
   }
   if (options.end_to_end.steps > 0 && !is_packable(layer.method)) {
     fail(ErrorCode::kUsage, "--tune-steps trains one scale per group, {} has more than that",

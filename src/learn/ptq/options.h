@@ -18,7 +18,8 @@ struct PtqOptions {
   std::filesystem::path out;           // the HF directory to write
   std::filesystem::path calibration;   // text; empty for methods that need none
   int64_t calibration_tokens = 65536;  // 0: all
-  int64_t context = 0;                 // positions of a window; 0: the model's own, 2048 at most
+  int64_t context = 0;                 // positions of a window; 0: the model's own, 512 at most
+  bool cut_documents = false;          // to one window, instead of into several
   double held_out = 0;                 // share of the windows that only judges
   std::string only;              // regular expression for HF module names; empty: all linear maps
   bool int8_activations = true;  // W1.58A8 instead of A16
@@ -30,6 +31,13 @@ struct PtqOptions {
   bool resume = false;
   std::filesystem::path evaluation;  // text for perplexity and KL; empty: none
   int64_t evaluation_tokens = 0;     // 0: all
+  int64_t evaluation_context = 0;    // 0: the model's own, 2048 at most
+
+  // Whether blocks are trained again when all are quantized.
+  bool changes_blocks_later() const { return block_training.sweeps > 0 || end_to_end.steps > 0; }
+  bool uses_predictions() const {
+    return block_training.steps > 0 && block_training.loss == BlockLoss::kPredictions;
+  }
 };
 
 // Everything that the result depends on, under the names of the options.

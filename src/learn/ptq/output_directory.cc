@@ -19,6 +19,8 @@ namespace fs = std::filesystem;
 
 constexpr const char* kState = "quantize.json";
 constexpr const char* kReports = "reports";
+constexpr const char* kSweep = "sweep";
+constexpr std::string_view kLatent = ".latent";
 // Of each tensor, from both ends: enough to tell models apart without reading all of them.
 constexpr size_t kSample = 65536;
 
@@ -32,12 +34,6 @@ bool is_linear_weight(const std::string& name) {
                      [&](const std::string& map) { return name == map + ".weight"; });
 }
 
-// A tensor of the source under its name, or one that is owned here.
-struct Piece {
-  TensorView view;
-  at::Tensor owned;
-};
-
 // Of f16 or f32.
 TensorView view_of(const std::string& name, const at::Tensor& tensor) {
   TensorView view;
@@ -46,14 +42,6 @@ TensorView view_of(const std::string& name, const at::Tensor& tensor) {
   view.shape.assign(tensor.sizes().begin(), tensor.sizes().end());
   view.bytes = {static_cast<const uint8_t*>(tensor.data_ptr()), tensor.nbytes()};
   return view;
-}
-
-void write_pieces(const fs::path& path, const std::vector<Piece>& pieces,
-                  std::map<std::string, std::string> metadata) {
-  std::vector<TensorView> views;
-  for (const Piece& piece : pieces) views.push_back(piece.view);
-  metadata["format"] = "pt";
-  write_safetensors(path, views, metadata);
 }
 
 bool has_nothing(const fs::path& path) {
@@ -120,7 +108,8 @@ Json to_json(const LayerReport& report) {
           {"shrinkage", report.shrinkage},
           {"stages", std::move(stages)},
           {"block_loss", report.block_loss},
-          {"seconds", report.seconds}};
+          {"seconds", report.seconds},
+          {"weights_over_scale", report.histogram}};
 }
 
 LayerReport layer_report_from_json(const Json& json) {
@@ -139,6 +128,7 @@ LayerReport layer_report_from_json(const Json& json) {
     }
     out.block_loss = json.at("block_loss").get<double>();
     out.seconds = json.at("seconds").get<double>();
+    out.histogram = json.at("weights_over_scale").get<std::vector<int64_t>>();
   } catch (const Json::exception& error) {
     fail(ErrorCode::kBadInput, "the report of a finished block is damaged: {}", error.what());
   }
@@ -158,6 +148,14 @@ OutputDirectory::OutputDirectory(const PtqOptions& options, const HfModel& sourc
   write_state("running", Json::object());
 }
 
+void OutputDirectory::write_pieces(const fs::path& path, const std::vector<Piece>& pieces,
+                                   std::map<std::string, std::string> metadata) {
+  std::vector<TensorView> views;
+  for (const Piece& piece : pieces) views.push_back(piece.view);
+  metadata["format"] = "pt";
+  write_safetensors(path, views, metadata);
+}
+
 std::string OutputDirectory::shard_name(int64_t layer) const {
   const int64_t count = source_.config().num_hidden_layers + 1;
   return fmt::format("model-{:05}-of-{:05}.safetensors", layer + 1, count);
@@ -165,7 +163,7 @@ std::string OutputDirectory::shard_name(int64_t layer) const {
 
 // Blocks that a pass over the whole model will change lie under another name until then.
 std::string OutputDirectory::block_name(int64_t layer) const {
-  if (options_.end_to_end.steps == 0) return shard_name(layer);
+  if (!options_.changes_blocks_later()) return shard_name(layer);
   return fmt::format("block-{:05}.safetensors", layer + 1);
 }
 
@@ -183,7 +181,7 @@ void OutputDirectory::write_state(const char* status, const Json& summary) const
   write_text_file(path_ / kState, state.dump(2) + "\n");
 }
 
-std::optional<std::vector<LayerReport>> OutputDirectory::finished(int64_t layer) const {
+std::optional<std::vector<LayerReport>> OutputDirectory::finished(int64_t layer, int sweep) const {
   const fs::path shard = path_ / block_name(layer);
   std::error_code ignored;
   if (!fs::exists(shard, ignored)) return std::nullopt;
@@ -192,6 +190,8 @@ std::optional<std::vector<LayerReport>> OutputDirectory::finished(int64_t layer)
   if (text == file.metadata().end()) {
     fail(ErrorCode::kBadInput, "'{}' is not of this run; remove it", shard.string());
   }
+  const auto reached = file.metadata().find(kSweep);
+  if (reached != file.metadata().end() && std::stoi(reached->second) < sweep) return std::nullopt;
   std::vector<LayerReport> out;
   for (const Json& json : parse_json(text->second, shard.string())) {
     out.push_back(layer_report_from_json(json));
@@ -213,20 +213,39 @@ BlockWeights OutputDirectory::read_block(int64_t layer) const {
   return out;
 }
 
-void OutputDirectory::write_block(int64_t layer, const BlockWeights& weights,
+LatentWeights OutputDirectory::read_latents(int64_t layer) const {
+  const SafetensorsFile file(path_ / block_name(layer));
+  LatentWeights out;
+  for (const TensorView& view : file.tensors()) {
+    if (!view.name.ends_with(kLatent)) continue;
+    std::vector<float> values = to_f32(view);
+    out[view.name.substr(0, view.name.size() - kLatent.size())] =
+        at::from_blob(values.data(), view.shape, at::kFloat).clone();
+  }
+  return out;
+}
+
+void OutputDirectory::write_block(int64_t layer, int sweep, const BlockWeights& weights,
+                                  const LatentWeights& latents,
                                   const std::vector<LayerReport>& reports) const {
   Json list = Json::array();
   for (const LayerReport& report : reports) list.push_back(to_json(report));
-  write_weights(block_name(layer), layer, weights, {{kReports, list.dump()}});
+  std::vector<Piece> pieces = pieces_of(layer, weights);
+  if (sweep < options_.block_training.sweeps) {
+    for (const auto& [map, latent] : latents) {
+      pieces.push_back({view_of(fmt::format("{}{}", map, kLatent), latent), latent});
+    }
+  }
+  write_pieces(path_ / block_name(layer), pieces,
+               {{kReports, list.dump()}, {kSweep, fmt::format("{}", sweep)}});
 }
 
 void OutputDirectory::write_trained_block(int64_t layer, const BlockWeights& weights) const {
-  write_weights(shard_name(layer), layer, weights, {});
+  write_pieces(path_ / shard_name(layer), pieces_of(layer, weights), {});
 }
 
-void OutputDirectory::write_weights(const std::string& file, int64_t layer,
-                                    const BlockWeights& weights,
-                                    std::map<std::string, std::string> metadata) const {
+std::vector<OutputDirectory::Piece> OutputDirectory::pieces_of(int64_t layer,
+                                                               const BlockWeights& weights) const {
   const std::string prefix = fmt::format("model.layers.{}.", layer);
   std::vector<Piece> pieces;
   for (const TensorSpec& spec : tensor_specs(source_.config())) {
@@ -245,7 +264,7 @@ void OutputDirectory::write_weights(const std::string& file, int64_t layer,
       pieces.back().view.name = spec.hf_name;
     }
   }
-  write_pieces(path_ / file, pieces, std::move(metadata));
+  return pieces;
 }
 
 void OutputDirectory::write_rest(const at::Tensor& final_norm) const {
@@ -311,7 +330,7 @@ void OutputDirectory::finish(const Json& summary, const at::Tensor& final_norm) 
   }
   write_config();
   write_state("complete", summary);
-  if (options_.end_to_end.steps == 0) return;
+  if (!options_.changes_blocks_later()) return;
   for (int64_t layer = 0; layer < source_.config().num_hidden_layers; ++layer) {
     fs::remove(path_ / block_name(layer), ignored);
   }

@@ -23,15 +23,18 @@ class OutputDirectory {
   // when there is something else, another run's work, or nothing to resume.
   OutputDirectory(const PtqOptions& options, const HfModel& source, const std::string& fingerprint);
 
-  // The reports of a block that is finished; nothing while it is not.
-  std::optional<std::vector<LayerReport>> finished(int64_t layer) const;
+  // The reports of a block that is finished, in that round over all blocks (0: the first); nothing
+  // while it is not.
+  std::optional<std::vector<LayerReport>> finished(int64_t layer, int sweep) const;
   // The weights of a finished block, as load_block() gives them.
   BlockWeights read_block(int64_t layer) const;
+  // Where training left it, for the next sweep.
+  LatentWeights read_latents(int64_t layer) const;
   // Maps as f16, which holds their values exactly; vectors that may have been trained as f32; every
   // other tensor as the source has it.
-  void write_block(int64_t layer, const BlockWeights& weights,
-                   const std::vector<LayerReport>& reports) const;
-  // A block as the last pass over the whole model left it.
+  void write_block(int64_t layer, int sweep, const BlockWeights& weights,
+                   const LatentWeights& latents, const std::vector<LayerReport>& reports) const;
+  // A block as sweeps and the last pass over the whole model left it.
   void write_trained_block(int64_t layer, const BlockWeights& weights) const;
   // Embedding, final norm (defined if it was trained) and head, the index, tokenizer files, and
   // config.json with the mark that says what is ternary. `summary` becomes part of quantize.json.
@@ -45,8 +48,14 @@ class OutputDirectory {
   std::string shard_name(int64_t layer) const;
   std::string block_name(int64_t layer) const;
   bool trains_vectors() const;
-  void write_weights(const std::string& file, int64_t layer, const BlockWeights& weights,
-                     std::map<std::string, std::string> metadata) const;
+  // A tensor of the source under its name, or one that is owned here.
+  struct Piece {
+    TensorView view;
+    at::Tensor owned;
+  };
+  std::vector<Piece> pieces_of(int64_t layer, const BlockWeights& weights) const;
+  static void write_pieces(const std::filesystem::path& path, const std::vector<Piece>& pieces,
+                           std::map<std::string, std::string> metadata);
   void write_state(const char* status, const Json& summary) const;
   void write_rest(const at::Tensor& final_norm) const;
   void write_index() const;

@@ -11,6 +11,7 @@
 
 #include "core/error.h"
 #include "learn/ptq/activation_store.h"
+#include "learn/ptq/training_budget.h"
 
 namespace tercet::learn {
 namespace {
@@ -34,19 +35,6 @@ std::array<Shape, 7> shapes_of(const ModelConfig& config) {
            {inner, hidden, true, false},
            {inner, hidden, false, false},
            {hidden, inner, true, true}}};
-}
-
-double forward_flops(const ModelConfig& config, const std::vector<int64_t>& rows) {
-  double weights = 0;
-  for (const Shape& s : shapes_of(config)) weights += s.rows * s.cols;
-  double flops = 0;
-  for (const int64_t count : rows) {
-    const double tokens = static_cast<double>(count);
-    const double attention =
-        4 * tokens * static_cast<double>(config.num_attention_heads * config.head_dim);
-    flops += tokens * (2 * weights + attention);
-  }
-  return flops;
 }
 
 double moment_flops(const ModelConfig& config, double tokens, bool cross) {
@@ -86,38 +74,6 @@ double solver_flops(const ModelConfig& config, const LayerOptions& layer) {
   return flops;
 }
 
-// A step costs a forward and twice that backward for each of its windows.
-double training_flops(const ModelConfig& config, const BlockTrainingOptions& training,
-                      const std::vector<int64_t>& rows) {
-  if (rows.empty()) return 0;
-  const double share =
-      static_cast<double>(training.windows_per_step) / static_cast<double>(rows.size());
-  return 3.0 * training.steps * share * forward_flops(config, rows);
-}
-
-// Both models run forward, the quantized one backward as well; the head is part of it.
-double tuning_flops(const ModelConfig& config, const EndToEndOptions& tuning,
-                    const std::vector<int64_t>& rows) {
-  if (rows.empty()) return 0;
-  const double share =
-      static_cast<double>(tuning.windows_per_step) / static_cast<double>(rows.size());
-  const double tokens = static_cast<double>(std::accumulate(rows.begin(), rows.end(), int64_t{0}));
-  const double head =
-      2 * tokens * static_cast<double>(config.vocab_size) * static_cast<double>(config.hidden_size);
-  return 4.0 * tuning.steps * share *
-         (static_cast<double>(config.num_hidden_layers) * forward_flops(config, rows) + head);
-}
-
-// Both models, the values that the scales give with their gradients, and the activations of one
-// window through all layers.
-uint64_t tuning_floats(const ModelConfig& config, int64_t longest) {
-  const int64_t window = config.num_hidden_layers * longest *
-                             (12 * config.hidden_size + 8 * config.intermediate_size +
-                              3 * config.num_attention_heads * longest) +
-                         4 * longest * config.vocab_size;
-  return static_cast<uint64_t>(4 * config.parameter_count() + window);
-}
-
 // Floats of one block at its widest: weights on both sides, moments of the widest input in double,
 // what the solver holds beside them.
 uint64_t block_floats(const ModelConfig& config, bool cross) {
@@ -134,12 +90,12 @@ uint64_t block_floats(const ModelConfig& config, bool cross) {
 
 // Latent weights, their gradients and Adam's two moments, the values that they give, and the
 // activations of the windows of a step.
-uint64_t training_floats(const ModelConfig& config, const PtqOptions& options, int64_t longest) {
+uint64_t training_floats(const ModelConfig& config, int64_t longest) {
   const uint64_t weights =
       static_cast<uint64_t>(config.linear_parameter_count() / config.num_hidden_layers);
   const int64_t window = longest * (8 * config.hidden_size + 8 * config.intermediate_size +
                                     4 * config.num_attention_heads * longest);
-  return 8 * weights + static_cast<uint64_t>(options.block_training.windows_per_step * window);
+  return 8 * weights + static_cast<uint64_t>(window);
 }
 
 // GFLOP/s of a product in f32.
@@ -182,16 +138,17 @@ PtqPlan plan_quantization(const ModelConfig& config, const PtqOptions& options,
   const uint64_t window = static_cast<uint64_t>(
       longest * (3 * config.num_attention_heads * longest + 4 * config.intermediate_size));
   plan.block_bytes = sizeof(float) * (block_floats(config, cross) + window);
-  if (trains) plan.block_bytes += sizeof(float) * training_floats(config, options, longest);
-  const bool tunes = options.end_to_end.steps > 0;
-  const uint64_t whole = tunes ? sizeof(float) * tuning_floats(config, longest) : 0;
+  if (trains) plan.block_bytes += sizeof(float) * training_floats(config, longest);
+  const bool whole = options.end_to_end.steps > 0 || options.uses_predictions();
+  const uint64_t whole_bytes = whole ? whole_model_bytes(config, longest) : 0;
   plan.spills = plan.activation_bytes + plan.block_bytes > options.max_memory;
-  plan.peak_memory = std::max(plan.block_bytes + (plan.spills ? 0 : plan.activation_bytes), whole);
-  if (whole > options.max_memory) {
+  plan.peak_memory =
+      std::max(plan.block_bytes + (plan.spills ? 0 : plan.activation_bytes), whole_bytes);
+  if (whole_bytes > options.max_memory) {
     fail(ErrorCode::kUsage,
-         "--tune-steps needs the whole model in memory, {} MiB, --max-memory is {} MiB; leave it "
-         "out, or give more",
-         whole >> 20, options.max_memory >> 20);
+         "--tune-steps and --block-loss predictions need the whole model in memory, {} MiB, "
+         "--max-memory is {} MiB; leave them out, or give more",
+         whole_bytes >> 20, options.max_memory >> 20);
   }
   if (plan.block_bytes > options.max_memory) {
     fail(ErrorCode::kUsage,
@@ -201,12 +158,15 @@ PtqPlan plan_quantization(const ModelConfig& config, const PtqOptions& options,
   }
   plan.output_bytes = 2 * static_cast<uint64_t>(config.parameter_count());
   plan.disk_bytes = plan.output_bytes + (plan.spills ? plan.activation_bytes : 0);
-  plan.flops =
-      static_cast<double>(layers) *
-      (static_cast<double>(sides) * forward_flops(config, rows) +
-       (rows.empty() ? 0 : moment_flops(config, static_cast<double>(plan.tokens), cross)) +
-       solver_flops(config, options.layer) + training_flops(config, options.block_training, rows));
+  plan.flops = static_cast<double>(layers) *
+               (static_cast<double>(sides) * block_flops(config, rows) +
+                (rows.empty() ? 0 : moment_flops(config, static_cast<double>(plan.tokens), cross)) +
+                solver_flops(config, options.layer));
+  if (whole) plan.flops += static_cast<double>(layers) * block_flops(config, rows);
+  plan.flops += training_flops(config, options.block_training, rows);
   plan.flops += tuning_flops(config, options.end_to_end, rows);
+  plan.training = options.block_training;
+  plan.tuning = options.end_to_end;
   plan.gflops = measured_gflops();
   plan.seconds = plan.flops / (plan.gflops * 1e9);
   return plan;

@@ -22,6 +22,8 @@ struct PtqPlan {
   double flops = 0;
   double gflops = 0;  // of a product on this machine, measured
   double seconds = 0;
+  BlockTrainingOptions training;  // as settled
+  EndToEndOptions tuning;
 };
 
 // rows: tokens of each window. options.max_memory must be settled. Throws kUsage when one block

@@ -2,6 +2,7 @@
 #include "learn/ptq/quantize_model.h"
 
 #include <ATen/ATen.h>
+#include <malloc.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -9,9 +10,12 @@
 
 #include "core/cpu.h"
 #include "core/error.h"
+#include "core/file.h"
 #include "learn/nn/threads.h"
 #include "learn/ptq/head.h"
 #include "learn/ptq/output_directory.h"
+#include "learn/ptq/report_page.h"
+#include "learn/ptq/training_budget.h"
 #include "learn/ptq/windows.h"
 
 namespace tercet::learn {
@@ -19,7 +23,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kLongestContext = 2048;
+constexpr int64_t kCalibrationContext = 512;
+constexpr int64_t kEvaluationContext = 2048;
 constexpr int64_t kFewestTokens = 256;
 constexpr uint64_t kEvaluationMemory = uint64_t{512} << 20;
 
@@ -56,38 +61,48 @@ void check_choice(const PtqOptions& options, const ModelConfig& config) {
   fail(ErrorCode::kUsage, "--only '{}' matches no linear map", options.only);
 }
 
+void settle_context(int64_t& context, int64_t most, const char* option, const ModelConfig& config) {
+  if (context == 0) context = std::min(most, config.max_position_embeddings);
+  if (context <= config.max_position_embeddings) return;
+  fail(ErrorCode::kUsage, "{} is {}, the model's context {}", option, context,
+       config.max_position_embeddings);
+}
+
+// Tensors of some megabytes come and go at every step; memory that went back to the system each
+// time cost a fifth of the run in page faults.
+void keep_freed_memory() {
+  ::mallopt(M_MMAP_THRESHOLD, 32 << 20);  // the most that glibc takes
+  ::mallopt(M_TRIM_THRESHOLD, 512 << 20);
+}
+
 void settle(PtqOptions& options, const ModelConfig& config) {
   check(options);
   if (options.threads == 0) options.threads = static_cast<int>(read_cpu_info().physical_cores);
   set_compute_threads(options.threads);
+  keep_freed_memory();
   // Only packed maps round their inputs at run time.
   if (!is_packable(options.layer.method)) options.int8_activations = false;
   if (options.max_memory == 0) options.max_memory = machine_memory() / 2;
-  if (options.context == 0) {
-    options.context = std::min(kLongestContext, config.max_position_embeddings);
-  }
-  if (options.context > config.max_position_embeddings) {
-    fail(ErrorCode::kUsage, "--ctx is {}, the model's context {}", options.context,
-         config.max_position_embeddings);
-  }
+  settle_context(options.context, kCalibrationContext, "--ctx", config);
+  settle_context(options.evaluation_context, kEvaluationContext, "--eval-ctx", config);
   check_choice(options, config);
 }
 
 std::vector<std::vector<int32_t>> text_windows(const fs::path& text, const HfModel& model,
-                                               int64_t context, int64_t limit) {
+                                               int64_t context, int64_t limit, bool cut) {
   if (text.empty()) return {};
   const Tokenizer tokenizer = Tokenizer::load(model.directory());
   if (tokenizer.vocab_size() > model.config().vocab_size) {
     fail(ErrorCode::kBadInput, "'{}': the tokenizer has {} tokens, the model {}",
          model.directory().string(), tokenizer.vocab_size(), model.config().vocab_size);
   }
-  return read_windows(text, tokenizer, context, limit).ids;
+  return read_windows(text, tokenizer, context, limit, cut).ids;
 }
 
 std::vector<std::vector<int32_t>> calibration_windows(const PtqOptions& options,
                                                       const HfModel& model) {
-  auto windows =
-      text_windows(options.calibration, model, options.context, options.calibration_tokens);
+  auto windows = text_windows(options.calibration, model, options.context,
+                              options.calibration_tokens, options.cut_documents);
   int64_t tokens = 0;
   for (const auto& window : windows) tokens += std::ssize(window);
   if (windows.empty() || tokens >= kFewestTokens) return windows;
@@ -103,7 +118,8 @@ std::vector<int64_t> lengths_of(const std::vector<std::vector<int32_t>>& windows
 
 // Whether the full-precision model runs beside the quantized one.
 bool needs_both_sides(const PtqOptions& options) {
-  return options.layer.cross_term != 0 || options.block_training.steps > 0;
+  return options.layer.cross_term != 0 || options.block_training.steps > 0 ||
+         options.end_to_end.steps > 0;
 }
 
 CalibrationState initial_state(const HfModel& model, const PtqOptions& options, bool spills,
@@ -137,13 +153,14 @@ uint64_t peak_rss() {
 // One run with everything settled.
 class Run {
  public:
-  Run(const PtqOptions& options, const PtqEvents& events, const std::atomic<bool>* stop,
+  Run(PtqOptions options, const PtqEvents& events, const std::atomic<bool>* stop,
       const HfModel& source)
-      : options_(options), events_(events), stop_(stop), source_(source) {}
+      : options_(std::move(options)), events_(events), stop_(stop), source_(source) {}
 
   PtqResult run() {
     const auto start = std::chrono::steady_clock::now();
     const auto windows = calibration_windows(options_, source_);
+    settle_training(source_.config(), lengths_of(windows), options_);
     result_.plan = plan_quantization(source_.config(), options_, lengths_of(windows));
     if (events_.on_plan) events_.on_plan(result_.plan);
     result_.fingerprint = fingerprint_of(source_, windows, to_json(options_));
@@ -151,8 +168,7 @@ class Run {
     quantize_blocks_of(out, windows);
 
     add_up();
-    at::Tensor final_norm;
-    if (options_.end_to_end.steps > 0) final_norm = tune(out, windows);
+    const at::Tensor final_norm = finish_blocks(out, windows);
     result_.seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     result_.peak_rss_bytes = peak_rss();
@@ -161,59 +177,110 @@ class Run {
       evaluate();
       out.amend(to_json(result_));
     }
+    write_text_file(options_.out / "report.html", report_page(options_, result_));
     return std::move(result_);
   }
 
  private:
   void quantize_blocks_of(const OutputDirectory& out,
                           const std::vector<std::vector<int32_t>>& windows) {
-    const int64_t layers = source_.config().num_hidden_layers;
-    CalibrationState state = initial_state(source_, options_, result_.plan.spills, windows);
-    const RotaryAngles angles = rotary_angles(source_.config(), options_.context);
-    BlockQuantizer::Settings settings;
-    settings.config = &source_.config();
-    settings.angles = &angles;
-    settings.layer = options_.layer;
-    settings.training = options_.block_training;
-    settings.int8_inputs = options_.int8_activations;
-    settings.chosen = [this](const std::string& module) { return is_chosen(options_, module); };
-    settings.stop = stop_;
-    BlockQuantizer quantizer(settings, state);
-    for (int64_t layer = 0; layer < layers; ++layer) {
-      const auto done = out.finished(layer);
-      std::vector<LayerReport> reports;
-      if (done) {
-        reports = *done;
-        quantizer.advance(layer, load_block(source_, layer), out.read_block(layer));
-      } else {
-        BlockWeights weights = load_block(source_, layer);
-        reports = quantizer.quantize(layer, weights);
-        out.write_block(layer, weights, reports);
+    angles_ = rotary_angles(source_.config(), options_.context);
+    std::optional<PredictionLoss> predictions;
+    if (options_.uses_predictions()) {
+      streams_.emplace(source_streams(source_, angles_, windows, spill(), stop_));
+      predictions.emplace(source_, angles_, *streams_);
+    }
+    for (int sweep = 0; sweep <= options_.block_training.sweeps; ++sweep) {
+      CalibrationState state = initial_state(source_, options_, result_.plan.spills, windows);
+      BlockQuantizer quantizer(block_settings(predictions ? &*predictions : nullptr), state);
+      result_.layers.clear();
+      for (int64_t layer = 0; layer < source_.config().num_hidden_layers; ++layer) {
+        quantize_block(out, quantizer, layer, sweep);
+        if (predictions) predictions->replace(layer, out.read_block(layer), low_bit_maps(layer));
       }
-      if (events_.on_block) events_.on_block(layer + 1, layers, reports, done.has_value());
-      result_.layers.insert(result_.layers.end(), reports.begin(), reports.end());
+      if (state.has_float() && !streams_) streams_.emplace(std::move(state.residual[1]));
     }
   }
 
-  // The last pass. Returns the trained final norm.
-  at::Tensor tune(const OutputDirectory& out, const std::vector<std::vector<int32_t>>& windows) {
+  BlockQuantizer::Settings block_settings(const PredictionLoss* predictions) const {
+    BlockQuantizer::Settings settings;
+    settings.config = &source_.config();
+    settings.angles = &angles_;
+    settings.layer = options_.layer;
+    settings.training = options_.block_training;
+    settings.predictions = predictions;
+    settings.int8_inputs = options_.int8_activations;
+    settings.chosen = [this](const std::string& module) { return is_chosen(options_, module); };
+    settings.stop = stop_;
+    return settings;
+  }
+
+  void quantize_block(const OutputDirectory& out, BlockQuantizer& quantizer, int64_t layer,
+                      int sweep) {
+    const auto done = out.finished(layer, sweep);
+    std::vector<LayerReport> reports;
+    if (done) {
+      reports = *done;
+      quantizer.advance(layer, load_block(source_, layer), out.read_block(layer));
+    } else if (sweep == 0) {
+      BlockWeights weights = load_block(source_, layer);
+      reports = quantizer.quantize(layer, weights);
+      out.write_block(layer, 0, weights, quantizer.latents(), reports);
+    } else {
+      reports = *out.finished(layer, sweep - 1);
+      BlockWeights weights = out.read_block(layer);
+      LatentWeights latents = out.read_latents(layer);
+      quantizer.retrain(layer, load_block(source_, layer), sweep, weights, latents, reports);
+      out.write_block(layer, sweep, weights, latents, reports);
+    }
+    if (events_.on_block) {
+      const int64_t layers = source_.config().num_hidden_layers;
+      events_.on_block(sweep * layers + layer + 1, (options_.block_training.sweeps + 1) * layers,
+                       reports, done.has_value());
+    }
+    result_.layers.insert(result_.layers.end(), reports.begin(), reports.end());
+  }
+
+  std::vector<std::string> low_bit_maps(int64_t layer) const {
+    std::vector<std::string> out;
+    for (const std::string& map : linear_maps()) {
+      const std::string module = fmt::format("model.layers.{}.{}", layer, map);
+      if (options_.int8_activations && is_chosen(options_, module)) out.push_back(map);
+    }
+    return out;
+  }
+
+  fs::path spill() const { return result_.plan.spills ? options_.out : fs::path(); }
+
+  // What follows when all blocks are quantized. Returns the trained final norm, if it was.
+  at::Tensor finish_blocks(const OutputDirectory& out,
+                           const std::vector<std::vector<int32_t>>& windows) {
+    at::Tensor final_norm;
+    if (!options_.changes_blocks_later()) return final_norm;
     std::vector<BlockWeights> blocks;
     for (int64_t layer = 0; layer < source_.config().num_hidden_layers; ++layer) {
       blocks.push_back(out.read_block(layer));
     }
+    if (options_.end_to_end.steps > 0) final_norm = tune(blocks, windows);
+    for (int64_t layer = 0; layer < std::ssize(blocks); ++layer) {
+      out.write_trained_block(layer, blocks[static_cast<size_t>(layer)]);
+    }
+    return final_norm;
+  }
+
+  at::Tensor tune(std::vector<BlockWeights>& blocks,
+                  const std::vector<std::vector<int32_t>>& windows) {
     EndToEndTask task;
     task.source = &source_;
     task.grouping = options_.layer.grouping;
     task.chosen = [this](const std::string& module) { return is_chosen(options_, module); };
     task.int8_inputs = options_.int8_activations;
     task.windows = &windows;
+    task.streams = &*streams_;
     task.stop = stop_;
     task.progress = events_.on_tuning;
     at::Tensor final_norm = ModelHead(source_).norm();
     result_.tuning = train_end_to_end(task, options_.end_to_end, blocks, final_norm);
-    for (int64_t layer = 0; layer < std::ssize(blocks); ++layer) {
-      out.write_trained_block(layer, blocks[static_cast<size_t>(layer)]);
-    }
     return final_norm;
   }
 
@@ -229,8 +296,8 @@ class Run {
 
   void evaluate() {
     const HfModel quantized(options_.out);
-    const auto windows =
-        text_windows(options_.evaluation, source_, options_.context, options_.evaluation_tokens);
+    const auto windows = text_windows(options_.evaluation, source_, options_.evaluation_context,
+                                      options_.evaluation_tokens, options_.cut_documents);
     EvaluationRequest request;
     request.source = &source_;
     request.quantized = &quantized;
@@ -244,10 +311,12 @@ class Run {
     result_.evaluation = evaluate_beside(request);
   }
 
-  const PtqOptions& options_;
+  PtqOptions options_;
   const PtqEvents& events_;
   const std::atomic<bool>* stop_;
   const HfModel& source_;
+  RotaryAngles angles_;
+  std::optional<ActivationStore> streams_;  // of the source, behind its last block
   PtqResult result_;
 };
 
@@ -257,6 +326,7 @@ PtqPlan plan_run(PtqOptions options) {
   const HfModel source = open_source(options.source);
   settle(options, source.config());
   const auto windows = calibration_windows(options, source);
+  settle_training(source.config(), lengths_of(windows), options);
   return plan_quantization(source.config(), options, lengths_of(windows));
 }
 
@@ -278,7 +348,14 @@ Json to_json(const PtqPlan& plan) {
           {"disk_bytes", plan.disk_bytes},
           {"flops", plan.flops},
           {"gflops", plan.gflops},
-          {"seconds", plan.seconds}};
+          {"seconds", plan.seconds},
+          {"training",
+           {{"block_steps", plan.training.steps},
+            {"block_tokens", plan.training.tokens_per_step},
+            {"block_loss", to_string(plan.training.loss)},
+            {"sweeps", plan.training.sweeps},
+            {"tune_steps", plan.tuning.steps},
+            {"tune_tokens", plan.tuning.tokens_per_step}}}};
 }
 
 Json to_json(const PtqResult& result) {

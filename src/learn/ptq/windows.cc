@@ -42,7 +42,7 @@ int64_t TextWindows::tokens() const {
 }
 
 TextWindows read_windows(const std::filesystem::path& file, const Tokenizer& tokenizer,
-                         int64_t context, int64_t limit) {
+                         int64_t context, int64_t limit, bool cut) {
   if (context < 16) fail(ErrorCode::kUsage, "a context of {} tokens is too short", context);
   const std::string text = read_text_file(file, kMaxText);
   TextWindows out;
@@ -60,6 +60,7 @@ TextWindows read_windows(const std::filesystem::path& file, const Tokenizer& tok
       window.insert(window.end(), ids.begin() + first, ids.begin() + first + count);
       left -= std::ssize(window);
       out.ids.push_back(std::move(window));
+      if (cut) break;
     }
   }
   if (out.ids.empty()) {

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+// The half of BlockQuantizer that trains whole blocks.
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include <chrono>
+
+#include "core/error.h"
+#include "learn/ptq/block_quantizer.h"
+#include "learn/ptq/end_to_end.h"
+
+namespace tercet::learn {
+namespace {
+
+constexpr uint64_t kSeed = 0x7074712D;
+constexpr double kSoftestOfSweep = 10;
+constexpr double kRateOfSweep = 0.5;
+
+// Later sweeps start from codes that are good already: nearly hard, at a lower rate.
+BlockTrainingOptions of_sweep(BlockTrainingOptions options, int sweep) {
+  if (sweep == 0) return options;
+  options.softest = kSoftestOfSweep;
+  options.latent_rate *= kRateOfSweep;
+  return options;
+}
+
+// Norms through what the file holds.
+void store_norms(const ModelConfig& config, BlockWeights& weights) {
+  const double offset = config.zero_centered_norms ? 1 : 0;
+  for (auto& [name, tensor] : weights.tensors) {
+    if (name.find("norm") != std::string::npos) tensor = (tensor - offset) + offset;
+  }
+}
+
+}  // namespace
+
+// The second moments of what enters each input's maps, with the block as it is.
+std::array<Moments, 4> BlockQuantizer::moments_of_inputs(const Block& block) const {
+  std::array<Moments, 4> out;
+  for (size_t i = 0; i < state_.rows.size(); ++i) {
+    check_stop();
+    at::Tensor r = state_.residual[0].get(i);
+    const at::Tensor x = block.attention_input(r);
+    const at::Tensor mixed = block.mixed(x);
+    r = block.after_attention(r, mixed);
+    const at::Tensor y = block.ffn_input(r);
+    const std::array<at::Tensor, 4> inputs = {x, mixed, y, block.gated(y)};
+    for (size_t k = 0; k < inputs.size(); ++k) {
+      out[k].add(block.seen_by(inputs_of_block()[k].maps.front(), inputs[k]), {}, {}, {});
+    }
+  }
+  return out;
+}
+
+void BlockQuantizer::pass_whole(size_t side, const Block& block) {
+  for (size_t i = 0; i < state_.rows.size(); ++i) {
+    check_stop();
+    state_.residual[side].put(i, block.whole(state_.residual[side].get(i)));
+  }
+}
+
+// Thresholds and scales of the chosen maps under the moments of their inputs, where training
+// starts.
+std::map<std::string, LayerResult> BlockQuantizer::starting_points(
+    const std::string& prefix, const BlockWeights& weights,
+    const std::array<Moments, 4>& moments) const {
+  LayerOptions options = settings_.layer;
+  options.cross_term = 0;
+  std::map<std::string, LayerResult> out;
+  for (size_t i = 0; i < moments.size(); ++i) {
+    for (const std::string& map : inputs_of_block()[i].maps) {
+      if (!settings_.chosen(prefix + map)) continue;
+      check_stop();
+      out[map] = quantize_layer(weights.at(map + ".weight"), moments[i], {}, options, prefix + map);
+    }
+  }
+  return out;
+}
+
+BlockTrainingTask BlockQuantizer::training_task(int64_t layer, int sweep) const {
+  BlockTrainingTask task;
+  task.config = settings_.config;
+  task.angles = settings_.angles;
+  task.layer = layer;
+  task.low_bit = low_bit_maps(layer);
+  task.seed = kSeed + static_cast<uint64_t>(layer) + (static_cast<uint64_t>(sweep) << 32);
+  task.rows = state_.rows;
+  task.input = [this](size_t window) { return state_.residual[0].get(window); };
+  task.stop = settings_.stop;
+  if (settings_.training.loss == BlockLoss::kPredictions) {
+    task.loss = [this, layer](size_t window, const at::Tensor& r) {
+      return (*settings_.predictions)(layer, window, r);
+    };
+    task.size = [this](size_t window) { return static_cast<double>(state_.rows[window]); };
+    return task;
+  }
+  task.loss = [this](size_t window, const at::Tensor& r) {
+    return (r - state_.residual[1].get(window)).square().sum();
+  };
+  task.size = [this](size_t window) {
+    return state_.residual[1].get(window).square().sum().item<double>();
+  };
+  return task;
+}
+
+BlockTrainingReport BlockQuantizer::train_maps(int64_t layer, int sweep, BlockWeights& weights,
+                                               std::map<std::string, LayerResult>& results) {
+  std::map<std::string, LowBitMatrix> maps;
+  for (const auto& [map, result] : results) maps[map] = result.matrix;
+  const BlockTrainingReport report = train_block(
+      training_task(layer, sweep), of_sweep(settings_.training, sweep), weights, maps, latents_);
+  for (auto& [map, result] : results) result.matrix = maps.at(map);
+  store_norms(*settings_.config, weights);
+  return report;
+}
+
+std::vector<LayerReport> BlockQuantizer::train(int64_t layer, BlockWeights& weights) {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point start = Clock::now();
+  const std::string prefix = fmt::format("model.layers.{}.", layer);
+  const BlockWeights before = weights;
+  const std::vector<std::string> low_bit = low_bit_maps(layer);
+  const std::array<Moments, 4> moments =
+      moments_of_inputs(Block(*settings_.config, layer, before, *settings_.angles, low_bit));
+  std::map<std::string, LayerResult> results = starting_points(prefix, before, moments);
+  pass_whole(1, Block(*settings_.config, layer, before, *settings_.angles, {}));
+  BlockTrainingReport trained;
+  latents_.clear();
+  if (!results.empty()) trained = train_maps(layer, 0, weights, results);
+  pass_whole(0, Block(*settings_.config, layer, weights, *settings_.angles, low_bit));
+  const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  std::vector<LayerReport> reports;
+  for (size_t i = 0; i < moments.size(); ++i) {
+    for (const std::string& map : inputs_of_block()[i].maps) {
+      const auto found = results.find(map);
+      if (found == results.end()) continue;
+      const std::string name = prefix + map;
+      const LayerTarget target =
+          layer_target(before.at(map + ".weight"), moments[i], 0, 0, name.c_str());
+      LayerResult& result = found->second;
+      result.stages.push_back({"training", relative_error(result.matrix.values(), target)});
+      reports.push_back(report_of(name, before.at(map + ".weight"), result,
+                                  seconds / static_cast<double>(results.size())));
+      reports.back().block_loss = trained.last_loss;
+    }
+  }
+  return reports;
+}
+
+void BlockQuantizer::retrain(int64_t layer, const BlockWeights& original, int sweep,
+                             BlockWeights& weights, LatentWeights& latents,
+                             std::vector<LayerReport>& reports) {
+  using Clock = std::chrono::steady_clock;
+  const at::NoGradGuard no_gradients;
+  const Clock::time_point start = Clock::now();
+  const std::string prefix = fmt::format("model.layers.{}.", layer);
+  pass_whole(1, Block(*settings_.config, layer, original, *settings_.angles, {}));
+  std::map<std::string, LayerResult> results;
+  for (const auto& [map, latent] : latents) {
+    results[map].matrix = codes_of(weights.at(map + ".weight"), settings_.layer.grouping);
+  }
+  latents_ = latents;
+  BlockTrainingReport trained;
+  if (!results.empty()) trained = train_maps(layer, sweep, weights, results);
+  latents = latents_;
+  pass_whole(0, Block(*settings_.config, layer, weights, *settings_.angles, low_bit_maps(layer)));
+  const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  for (LayerReport& report : reports) {
+    const std::string map = report.name.substr(prefix.size());
+    const LayerReport now =
+        report_of(report.name, original.at(map + ".weight"), results.at(map), 0);
+    report.shares = now.shares;
+    report.mean_scale = now.mean_scale;
+    report.block_loss = trained.last_loss;
+    report.seconds += seconds / static_cast<double>(reports.size());
+  }
+}
+
+}  // namespace tercet::learn

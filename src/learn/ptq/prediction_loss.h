@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <atomic>
+#include <string>
+#include <vector>
+
+#include "formats/hf_model.h"
+#include "learn/ptq/activation_store.h"
+#include "learn/ptq/block.h"
+#include "learn/ptq/head.h"
+
+namespace tercet::learn {
+
+// Carries windows through all blocks of `model` in full precision, one block in memory at a time.
+// The residual streams behind the last block. Throws kInterrupted when *stop becomes true.
+ActivationStore source_streams(const HfModel& model, const RotaryAngles& angles,
+                               const std::vector<std::vector<int32_t>>& windows,
+                               const std::filesystem::path& spill, const std::atomic<bool>* stop);
+
+// How far the predictions that follow from a block's output are from those of the full-precision
+// model: the block is seen through those behind it, in full precision until they are replaced.
+class PredictionLoss {
+ public:
+  // streams: of source_streams(). Loads all blocks.
+  PredictionLoss(const HfModel& source, const RotaryAngles& angles, const ActivationStore& streams);
+
+  // From now on the block is the given one; inputs of the maps in `low_bit` are rounded to int8.
+  void replace(int64_t layer, const BlockWeights& weights, std::vector<std::string> low_bit);
+
+  // r: the residual stream behind block `layer`, [tokens, hidden_size]. KL(source || this), summed
+  // over positions.
+  at::Tensor operator()(int64_t layer, size_t window, at::Tensor r) const;
+
+ private:
+  const ModelConfig& config_;
+  const RotaryAngles& angles_;
+  const ActivationStore& streams_;
+  ModelHead head_;
+  std::vector<BlockWeights> blocks_;
+  std::vector<std::vector<std::string>> low_bit_;
+};
+
+}  // namespace tercet::learn
