@@ -12,7 +12,8 @@ shift 3
 [ $# -gt 0 ] || set -- 1m 3m 8m
 mkdir -p "$out"
 
-# Peak learning rates: three were tried for each family at 1m; they fall with the root of the width.
+# Peak learning rates: what was best at 1m (docs/results/novel-trials-1m.json), falling with the root
+# of the width. So is b1.58's schedule, with weight decay to the end.
 rates_of() {
   case $1 in
     1m) echo 8e-3 8e-3 8e-3 ;;
@@ -33,7 +34,7 @@ for preset in "$@"; do
       --batch-size 32 --sequence-length 256 --steps 2500 --warmup-steps 125 \
       --eval-every 250 --eval-tokens 131072 --sample-every 0 --checkpoint-every 100 \
       --set llama.learning_rate="$llama" --set b1.58.learning_rate="$b158" \
-      --set b1.learning_rate="$b1"
+      --set b1.58.schedule=linear --set b1.58.weight_decay=0.1 --set b1.learning_rate="$b1"
   fi
 done
 "$tercet" scaling --runs "${@/#/$out/}" --out "$out/scaling"
