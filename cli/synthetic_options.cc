@@ -5,9 +5,10 @@ namespace tercet::cli {
 
 void SyntheticArguments::add_to(CLI::App& command) {
   command
-      .add_option("--type", type,
-                  "Type of the linear maps: trit5, trit4, sign8, tq1_0, tq2_0, i2_s, q1_0, q2_0, q8_0, "
-                  "f16, bf16, f32")
+      .add_option(
+          "--type", type,
+          "Type of the linear maps: trit5, trit4, sign8, tq1_0, tq2_0, i2_s, q1_0, q2_0, q8_0, "
+          "f16, bf16, f32")
       ->capture_default_str();
   command
       .add_option("--rest-type", rest_type,

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "kernels/kernel_table.h"
 #include "formats/rope_frequencies.h"
+#include "kernels/kernel_table.h"
 
 namespace tercet {
 

@@ -5,8 +5,8 @@
 #include "learn/nn/code_matrix.h"
 #include "learn/nn/column_groups.h"
 #include "learn/nn/cpu_dispatch.h"
-#include "learn/nn/input_codes.h"
 #include "learn/nn/device_path.h"
+#include "learn/nn/input_codes.h"
 #include "learn/nn/low_bit_form.h"
 #include "learn/nn/reference_ops.h"
 

@@ -47,7 +47,8 @@ struct Avx2Lanes {
   static Partial no_partial() { return _mm256_setzero_si256(); }
   static Partial dot(Partial sum, Bytes digits, Bytes four) {
     sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(digits, four));
-    // One sum after the other: GCC 12 would form them all in another order and run out of registers.
+    // One sum after the other: GCC 12 would form them all in another order and run out of
+    // registers.
     asm("" : "+x"(sum));
     return sum;
   }

@@ -35,8 +35,10 @@ struct NeonLanes {
   static Bytes both(Bytes a, Bytes b) { return vandq_u8(a, b); }
   template <int kBits>
   static Bytes shift_right(Bytes a) {
-    if constexpr (kBits == 0) return a;
-    else return vshrq_n_u8(a, kBits);
+    if constexpr (kBits == 0)
+      return a;
+    else
+      return vshrq_n_u8(a, kBits);
   }
 
   static Partial no_partial() { return vdupq_n_s32(0); }
@@ -48,8 +50,10 @@ struct NeonLanes {
   static Sums widen(Sums sum, Partial partial) { return vaddq_s32(sum, partial); }
   template <int kBits>
   static Sums shift_sums_right(Sums a) {
-    if constexpr (kBits == 0) return a;
-    else return vshrq_n_s32(a, kBits);
+    if constexpr (kBits == 0)
+      return a;
+    else
+      return vshrq_n_s32(a, kBits);
   }
 
   static Floats product(Sums sum, int32_t gain, int32_t correction) {
