@@ -1,19 +1,18 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The twin experiment of docs/results/novel-scaling.json: full precision, b1.58 and b1 at several
-# sizes on the same tokens of the English novels, two trainings at a time on a thread each.
-# Continues where it was stopped.
+# The twin experiment at several sizes: full precision, b1.58 and b1 on the same 20.5 M tokens of the
+# English novels, two trainings at a time on a thread each. Continues where it was stopped.
 #
 # usage: novel_scaling_study.sh TERCET DATA OUT [PRESET...]
-# DATA: as scripts/train_novel_models.sh builds it. Half a day on two cores.
+# DATA: as scripts/train_novel_models.sh builds it. Takes hours.
 set -euo pipefail
 tercet=$1 data=$2 out=$3
 shift 3
 [ $# -gt 0 ] || set -- 1m 3m 8m
 mkdir -p "$out"
 
-# Peak learning rates: what was best at 1m (docs/results/novel-trials-1m.json), falling with the root
-# of the width. So is b1.58's schedule, with weight decay to the end.
+# Peak learning rates, falling with the root of the width, and b1.58's schedule: the best of the
+# trials at 1m (docs/results/novel-trials-1m.json), in which b1 had one rate only.
 rates_of() {
   case $1 in
     1m) echo 8e-3 8e-3 8e-3 ;;

@@ -21,11 +21,11 @@ RECIPE = {"hidden_size": 64, "intermediate_size": 172, "num_hidden_layers": 2,
           "sample_every": 30, "sample_tokens": 4, "threads": 1}
 
 
-def corpus_text():
-    """A small language with something to learn: the verb depends on the noun before it."""
+def corpus_text(first=0, count=3000):
+    """Lines of a small language with something to learn: the verb depends on the noun."""
     verbs = {"dog": "barks", "bird": "sings", "fish": "swims", "child": "laughs"}
     lines = []
-    for i in range(3000):
+    for i in range(first, first + count):
         noun = list(verbs)[(i * 7 + i // 3) % 4]
         lines.append(f"In house {i % 13} the {noun} {verbs[noun]} at night.\n")
     return "".join(lines)
@@ -37,7 +37,15 @@ def run(*arguments, **options):
                           check=False, **options)
 
 
-class PretrainCase(unittest.TestCase):
+class CommandCase(unittest.TestCase):
+    @classmethod
+    def must(cls, *arguments):
+        result = run(*arguments)
+        assert result.returncode == 0, result.stderr
+        return result
+
+
+class PretrainCase(CommandCase):
     """Makes the tokenizer, the data and `reference`, the run that others are compared with."""
 
     @classmethod
@@ -53,12 +61,6 @@ class PretrainCase(unittest.TestCase):
         cls.recipe.write_text(json.dumps({**RECIPE, "data": str(cls.folder / "data")}))
         cls.reference = cls.folder / "reference"
         cls.must("pretrain", "--config", cls.recipe, "--out", cls.reference)
-
-    @classmethod
-    def must(cls, *arguments):
-        result = run(*arguments)
-        assert result.returncode == 0, result.stderr
-        return result
 
     def new(self):
         return pathlib.Path(tempfile.mkdtemp(dir=self.folder)) / "run"

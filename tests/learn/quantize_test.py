@@ -6,7 +6,6 @@ Environment: TERCET, the path of the program.
 """
 
 import json
-import os
 import pathlib
 import shutil
 import signal
@@ -16,29 +15,15 @@ import tempfile
 import time
 import unittest
 
-TERCET = os.environ["TERCET"]
+from pretrain_support import CommandCase, TERCET, corpus_text, run
+
 RECIPE = {"family": "llama", "hidden_size": 48, "intermediate_size": 92, "num_hidden_layers": 2,
           "num_attention_heads": 4, "num_key_value_heads": 2, "sequence_length": 64,
           "batch_size": 8, "steps": 60, "learning_rate": 0.01, "warmup_steps": 4,
           "sample_every": 1000, "sample_tokens": 4, "threads": 1}
 
 
-def corpus_text(first, count):
-    verbs = {"dog": "barks", "bird": "sings", "fish": "swims", "child": "laughs"}
-    lines = []
-    for i in range(first, first + count):
-        noun = list(verbs)[(i * 7 + i // 3) % 4]
-        lines.append(f"In house {i % 13} the {noun} {verbs[noun]} at night.\n")
-    return "".join(lines)
-
-
-def run(*arguments, **options):
-    return subprocess.run([TERCET, *map(str, arguments)], stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, text=True, encoding="utf-8", timeout=300,
-                          check=False, **options)
-
-
-class Quantize(unittest.TestCase):
+class Quantize(CommandCase):
     @classmethod
     def setUpClass(cls):
         cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="tercet-quantize-"))
@@ -59,12 +44,6 @@ class Quantize(unittest.TestCase):
         cls.before = cls.contents(cls.source)
         cls.reference = cls.folder / "reference"
         cls.summary = cls.quantize("--out", cls.reference)
-
-    @classmethod
-    def must(cls, *arguments):
-        result = run(*arguments)
-        assert result.returncode == 0, result.stderr
-        return result
 
     @classmethod
     def quantize(cls, *options):

@@ -19,7 +19,7 @@ import time
 import unittest
 import xml.etree.ElementTree
 
-from pretrain_support import RECIPE, TERCET, corpus_text, run
+from pretrain_support import CommandCase, RECIPE, TERCET, corpus_text, run
 
 STEPS = 24
 # Checkpoints at 18 and 24, measurements every 6 steps: flips can be counted again.
@@ -69,7 +69,7 @@ class Balanced(html.parser.HTMLParser):
             self.faults.append(f"/{tag}")
 
 
-class Study(unittest.TestCase):
+class Study(CommandCase):
     @classmethod
     def setUpClass(cls):
         cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="tercet-study-"))
@@ -86,12 +86,6 @@ class Study(unittest.TestCase):
                     "b1.58.learning_rate=0.01")
         cls.reference = cls.folder / "reference"
         cls.shown = cls.must(*cls.twin, "--parallel", 2, "--out", cls.reference).stdout
-
-    @classmethod
-    def must(cls, *arguments):
-        result = run(*arguments)
-        assert result.returncode == 0, result.stderr
-        return result
 
     def new(self):
         return pathlib.Path(tempfile.mkdtemp(dir=self.folder)) / "out"
