@@ -35,6 +35,12 @@ void add_stage_options(CLI::App& command, const std::shared_ptr<QuantizeArgument
       .add_option("--shrinkage", arguments->shrinkage,
                   "How much the Hessian's diagonal is raised, or auto: chosen on held-out text")
       ->group(group);
+  command
+      .add_option(
+          "--token-weights", arguments->token_weights,
+          "What an error in the residual stream counts for: equal at all tokens, or residual, "
+          "less where the stream is long")
+      ->group(group);
   command.add_option("--flips", arguments->flip_rounds, "Rounds of greedy flips, 0: none")
       ->check(CLI::Range(0, 1000))
       ->group(group);
@@ -200,6 +206,9 @@ PtqOptions options_of(const QuantizeArguments& arguments) {
          arguments.method);
   }
   if (arguments.cross_term) layer.cross_term = *arguments.cross_term;
+  if (!arguments.token_weights.empty()) {
+    layer.token_weights = learn::parse_token_weights(arguments.token_weights);
+  }
   if (arguments.flip_rounds) layer.flip_rounds = *arguments.flip_rounds;
   if (arguments.feedback) layer.feedback = true;
   if (arguments.no_feedback) layer.feedback = false;

@@ -18,6 +18,7 @@ struct QuantizeArguments {
   std::string activations = "int8";
   std::string shrinkage;
   std::optional<double> cross_term;
+  std::string token_weights;
   std::optional<int> flip_rounds;
   bool feedback = false;
   bool no_feedback = false;

@@ -316,6 +316,19 @@ TEST(LayerTarget, IsWhatMinimisesTheOutputError) {
   EXPECT_TRUE(layer_target(w, moments, 0, 0, "w").weight.equal(w));
 }
 
+TEST(TokenWeights, ResidualOnesMakeErrorsRelative) {
+  const at::Tensor r = at::tensor({3.0f, -3.0f, 300.0f, 0.0f, 0.0f, 0.0f}).reshape({3, 2});
+  const at::Tensor weights = token_weights(TokenWeights::kResidual, r);
+  EXPECT_FLOAT_EQ(weights[0][0].item<float>(), 1.0f / 9);
+  EXPECT_FLOAT_EQ(weights[1][0].item<float>(), 1.0f / 45000);
+  EXPECT_TRUE(weights.isfinite().all().item<bool>());
+  EXPECT_TRUE(token_weights(TokenWeights::kEqual, r).equal(at::ones({3, 1})));
+  for (const char* name : {"equal", "residual"}) {
+    EXPECT_STREQ(to_string(parse_token_weights(name)), name);
+  }
+  EXPECT_THROW(parse_token_weights("first"), Error);
+}
+
 TEST(LayerTarget, SilentChannelsAreKeptAndSilenceIsRefused) {
   at::Tensor x = random_matrix(32, 5, 100);
   x.narrow(1, 2, 1).zero_();

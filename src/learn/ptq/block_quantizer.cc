@@ -78,14 +78,49 @@ std::vector<std::string> BlockQuantizer::low_bit_maps(int64_t layer) const {
   return settings_.int8_inputs ? chosen_maps(layer) : std::vector<std::string>();
 }
 
-void BlockQuantizer::gather(const Sides& sides, const std::string& map,
-                            const std::vector<at::Tensor>& inputs,
-                            const std::vector<at::Tensor>& residual, Moments& moments) const {
-  const at::Tensor x_q = sides.quantized->seen_by(map, inputs[0]);
-  const bool cross = settings_.layer.cross_term != 0 && inputs.size() > 1;
+void BlockQuantizer::gather(const Sides& sides, const std::string& map, const Seen& seen,
+                            Moments& moments) const {
+  const auto weighted = [&](const at::Tensor& x) {
+    return seen.weights.defined() ? x * seen.weights.sqrt() : x;
+  };
+  const at::Tensor x_q = weighted(sides.quantized->seen_by(map, seen.inputs[0]));
+  const bool cross = settings_.layer.cross_term != 0 && seen.inputs.size() > 1;
   if (!cross) return moments.add(x_q, {}, {}, {});
-  if (residual.empty()) return moments.add(x_q, inputs[1], {}, {});
-  moments.add(x_q, inputs[1], residual[1], residual[0]);
+  const at::Tensor x_f = weighted(seen.inputs[1]);
+  if (seen.residual.empty()) return moments.add(x_q, x_f, {}, {});
+  moments.add(x_q, x_f, weighted(seen.residual[1]), weighted(seen.residual[0]));
+}
+
+at::Tensor BlockQuantizer::carry(Step step, size_t window, size_t side, const Block& block,
+                                 bool gathers, at::Tensor& r) {
+  ActivationStore& residual = state_.residual[side];
+  ActivationStore& mixed = state_.inner[side];
+  ActivationStore& gated = state_.inner[side + state_.residual.size()];
+  r = residual.get(window);
+  at::Tensor x;
+  switch (step) {
+    case Step::kAttention:
+      if (gathers) x = block.attention_input(r);
+      break;
+    case Step::kOutput:
+      x = block.mixed(block.attention_input(r));
+      mixed.put(window, x);
+      break;
+    case Step::kFeedForward:
+      r = block.after_attention(r, mixed.get(window));
+      residual.put(window, r);
+      if (gathers) x = block.ffn_input(r);
+      break;
+    case Step::kDown:
+      x = block.gated(block.ffn_input(r));
+      gated.put(window, x);
+      break;
+    case Step::kDone:
+      r = block.after_ffn(r, gated.get(window));
+      residual.put(window, r);
+      break;
+  }
+  return x;
 }
 
 void BlockQuantizer::walk(Step step, const Sides& sides, Moments* fit, Moments* held_out) {
@@ -95,41 +130,25 @@ void BlockQuantizer::walk(Step step, const Sides& sides, Moments* fit, Moments* 
   // A norm between map and residual stream would have to be undone.
   const bool absorbs = input != nullptr && input->writes_residual &&
                        settings_.config->norm != NormPlacement::kSandwich;
+  const TokenWeights kind = settings_.layer.token_weights;
   for (size_t i = 0; i < state_.rows.size(); ++i) {
     check_stop();
-    std::vector<at::Tensor> inputs;
-    std::vector<at::Tensor> residual;
+    Seen seen;
     for (size_t side = 0; side < state_.residual.size(); ++side) {
       const Block& block = sides.of(side);
-      at::Tensor r = state_.residual[side].get(i);
-      at::Tensor x;
-      switch (step) {
-        case Step::kAttention:
-          if (gathers) x = block.attention_input(r);
-          break;
-        case Step::kOutput:
-          x = block.mixed(block.attention_input(r));
-          state_.inner[side].put(i, x);
-          break;
-        case Step::kFeedForward:
-          r = block.after_attention(r, state_.inner[side].get(i));
-          state_.residual[side].put(i, r);
-          if (gathers) x = block.ffn_input(r);
-          break;
-        case Step::kDown:
-          x = block.gated(block.ffn_input(r));
-          state_.inner[side + state_.residual.size()].put(i, x);
-          break;
-        case Step::kDone:
-          r = block.after_ffn(r, state_.inner[side + state_.residual.size()].get(i));
-          state_.residual[side].put(i, r);
-          break;
-      }
-      inputs.push_back(x);
-      if (absorbs) residual.push_back(r);
+      at::Tensor r;
+      seen.inputs.push_back(carry(step, i, side, block, gathers, r));
+      if (!absorbs) continue;
+      seen.residual.push_back(r);
+      // The last side is the source; where only the quantized one walks, these maps are still its.
+      if (!gathers || kind == TokenWeights::kEqual || side + 1 < state_.residual.size()) continue;
+      const at::Tensor& x = seen.inputs.back();
+      seen.weights = token_weights(
+          kind, step == Step::kOutput ? block.after_attention(r, x) : block.after_ffn(r, x));
     }
-    if (!gathers || input == nullptr) continue;
-    gather(sides, input->maps.front(), inputs, residual, i < state_.fit_windows ? *fit : *held_out);
+    if (gathers && input != nullptr) {
+      gather(sides, input->maps.front(), seen, i < state_.fit_windows ? *fit : *held_out);
+    }
   }
 }
 

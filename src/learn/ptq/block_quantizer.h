@@ -90,11 +90,22 @@ class BlockQuantizer {
   struct Sides;  // the block in full precision and quantized
   enum class Step { kAttention, kOutput, kFeedForward, kDown, kDone };
 
+  // What one window brings to the moments of an input: what enters its maps and, where these write
+  // to the residual stream, that stream before them, q and f, and what each token counts for.
+  struct Seen {
+    std::vector<at::Tensor> inputs;
+    std::vector<at::Tensor> residual;
+    at::Tensor weights;
+  };
+
   // Carries every window up to the input of the maps of `step`, which is gathered when `fit` is
   // given.
   void walk(Step step, const Sides& sides, Moments* fit, Moments* held_out);
-  void gather(const Sides& sides, const std::string& map, const std::vector<at::Tensor>& inputs,
-              const std::vector<at::Tensor>& residual, Moments& moments) const;
+  // One window on one side: returns the input of the maps of `step`, r becomes the stream before
+  // what they write.
+  at::Tensor carry(Step step, size_t window, size_t side, const Block& block, bool gathers,
+                   at::Tensor& r);
+  void gather(const Sides& sides, const std::string& map, const Seen& seen, Moments& moments) const;
   void quantize_maps(const std::vector<std::string>& maps, const Moments& fit,
                      const Moments& held_out, const std::string& prefix, BlockWeights& weights,
                      std::vector<LayerReport>& reports) const;

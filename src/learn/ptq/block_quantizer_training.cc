@@ -44,9 +44,16 @@ std::array<Moments, 4> BlockQuantizer::moments_of_inputs(const Block& block) con
     const at::Tensor mixed = block.mixed(x);
     r = block.after_attention(r, mixed);
     const at::Tensor y = block.ffn_input(r);
-    const std::array<at::Tensor, 4> inputs = {x, mixed, y, block.gated(y)};
+    const at::Tensor gated = block.gated(y);
+    const std::array<at::Tensor, 4> inputs = {x, mixed, y, gated};
+    const std::array<at::Tensor, 4> streams = {at::Tensor(), r, at::Tensor(),
+                                               block.after_ffn(r, gated)};
     for (size_t k = 0; k < inputs.size(); ++k) {
-      out[k].add(block.seen_by(inputs_of_block()[k].maps.front(), inputs[k]), {}, {}, {});
+      at::Tensor seen = block.seen_by(inputs_of_block()[k].maps.front(), inputs[k]);
+      if (streams[k].defined() && settings_.config->norm != NormPlacement::kSandwich) {
+        seen = seen * token_weights(settings_.layer.token_weights, streams[k]).sqrt();
+      }
+      out[k].add(seen, {}, {}, {});
     }
   }
   return out;
@@ -95,10 +102,14 @@ BlockTrainingTask BlockQuantizer::training_task(int64_t layer, int sweep) const 
     return task;
   }
   task.loss = [this](size_t window, const at::Tensor& r) {
-    return (r - state_.residual[1].get(window)).square().sum();
+    const at::Tensor wanted = state_.residual[1].get(window);
+    return ((r - wanted).square() * token_weights(settings_.layer.token_weights, wanted)).sum();
   };
   task.size = [this](size_t window) {
-    return state_.residual[1].get(window).square().sum().item<double>();
+    const at::Tensor wanted = state_.residual[1].get(window);
+    return (wanted.square() * token_weights(settings_.layer.token_weights, wanted))
+        .sum()
+        .item<double>();
   };
   return task;
 }

@@ -154,6 +154,7 @@ LayerOptions default_layer_options(PtqMethod method) {
   LayerOptions options;
   options.method = method;
   if (method == PtqMethod::kPtBitnet) return options;
+  options.token_weights = TokenWeights::kEqual;
   options.cross_term = 0;
   options.shrinkage = 0.01;
   options.flip_rounds = 0;

@@ -6,6 +6,7 @@
 
 #include "learn/ptq/low_bit_matrix.h"
 #include "learn/ptq/moments.h"
+#include "learn/ptq/token_weights.h"
 
 namespace tercet::learn {
 
@@ -24,9 +25,10 @@ struct LayerOptions {
   PtqMethod method = PtqMethod::kPtBitnet;
   Grouping grouping;
   int grid_points = 20;
-  bool hessian = true;      // thresholds and scales weighted by the Hessian
-  bool feedback = false;    // GPTQ between the thresholds and the flips
-  int flip_rounds = 20;     // 0: none
+  bool hessian = true;    // thresholds and scales weighted by the Hessian
+  bool feedback = false;  // GPTQ between the thresholds and the flips
+  int flip_rounds = 20;   // 0: none
+  TokenWeights token_weights = TokenWeights::kResidual;
   double cross_term = 0.5;  // gamma of layer_target()
   double shrinkage = 0.1;   // lambda of layer_target(); below 0: chosen on held-out moments
 };

@@ -15,6 +15,7 @@ Json to_json(const PtqOptions& options) {
           {"hessian", layer.hessian},
           {"feedback", layer.feedback},
           {"flip_rounds", layer.flip_rounds},
+          {"token_weights", to_string(layer.token_weights)},
           {"cross_term", layer.cross_term},
           {"block_steps", options.block_training.steps},
           {"block_tokens", options.block_training.tokens_per_step},
