@@ -88,6 +88,10 @@ void add_training_options(CLI::App& command, const std::shared_ptr<QuantizeArgum
                   "More rounds over all blocks, each trained again between the others")
       ->check(CLI::Range(0, 1000))
       ->group(group);
+  command.add_option("--precision", arguments->precision, "Of matrix products while it trains")
+      ->check(CLI::IsMember({"bf16", "f32"}))
+      ->capture_default_str()
+      ->group(group);
   command.add_option("--block-rate", training.latent_rate, "Learning rate of weights over scale")
       ->check(CLI::Range(1e-6, 1.0))
       ->capture_default_str()
@@ -215,6 +219,7 @@ PtqOptions options_of(const QuantizeArguments& arguments) {
   if (!arguments.shrinkage.empty()) layer.shrinkage = parse_shrinkage(arguments.shrinkage);
   options.held_out = arguments.held_out.value_or(layer.shrinkage < 0 ? 0.125 : 0.0);
   options.int8_activations = arguments.activations == "int8";
+  options.trains_in_bf16 = arguments.precision == "bf16";
   settle_stages(arguments, method, options);
   return options;
 }

@@ -28,6 +28,7 @@ struct QuantizeArguments {
   std::optional<int> sweeps;
   std::optional<int> tune_steps;
   std::string block_loss = "auto";
+  std::string precision = "bf16";
   int grid_points = 20;
   bool no_hessian = false;
   std::string gguf_type = "auto";

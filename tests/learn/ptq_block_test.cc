@@ -2,9 +2,11 @@
 // The block-wise forward pass against the logits that transformers computed for the tiny models in
 // tests/golden/models.
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <map>
 
 #include "core/error.h"
 #include "formats/json_fields.h"
@@ -63,6 +65,43 @@ TEST(Block, GivesTheLogitsOfTransformersForEveryDenseArchitecture) {
     ++compared;
   }
   EXPECT_GE(compared, 10);
+}
+
+// What a block makes of r, and the gradients of a random sum of that by r and all weights.
+std::map<std::string, at::Tensor> outputs_and_gradients(const HfModel& model,
+                                                        at::ScalarType compute,
+                                                        const std::vector<std::string>& low_bit) {
+  const at::AutoGradMode gradients(true);
+  at::manual_seed(7);
+  const ModelConfig& config = model.config();
+  const RotaryAngles angles = rotary_angles(config, 19);
+  BlockWeights weights = load_block(model, 0);
+  for (auto& [name, tensor] : weights.tensors) tensor.set_requires_grad(true);
+  at::Tensor r = at::randn({19, config.hidden_size}).set_requires_grad(true);
+  const at::Tensor y = Block(config, 0, weights, angles, low_bit, compute).whole(r);
+  (y * at::randn(y.sizes())).sum().backward();
+  std::map<std::string, at::Tensor> out = {{"output", y.detach()}, {"input", r.grad()}};
+  for (auto& [name, tensor] : weights.tensors) out[name] = tensor.grad();
+  return out;
+}
+
+TEST(Block, FusedOperatorsInBf16AgreeForEveryDenseArchitecture) {
+  for (const auto& entry : fs::directory_iterator(kModels)) {
+    const HfModel model(entry.path());
+    if (model.config().linear != LinearKind::kDense) continue;
+    for (const std::vector<std::string>& low_bit :
+         {std::vector<std::string>(),
+          std::vector<std::string>{"self_attn.v_proj", "mlp.up_proj"}}) {
+      const auto exact = outputs_and_gradients(model, at::kFloat, low_bit);
+      const auto fast = outputs_and_gradients(model, at::kBFloat16, low_bit);
+      for (const auto& [name, tensor] : exact) {
+        ASSERT_TRUE(fast.at(name).defined()) << entry.path() << " " << name;
+        const double size = tensor.norm().item<double>();
+        const double error = (fast.at(name) - tensor).norm().item<double>();
+        EXPECT_LT(error, 0.03 * size + 1e-6) << entry.path() << " " << name;
+      }
+    }
+  }
 }
 
 TEST(Block, RoundsInputsOfLowBitMapsPerToken) {

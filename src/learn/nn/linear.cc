@@ -60,7 +60,11 @@ class DenseLinearFunction : public torch::autograd::Function<DenseLinearFunction
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const variable_list saved = context->get_saved_variables();
     const at::Tensor dy = converted(gradients[0], saved[0].scalar_type());
-    return {widened(at::matmul(dy, saved[1])), widened(at::matmul(dy.t(), saved[0])), at::Tensor()};
+    at::Tensor dx;
+    at::Tensor dw;
+    if (context->needs_input_grad(0)) dx = widened(at::matmul(dy, saved[1]));
+    if (context->needs_input_grad(1)) dw = widened(at::matmul(dy.t(), saved[0]));
+    return {dx, dw, at::Tensor()};
   }
 };
 

@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "formats/rope_frequencies.h"
+#include "learn/nn/ops.h"
 
 namespace tercet::learn {
 namespace {
@@ -95,10 +96,11 @@ at::Tensor rms_normed(const at::Tensor& x, const at::Tensor& weight, double eps)
 }
 
 Block::Block(const ModelConfig& config, int64_t layer, const BlockWeights& weights,
-             const RotaryAngles& angles, std::vector<std::string> low_bit)
+             const RotaryAngles& angles, std::vector<std::string> low_bit, at::ScalarType compute)
     : config_(config),
       weights_(weights),
       low_bit_(std::move(low_bit)),
+      compute_(compute),
       sliding_(config.is_sliding(layer)),
       cosine_(sliding_ ? angles.local_cosine : angles.cosine),
       sine_(sliding_ ? angles.local_sine : angles.sine) {}
@@ -106,17 +108,38 @@ Block::Block(const ModelConfig& config, int64_t layer, const BlockWeights& weigh
 at::Tensor Block::norm(const std::string& name, const at::Tensor& x) const {
   const std::string full = name + ".weight";
   if (!weights_.has(full)) return x;
-  return rms_normed(x, weights_.at(full), static_cast<double>(config_.rms_norm_eps));
+  const double eps = static_cast<double>(config_.rms_norm_eps);
+  if (compute_ != at::kFloat && x.dim() == 2) return rms_norm(x, weights_.at(full), eps);
+  return rms_normed(x, weights_.at(full), eps);
+}
+
+bool Block::is_low_bit(const std::string& map) const {
+  return std::find(low_bit_.begin(), low_bit_.end(), map) != low_bit_.end();
 }
 
 at::Tensor Block::seen_by(const std::string& map, const at::Tensor& x) const {
-  const bool low_bit = std::find(low_bit_.begin(), low_bit_.end(), map) != low_bit_.end();
-  return low_bit ? rounded_to_int8(x) : x;
+  return is_low_bit(map) ? rounded_to_int8(x) : x;
 }
 
 at::Tensor Block::linear(const std::string& map, const at::Tensor& x) const {
-  const at::Tensor product = at::matmul(seen_by(map, x), weights_.at(map + ".weight").t());
-  return weights_.has(map + ".bias") ? product + weights_.at(map + ".bias") : product;
+  const at::Tensor y = product({map}, x);
+  return weights_.has(map + ".bias") ? y + weights_.at(map + ".bias") : y;
+}
+
+// Whether product() computes all of these maps at once.
+bool Block::can_share(const std::vector<std::string>& maps) const {
+  return std::all_of(maps.begin(), maps.end(), [&](const std::string& map) {
+    return is_low_bit(map) == is_low_bit(maps.front()) && !weights_.has(map + ".bias");
+  });
+}
+
+// Of maps that share an input, side by side.
+at::Tensor Block::product(const std::vector<std::string>& maps, const at::Tensor& x) const {
+  std::vector<at::Tensor> weights;
+  for (const std::string& map : maps) weights.push_back(weights_.at(map + ".weight"));
+  const at::Tensor seen = seen_by(maps.front(), x);
+  if (compute_ != at::kFloat) return dense_linear(seen, weights, compute_);
+  return at::matmul(seen, (weights.size() == 1 ? weights.front() : at::cat(weights)).t());
 }
 
 at::Tensor Block::rotated(const at::Tensor& heads) const {
@@ -152,6 +175,26 @@ at::Tensor Block::allowed(int64_t tokens) const {
 at::Tensor Block::attention_input(const at::Tensor& r) const { return norm("input_layernorm", r); }
 
 at::Tensor Block::mixed(const at::Tensor& x) const {
+  const bool fused = compute_ != at::kFloat && has_plain_attention();
+  return norm("self_attn.attn_sub_norm", fused ? fused_attention(x) : composed_attention(x));
+}
+
+// Whether attention() computes it.
+bool Block::has_plain_attention() const {
+  return can_share({"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"}) &&
+         !weights_.has("self_attn.q_norm.weight") && !sliding_ && config_.attention_scale == 0.0f &&
+         2 * cosine_.size(1) == config_.head_dim;
+}
+
+at::Tensor Block::fused_attention(const at::Tensor& x) const {
+  const AttentionShape shape{1, x.size(0), config_.num_attention_heads, config_.num_key_value_heads,
+                             config_.head_dim};
+  const at::Tensor projections =
+      product({"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"}, x);
+  return attention(projections, {cosine_, sine_}, shape, compute_);
+}
+
+at::Tensor Block::composed_attention(const at::Tensor& x) const {
   const int64_t tokens = x.size(0);
   const int64_t kv_heads = config_.num_key_value_heads;
   const int64_t shared = config_.num_attention_heads / kv_heads;
@@ -169,7 +212,7 @@ at::Tensor Block::mixed(const at::Tensor& x) const {
   const at::Tensor weights = at::softmax(scores, -1).reshape({kv_heads, shared * tokens, tokens});
   const at::Tensor heads =
       at::bmm(weights, v).reshape({config_.num_attention_heads, tokens, config_.head_dim});
-  return norm("self_attn.attn_sub_norm", heads.transpose(0, 1).reshape({tokens, -1}));
+  return heads.transpose(0, 1).reshape({tokens, -1});
 }
 
 at::Tensor Block::after_attention(const at::Tensor& r, const at::Tensor& mixed) const {
@@ -184,8 +227,12 @@ at::Tensor Block::ffn_input(const at::Tensor& r) const {
 }
 
 at::Tensor Block::gated(const at::Tensor& x) const {
+  const std::vector<std::string> maps = {"mlp.gate_proj", "mlp.up_proj"};
+  const bool fused =
+      compute_ != at::kFloat && config_.hidden_act != Activation::kGeluTanh && can_share(maps);
   return norm("mlp.ffn_sub_norm",
-              activated(linear("mlp.gate_proj", x), config_.hidden_act) * linear("mlp.up_proj", x));
+              fused ? glu(product(maps, x), config_.hidden_act)
+                    : activated(linear(maps[0], x), config_.hidden_act) * linear(maps[1], x));
 }
 
 at::Tensor Block::after_ffn(const at::Tensor& r, const at::Tensor& gated) const {

@@ -67,6 +67,7 @@ class BlockQuantizer {
     BlockTrainingOptions training;
     const PredictionLoss* predictions = nullptr;  // for BlockLoss::kPredictions
     bool int8_inputs = false;
+    at::ScalarType training_compute = at::kFloat;  // the type of matrix products while it trains
     // Which maps: by HF module name.
     std::function<bool(const std::string&)> chosen;
     const std::atomic<bool>* stop = nullptr;

@@ -90,6 +90,7 @@ BlockTrainingTask BlockQuantizer::training_task(int64_t layer, int sweep) const 
   task.angles = settings_.angles;
   task.layer = layer;
   task.low_bit = low_bit_maps(layer);
+  task.compute = settings_.training_compute;
   task.seed = kSeed + static_cast<uint64_t>(layer) + (static_cast<uint64_t>(sweep) << 32);
   task.rows = state_.rows;
   task.input = [this](size_t window) { return state_.residual[0].get(window); };

@@ -115,7 +115,7 @@ class BlockTraining {
 
   // One window in memory at a time.
   double pass_windows(const BlockWeights& now) {
-    const Block block(*task_.config, task_.layer, now, *task_.angles, task_.low_bit);
+    const Block block(*task_.config, task_.layer, now, *task_.angles, task_.low_bit, task_.compute);
     const std::vector<size_t> drawn = draw();
     double size = 1e-30;
     for (const size_t window : drawn) size += task_.size(window);

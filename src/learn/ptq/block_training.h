@@ -47,6 +47,7 @@ struct BlockTrainingTask {
   const RotaryAngles* angles = nullptr;
   int64_t layer = 0;
   std::vector<std::string> low_bit;         // maps whose inputs are rounded to int8
+  at::ScalarType compute = at::kFloat;      // the type of matrix products
   uint64_t seed = 0;                        // of the windows' order
   std::vector<int64_t> rows;                // tokens of each window
   std::function<at::Tensor(size_t)> input;  // residual stream before the quantized block

@@ -94,16 +94,17 @@ class EndToEnd {
 
   at::Tensor wanted(size_t window) const {
     const at::NoGradGuard no_gradients;
-    return source_head_.log_probabilities(task_.streams->get(window));
+    return source_head_.log_probabilities(task_.streams->get(window), task_.compute);
   }
 
   at::Tensor given(size_t window, const std::vector<BlockWeights>& now) const {
     at::Tensor r = embedded(*task_.source, (*task_.windows)[window]);
     for (size_t layer = 0; layer < now.size(); ++layer) {
       const auto low_bit = task_.int8_inputs ? low_bit_[layer] : std::vector<std::string>();
-      r = Block(config_, static_cast<int64_t>(layer), now[layer], angles_, low_bit).whole(r);
+      r = Block(config_, static_cast<int64_t>(layer), now[layer], angles_, low_bit, task_.compute)
+              .whole(r);
     }
-    return head_.log_probabilities(r);
+    return head_.log_probabilities(r, task_.compute);
   }
 
   std::vector<size_t> draw() {

@@ -29,6 +29,7 @@ struct EndToEndTask {
   Grouping grouping;
   std::function<bool(const std::string&)> chosen;  // HF modules that are ternary
   bool int8_inputs = false;
+  at::ScalarType compute = at::kFloat;  // the type of matrix products
   const std::vector<std::vector<int32_t>>* windows = nullptr;
   const ActivationStore* streams = nullptr;  // of source_streams(), for these windows
   const std::atomic<bool>* stop = nullptr;

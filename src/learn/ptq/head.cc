@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "learn/nn/ops.h"
 #include "learn/ptq/block.h"
 
 namespace tercet::learn {
@@ -26,8 +27,10 @@ ModelHead::ModelHead(const HfModel& model)
       model, model.config().tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight");
 }
 
-at::Tensor ModelHead::log_probabilities(const at::Tensor& r) const {
-  return at::log_softmax(at::matmul(rms_normed(r, norm_, eps_), matrix_.t()), -1);
+at::Tensor ModelHead::log_probabilities(const at::Tensor& r, at::ScalarType compute) const {
+  const at::Tensor x = rms_normed(r, norm_, eps_);
+  return at::log_softmax(
+      compute == at::kFloat ? at::matmul(x, matrix_.t()) : dense_linear(x, {matrix_}, compute), -1);
 }
 
 at::Tensor embedded(const HfModel& model, const std::vector<int32_t>& ids) {

@@ -19,7 +19,8 @@ class ModelHead {
   explicit ModelHead(const HfModel& model);
 
   // r: [tokens, hidden_size], the residual stream behind the last block. [tokens, vocab_size]
-  at::Tensor log_probabilities(const at::Tensor& r) const;
+  // `compute`: the type of the product.
+  at::Tensor log_probabilities(const at::Tensor& r, at::ScalarType compute = at::kFloat) const;
 
   // What the final norm multiplies with, [hidden_size].
   at::Tensor& norm() { return norm_; }

@@ -25,6 +25,7 @@ Json to_json(const PtqOptions& options) {
           {"tune_steps", options.end_to_end.steps},
           {"tune_tokens", options.end_to_end.tokens_per_step},
           {"tune_rate", options.end_to_end.rate},
+          {"precision", options.trains_in_bf16 ? "bf16" : "f32"},
           {"shrinkage", layer.shrinkage < 0 ? Json("auto") : Json(layer.shrinkage)},
           {"calib_tokens", options.calibration_tokens},
           {"ctx", options.context},

@@ -26,8 +26,10 @@ struct PtqOptions {
   LayerOptions layer;
   BlockTrainingOptions block_training;  // steps 0: layers are quantized one by one instead
   EndToEndOptions end_to_end;           // the last pass, over the whole model
-  uint64_t max_memory = 0;              // bytes; 0: half of what the machine has free
-  int threads = 0;                      // 0: physical cores
+  // Whether both take their matrix products in bf16, and not in f32.
+  bool trains_in_bf16 = true;
+  uint64_t max_memory = 0;  // bytes; 0: half of what the machine has free
+  int threads = 0;          // 0: physical cores
   bool resume = false;
   std::filesystem::path evaluation;  // text for perplexity and KL; empty: none
   int64_t evaluation_tokens = 0;     // 0: all

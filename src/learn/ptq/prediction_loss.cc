@@ -29,10 +29,11 @@ ActivationStore source_streams(const HfModel& model, const RotaryAngles& angles,
 }
 
 PredictionLoss::PredictionLoss(const HfModel& source, const RotaryAngles& angles,
-                               const ActivationStore& streams)
+                               const ActivationStore& streams, at::ScalarType compute)
     : config_(source.config()),
       angles_(angles),
       streams_(streams),
+      compute_(compute),
       head_(source),
       low_bit_(static_cast<size_t>(config_.num_hidden_layers)) {
   for (int64_t layer = 0; layer < config_.num_hidden_layers; ++layer) {
@@ -50,12 +51,13 @@ at::Tensor PredictionLoss::operator()(int64_t layer, size_t window, at::Tensor r
   at::Tensor wanted;
   {
     const at::NoGradGuard no_gradients;
-    wanted = head_.log_probabilities(streams_.get(window));
+    wanted = head_.log_probabilities(streams_.get(window), compute_);
   }
   for (size_t next = static_cast<size_t>(layer) + 1; next < blocks_.size(); ++next) {
-    r = Block(config_, static_cast<int64_t>(next), blocks_[next], angles_, low_bit_[next]).whole(r);
+    r = Block(config_, static_cast<int64_t>(next), blocks_[next], angles_, low_bit_[next], compute_)
+            .whole(r);
   }
-  return (wanted.exp() * (wanted - head_.log_probabilities(r))).sum();
+  return (wanted.exp() * (wanted - head_.log_probabilities(r, compute_))).sum();
 }
 
 }  // namespace tercet::learn

@@ -25,7 +25,9 @@ ActivationStore source_streams(const HfModel& model, const RotaryAngles& angles,
 class PredictionLoss {
  public:
   // streams: of source_streams(). Loads all blocks.
-  PredictionLoss(const HfModel& source, const RotaryAngles& angles, const ActivationStore& streams);
+  // compute: the type of matrix products.
+  PredictionLoss(const HfModel& source, const RotaryAngles& angles, const ActivationStore& streams,
+                 at::ScalarType compute);
 
   // From now on the block is the given one; inputs of the maps in `low_bit` are rounded to int8.
   void replace(int64_t layer, const BlockWeights& weights, std::vector<std::string> low_bit);
@@ -38,6 +40,7 @@ class PredictionLoss {
   const ModelConfig& config_;
   const RotaryAngles& angles_;
   const ActivationStore& streams_;
+  at::ScalarType compute_;
   ModelHead head_;
   std::vector<BlockWeights> blocks_;
   std::vector<std::vector<std::string>> low_bit_;

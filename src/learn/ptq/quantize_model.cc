@@ -188,7 +188,7 @@ class Run {
     std::optional<PredictionLoss> predictions;
     if (options_.uses_predictions()) {
       streams_.emplace(source_streams(source_, angles_, windows, spill(), stop_));
-      predictions.emplace(source_, angles_, *streams_);
+      predictions.emplace(source_, angles_, *streams_, training_compute());
     }
     for (int sweep = 0; sweep <= options_.block_training.sweeps; ++sweep) {
       CalibrationState state = initial_state(source_, options_, result_.plan.spills, windows);
@@ -210,6 +210,7 @@ class Run {
     settings.training = options_.block_training;
     settings.predictions = predictions;
     settings.int8_inputs = options_.int8_activations;
+    settings.training_compute = training_compute();
     settings.chosen = [this](const std::string& module) { return is_chosen(options_, module); };
     settings.stop = stop_;
     return settings;
@@ -250,6 +251,10 @@ class Run {
     return out;
   }
 
+  at::ScalarType training_compute() const {
+    return options_.trains_in_bf16 ? at::kBFloat16 : at::kFloat;
+  }
+
   fs::path spill() const { return result_.plan.spills ? options_.out : fs::path(); }
 
   // What follows when all blocks are quantized. Returns the trained final norm, if it was.
@@ -275,6 +280,7 @@ class Run {
     task.grouping = options_.layer.grouping;
     task.chosen = [this](const std::string& module) { return is_chosen(options_, module); };
     task.int8_inputs = options_.int8_activations;
+    task.compute = training_compute();
     task.windows = &windows;
     task.streams = &*streams_;
     task.stop = stop_;
