@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The twin experiment at several sizes: full precision, b1.58 and b1 on the same 20.5 M tokens of the
+# The twin experiment at several sizes: full precision, b1.58 and b1 on the same 16.4 M tokens of the
 # English novels, two trainings at a time on a thread each. Continues where it was stopped.
 #
 # usage: novel_scaling_study.sh TERCET DATA OUT [PRESET...]
@@ -11,8 +11,8 @@ shift 3
 [ $# -gt 0 ] || set -- 1m 3m 8m
 mkdir -p "$out"
 
-# Peak learning rates, falling with the root of the width, and b1.58's schedule: the best of the
-# trials at 1m (docs/results/novel-trials-1m.json), in which b1 had one rate only.
+# Peak learning rates of llama, b1.58 and b1, falling with the root of the width, schedules and weight
+# decay: the best of the trials at 1m (docs/results/novel-trials-1m.json).
 rates_of() {
   case $1 in
     1m) echo 8e-3 8e-3 8e-3 ;;
@@ -30,10 +30,10 @@ for preset in "$@"; do
     "$tercet" twin --out "$study" --resume --parallel 2
   else
     "$tercet" twin --preset "$preset" --data "$data" --out "$study" --parallel 2 --threads 1 \
-      --batch-size 32 --sequence-length 256 --steps 2500 --warmup-steps 125 \
+      --batch-size 32 --sequence-length 256 --steps 2000 --warmup-steps 120 \
       --eval-every 250 --eval-tokens 131072 --sample-every 0 --checkpoint-every 100 \
-      --set llama.learning_rate="$llama" --set b1.58.learning_rate="$b158" \
-      --set b1.58.schedule=linear --set b1.58.weight_decay=0.1 --set b1.learning_rate="$b1"
+      --schedule linear --weight-decay 0.3 --set b1.weight_decay=0.1 --set llama.learning_rate="$llama" \
+      --set b1.58.learning_rate="$b158" --set b1.learning_rate="$b1"
   fi
 done
 "$tercet" scaling --runs "${@/#/$out/}" --out "$out/scaling"
