@@ -22,8 +22,9 @@
 namespace tercet::cli {
 namespace {
 
+constexpr const char* kGgufName = "model.gguf";
+
 using learn::LayerReport;
-using learn::PtqMethod;
 using learn::PtqOptions;
 using learn::PtqPlan;
 using learn::PtqResult;
@@ -156,44 +157,51 @@ void print_result(const QuantizeArguments& arguments, const PtqResult& result) {
 }
 
 // The file that the runtime half makes of the directory.
-struct GgufOutcome {
-  std::string why_not;  // empty: there is a file
-  std::string path;
-  Json report;  // of tercet convert
-};
-
-GgufOutcome write_gguf(const QuantizeArguments& arguments) {
-  const PtqMethod method = learn::parse_ptq_method(arguments.method);
-  GgufOutcome outcome;
-  if (arguments.gguf_type == "none") outcome.why_not = "--gguf-type none";
-  if (!learn::is_packable(method)) {
-    outcome.why_not =
-        fmt::format("{} has shifts or column scales, which no packed type holds", arguments.method);
-  }
-  if (!outcome.why_not.empty()) return outcome;
-  const std::filesystem::path out = arguments.options.out;
-  outcome.path = (out / "model.gguf").string();
+learn::PackedFile write_gguf(const QuantizeArguments& arguments, const PtqOptions& options,
+                             Json& report) {
+  const std::string path = (options.out / kGgufName).string();
   const ChildResult child =
       run_and_capture(program_path().parent_path() / "tercet",
-                      {"convert", out.string(), outcome.path, "--type", arguments.gguf_type,
-                       "--rest-type", arguments.head_type, "--json"});
+                      {"convert", options.out.string(), path, "--type", arguments.gguf_type,
+                       "--rest-type", to_string(*options.rest.head), "--embedding-type",
+                       to_string(*options.rest.embedding), "--json"});
   if (child.exit_status != 0) {
     fail(ErrorCode::kUsage,
          "the directory '{}' is complete, but its GGUF file was not written for the reason above; "
          "tercet convert with another --type makes one",
-         out.string());
+         options.out.string());
   }
-  outcome.report = parse_json(child.output, "tercet convert");
-  return outcome;
+  report = parse_json(child.output, "tercet convert");
+  learn::PackedFile file;
+  file.name = kGgufName;
+  file.type = report.value("type", "");
+  file.embedding_type = report.value("embedding_type", "");
+  file.head_type = report.value("rest_type", "");
+  file.bytes = report.value("file_bytes", uint64_t{0});
+  file.linear_bits_per_weight = report.value("linear_bits_per_weight", 0.0);
+  file.model_bits_per_weight = report.value("model_bits_per_weight", 0.0);
+  return file;
 }
 
-PtqResult run_reported(const QuantizeArguments& arguments, const PtqOptions& options) {
+PtqResult run_reported(const QuantizeArguments& arguments, const PtqOptions& options, Json& gguf) {
   Reporter reporter(arguments.json);
+  learn::PtqEvents events = reporter.events();
+  if (why_no_gguf(arguments).empty()) {
+    events.write_file = [&] { return write_gguf(arguments, options, gguf); };
+  }
   try {
-    return learn::quantize_model(options, reporter.events(), &stop_requested());
+    return learn::quantize_model(options, events, &stop_requested());
   } catch (const c10::Error& error) {
     learn::rethrow_torch_error(error);
   }
+}
+
+void print_file(const PtqOptions& options, const learn::PackedFile& file) {
+  print_text("{}: {}, linear maps {} at {:.4f} bits with everything counted\n",
+             (options.out / file.name).string(), format_bytes(file.bytes), file.type,
+             file.linear_bits_per_weight);
+  print_text("  the whole file at {:.4f} bits a weight: embedding {}, head {}, norms f32\n",
+             file.model_bits_per_weight, file.embedding_type, file.head_type);
 }
 
 void run(const QuantizeArguments& arguments) {
@@ -203,26 +211,24 @@ void run(const QuantizeArguments& arguments) {
     return arguments.json ? print_json(learn::to_json(plan)) : print_plan(plan);
   }
   if (options.out.empty()) fail(ErrorCode::kUsage, "give the directory to write: --out DIR");
-  const PtqResult result = run_reported(arguments, options);
-  const GgufOutcome gguf = write_gguf(arguments);
-  const std::string model = gguf.why_not.empty() ? gguf.path : options.out.string();
+  Json gguf;
+  const PtqResult result = run_reported(arguments, options, gguf);
+  const std::string model = (result.file ? options.out / result.file->name : options.out).string();
   if (arguments.json) {
     Json document = learn::to_json(result);
     document["event"] = "done";
     document["out"] = options.out.string();
     document["model"] = model;
-    document["gguf"] = gguf.report;
+    document["gguf"] = gguf;
     document["version"] = version();
     write_output(document.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
     return;
   }
   print_result(arguments, result);
-  if (gguf.why_not.empty()) {
-    print_text("{}: {}, linear maps {} at {:.4f} bits with everything counted\n", gguf.path,
-               format_bytes(gguf.report.value("file_bytes", uint64_t{0})),
-               gguf.report.value("type", ""), gguf.report.value("linear_bits_per_weight", 0.0));
+  if (result.file) {
+    print_file(options, *result.file);
   } else {
-    print_text("no GGUF file: {}\n", gguf.why_not);
+    print_text("no GGUF file: {}\n", why_no_gguf(arguments));
   }
   print_text("next: tercet run {} -p \"...\"\n", model);
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/learn/quantize_options.h"
 
+#include <fmt/format.h>
+
 #include "core/error.h"
 
 namespace tercet::cli {
@@ -156,9 +158,11 @@ void add_quantize_options(CLI::App& command, const std::shared_ptr<QuantizeArgum
                   "Type of ternary maps in OUT/model.gguf, as of tercet convert; none: no file")
       ->check(CLI::IsMember({"auto", "tq1_0", "tq2_0", "trit4", "trit5", "i2_s", "none"}))
       ->capture_default_str();
-  command.add_option("--head-type", arguments->head_type, "Type of embedding and head there")
-      ->check(CLI::IsMember({"f32", "f16", "bf16", "q8_0"}))
-      ->capture_default_str();
+  command.add_option("--head-type", arguments->head_type,
+                     "Type of the head there, and of the embedding: f32, f16 (if not given), bf16, "
+                     "q8_0 or q6_k; what is measured goes by it");
+  command.add_option("--embedding-type", arguments->embedding_type,
+                     "Another type for the embedding, where the two are not one matrix");
   command
       .add_option("--max-memory", options.max_memory,
                   "Beyond this activations go to disk, e.g. 4GB; half of the machine's")
@@ -195,6 +199,39 @@ void settle_stages(const QuantizeArguments& arguments, PtqMethod method, PtqOpti
 
 }  // namespace
 
+namespace {
+
+// The file that is to be made says what embedding and head are measured as.
+learn::RestTypes rest_types(const QuantizeArguments& arguments) {
+  const std::string why = why_no_gguf(arguments);
+  const bool given = !arguments.head_type.empty() || !arguments.embedding_type.empty();
+  if (!why.empty() && given) {
+    fail(ErrorCode::kUsage,
+         "--head-type and --embedding-type are for the GGUF file, and there is none ({}); an HF "
+         "directory keeps both as the source has them",
+         why);
+  }
+  learn::RestTypes types;
+  if (!why.empty()) return types;
+  const std::string head = arguments.head_type.empty() ? "f16" : arguments.head_type;
+  types.head = learn::parse_rest_type(head, "--head-type");
+  types.embedding = types.head;
+  if (!arguments.embedding_type.empty()) {
+    types.embedding = learn::parse_rest_type(arguments.embedding_type, "--embedding-type");
+  }
+  return types;
+}
+
+}  // namespace
+
+std::string why_no_gguf(const QuantizeArguments& arguments) {
+  if (!learn::is_packable(learn::parse_ptq_method(arguments.method))) {
+    return fmt::format("{} has shifts or column scales, which no packed type holds",
+                       arguments.method);
+  }
+  return arguments.gguf_type == "none" ? "--gguf-type none" : "";
+}
+
 PtqOptions options_of(const QuantizeArguments& arguments) {
   PtqOptions options = arguments.options;
   const PtqMethod method = learn::parse_ptq_method(arguments.method);
@@ -220,6 +257,7 @@ PtqOptions options_of(const QuantizeArguments& arguments) {
   options.held_out = arguments.held_out.value_or(layer.shrinkage < 0 ? 0.125 : 0.0);
   options.int8_activations = arguments.activations == "int8";
   options.trains_in_bf16 = arguments.precision == "bf16";
+  options.rest = rest_types(arguments);
   settle_stages(arguments, method, options);
   return options;
 }

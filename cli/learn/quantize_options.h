@@ -32,13 +32,17 @@ struct QuantizeArguments {
   int grid_points = 20;
   bool no_hessian = false;
   std::string gguf_type = "auto";
-  std::string head_type = "f16";
+  std::string head_type;
+  std::string embedding_type;
   bool dry_run = false;
   bool json = false;
 };
 
 // Adds every option of the command; what the user gives lands in `arguments`.
 void add_quantize_options(CLI::App& command, const std::shared_ptr<QuantizeArguments>& arguments);
+
+// Why no GGUF file follows the directory; empty when one does.
+std::string why_no_gguf(const QuantizeArguments& arguments);
 
 // The run that they ask for. Throws kUsage for what does not go together.
 learn::PtqOptions options_of(const QuantizeArguments& arguments);

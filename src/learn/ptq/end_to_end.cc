@@ -48,7 +48,7 @@ class EndToEnd {
         blocks_(blocks),
         final_norm_(final_norm),
         source_head_(*task.source),
-        head_(*task.source),
+        head_(*task.source, task.rest.head),
         order_(kSeed) {
     size_t longest = 0;
     for (const auto& window : *task.windows) longest = std::max(longest, window.size());
@@ -98,7 +98,7 @@ class EndToEnd {
   }
 
   at::Tensor given(size_t window, const std::vector<BlockWeights>& now) const {
-    at::Tensor r = embedded(*task_.source, (*task_.windows)[window]);
+    at::Tensor r = embedded(*task_.source, (*task_.windows)[window], task_.rest.embedding);
     for (size_t layer = 0; layer < now.size(); ++layer) {
       const auto low_bit = task_.int8_inputs ? low_bit_[layer] : std::vector<std::string>();
       r = Block(config_, static_cast<int64_t>(layer), now[layer], angles_, low_bit, task_.compute)

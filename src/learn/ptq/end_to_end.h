@@ -13,6 +13,7 @@
 #include "learn/ptq/activation_store.h"
 #include "learn/ptq/block.h"
 #include "learn/ptq/low_bit_matrix.h"
+#include "learn/ptq/stored_matrix.h"
 
 namespace tercet::learn {
 
@@ -30,6 +31,7 @@ struct EndToEndTask {
   std::function<bool(const std::string&)> chosen;  // HF modules that are ternary
   bool int8_inputs = false;
   at::ScalarType compute = at::kFloat;  // the type of matrix products
+  RestTypes rest;  // of the quantized model
   const std::vector<std::vector<int32_t>>* windows = nullptr;
   const ActivationStore* streams = nullptr;  // of source_streams(), for these windows
   const std::atomic<bool>* stop = nullptr;

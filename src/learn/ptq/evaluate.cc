@@ -32,7 +32,7 @@ class Evaluation {
       : request_(request),
         config_(request.source->config()),
         source_head_(*request.source),
-        quantized_head_(*request.quantized) {
+        quantized_head_(*request.quantized, request.rest.head) {
     size_t longest = 0;
     for (const auto& window : *request.windows) longest = std::max(longest, window.size());
     angles_ = rotary_angles(config_, static_cast<int64_t>(longest));
@@ -68,10 +68,12 @@ class Evaluation {
 
   void run_turn(size_t first, size_t end, int64_t total) {
     std::vector<at::Tensor> source;
+    std::vector<at::Tensor> quantized;
     for (size_t i = first; i < end; ++i) {
-      source.push_back(embedded(*request_.source, (*request_.windows)[i]));
+      const std::vector<int32_t>& ids = (*request_.windows)[i];
+      source.push_back(embedded(*request_.source, ids));
+      quantized.push_back(embedded(*request_.quantized, ids, request_.rest.embedding));
     }
-    std::vector<at::Tensor> quantized = source;
     for (int64_t layer = 0; layer < config_.num_hidden_layers; ++layer) {
       pass(*request_.source, layer, source, {});
       pass(*request_.quantized, layer, quantized, low_bit_maps(layer));

@@ -7,6 +7,14 @@
 
 namespace tercet::learn {
 
+namespace {
+
+Json name_of(const std::optional<DType>& type) {
+  return type ? Json(to_string(*type)) : Json("as the source");
+}
+
+}  // namespace
+
 Json to_json(const PtqOptions& options) {
   const LayerOptions& layer = options.layer;
   return {{"method", to_string(layer.method)},
@@ -31,6 +39,8 @@ Json to_json(const PtqOptions& options) {
           {"ctx", options.context},
           {"held_out", options.held_out},
           {"only", options.only},
+          {"embedding_type", name_of(options.rest.embedding)},
+          {"head_type", name_of(options.rest.head)},
           {"activations", options.int8_activations ? "int8" : "float"},
           {"threads", options.threads}};
 }

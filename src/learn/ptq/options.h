@@ -9,6 +9,7 @@
 #include "learn/ptq/block_training.h"
 #include "learn/ptq/end_to_end.h"
 #include "learn/ptq/layer_quantizer.h"
+#include "learn/ptq/stored_matrix.h"
 
 namespace tercet::learn {
 
@@ -23,6 +24,7 @@ struct PtqOptions {
   double held_out = 0;                 // share of the windows that only judges
   std::string only;              // regular expression for HF module names; empty: all linear maps
   bool int8_activations = true;  // W1.58A8 instead of A16
+  RestTypes rest;                // of the GGUF file that will be made; what is measured goes by it
   LayerOptions layer;
   BlockTrainingOptions block_training;  // steps 0: layers are quantized one by one instead
   EndToEndOptions end_to_end;           // the last pass, over the whole model

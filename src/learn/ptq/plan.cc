@@ -172,4 +172,25 @@ PtqPlan plan_quantization(const ModelConfig& config, const PtqOptions& options,
   return plan;
 }
 
+Json to_json(const PtqPlan& plan) {
+  return {{"windows", plan.windows},
+          {"tokens", plan.tokens},
+          {"activation_bytes", plan.activation_bytes},
+          {"spills_to_disk", plan.spills},
+          {"block_bytes", plan.block_bytes},
+          {"peak_memory_bytes", plan.peak_memory},
+          {"output_bytes", plan.output_bytes},
+          {"disk_bytes", plan.disk_bytes},
+          {"flops", plan.flops},
+          {"gflops", plan.gflops},
+          {"seconds", plan.seconds},
+          {"training",
+           {{"block_steps", plan.training.steps},
+            {"block_tokens", plan.training.tokens_per_step},
+            {"block_loss", to_string(plan.training.loss)},
+            {"sweeps", plan.training.sweeps},
+            {"tune_steps", plan.tuning.steps},
+            {"tune_tokens", plan.tuning.tokens_per_step}}}};
+}
+
 }  // namespace tercet::learn

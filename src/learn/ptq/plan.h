@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "formats/json.h"
 #include "formats/model_config.h"
 #include "learn/ptq/options.h"
 
@@ -30,6 +31,8 @@ struct PtqPlan {
 // does not fit in max_memory.
 PtqPlan plan_quantization(const ModelConfig& config, const PtqOptions& options,
                           const std::vector<int64_t>& rows);
+
+Json to_json(const PtqPlan& plan);
 
 // Physical memory of the machine in bytes, for a default of max_memory.
 uint64_t machine_memory();

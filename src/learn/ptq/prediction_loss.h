@@ -24,10 +24,10 @@ ActivationStore source_streams(const HfModel& model, const RotaryAngles& angles,
 // model: the block is seen through those behind it, in full precision until they are replaced.
 class PredictionLoss {
  public:
-  // streams: of source_streams(). Loads all blocks.
+  // head_type: of the quantized model's head. streams: of source_streams(). Loads all blocks.
   // compute: the type of matrix products.
-  PredictionLoss(const HfModel& source, const RotaryAngles& angles, const ActivationStore& streams,
-                 at::ScalarType compute);
+  PredictionLoss(const HfModel& source, std::optional<DType> head_type, const RotaryAngles& angles,
+                 const ActivationStore& streams, at::ScalarType compute);
 
   // From now on the block is the given one; inputs of the maps in `low_bit` are rounded to int8.
   void replace(int64_t layer, const BlockWeights& weights, std::vector<std::string> low_bit);
@@ -41,6 +41,7 @@ class PredictionLoss {
   const RotaryAngles& angles_;
   const ActivationStore& streams_;
   at::ScalarType compute_;
+  ModelHead source_head_;
   ModelHead head_;
   std::vector<BlockWeights> blocks_;
   std::vector<std::vector<std::string>> low_bit_;

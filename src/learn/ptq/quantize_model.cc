@@ -86,6 +86,7 @@ void settle(PtqOptions& options, const ModelConfig& config) {
   settle_context(options.context, kCalibrationContext, "--ctx", config);
   settle_context(options.evaluation_context, kEvaluationContext, "--eval-ctx", config);
   check_choice(options, config);
+  check(options.rest, config, options.source.string());
 }
 
 std::vector<std::vector<int32_t>> text_windows(const fs::path& text, const HfModel& model,
@@ -133,8 +134,9 @@ CalibrationState initial_state(const HfModel& model, const PtqOptions& options, 
   const fs::path spill = spills ? options.out : fs::path();
   for (size_t side = 0; side < sides; ++side) {
     state.residual.emplace_back(state.rows, config.hidden_size, spill);
+    const auto type = side == 0 ? options.rest.embedding : std::nullopt;
     for (size_t i = 0; i < windows.size(); ++i) {
-      state.residual[side].put(i, embedded(model, windows[i]));
+      state.residual[side].put(i, embedded(model, windows[i], type));
     }
   }
   for (const int64_t width :
@@ -173,22 +175,26 @@ class Run {
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     result_.peak_rss_bytes = peak_rss();
     out.finish(to_json(result_), final_norm);
-    if (!options_.evaluation.empty()) {
-      evaluate();
-      out.amend(to_json(result_));
-    }
-    write_text_file(options_.out / "report.html", report_page(options_, result_));
+    if (!options_.evaluation.empty()) evaluate();
+    publish(out);
+    if (events_.write_file) result_.file = events_.write_file();
+    if (result_.file) publish(out);
     return std::move(result_);
   }
 
  private:
+  void publish(const OutputDirectory& out) const {
+    out.amend(to_json(result_));
+    write_text_file(options_.out / "report.html", report_page(options_, result_));
+  }
+
   void quantize_blocks_of(const OutputDirectory& out,
                           const std::vector<std::vector<int32_t>>& windows) {
     angles_ = rotary_angles(source_.config(), options_.context);
     std::optional<PredictionLoss> predictions;
     if (options_.uses_predictions()) {
       streams_.emplace(source_streams(source_, angles_, windows, spill(), stop_));
-      predictions.emplace(source_, angles_, *streams_, training_compute());
+      predictions.emplace(source_, options_.rest.head, angles_, *streams_, training_compute());
     }
     for (int sweep = 0; sweep <= options_.block_training.sweeps; ++sweep) {
       CalibrationState state = initial_state(source_, options_, result_.plan.spills, windows);
@@ -281,6 +287,7 @@ class Run {
     task.chosen = [this](const std::string& module) { return is_chosen(options_, module); };
     task.int8_inputs = options_.int8_activations;
     task.compute = training_compute();
+    task.rest = options_.rest;
     task.windows = &windows;
     task.streams = &*streams_;
     task.stop = stop_;
@@ -309,6 +316,7 @@ class Run {
     request.quantized = &quantized;
     request.windows = &windows;
     request.memory = std::min(kEvaluationMemory, options_.max_memory);
+    request.rest = options_.rest;
     request.stop = stop_;
     request.progress = events_.on_evaluation;
     request.int8_inputs = [this](const std::string& module) {
@@ -341,53 +349,6 @@ PtqResult quantize_model(PtqOptions options, const PtqEvents& events,
   const HfModel source = open_source(options.source);
   settle(options, source.config());
   return Run(options, events, stop, source).run();
-}
-
-Json to_json(const PtqPlan& plan) {
-  return {{"windows", plan.windows},
-          {"tokens", plan.tokens},
-          {"activation_bytes", plan.activation_bytes},
-          {"spills_to_disk", plan.spills},
-          {"block_bytes", plan.block_bytes},
-          {"peak_memory_bytes", plan.peak_memory},
-          {"output_bytes", plan.output_bytes},
-          {"disk_bytes", plan.disk_bytes},
-          {"flops", plan.flops},
-          {"gflops", plan.gflops},
-          {"seconds", plan.seconds},
-          {"training",
-           {{"block_steps", plan.training.steps},
-            {"block_tokens", plan.training.tokens_per_step},
-            {"block_loss", to_string(plan.training.loss)},
-            {"sweeps", plan.training.sweeps},
-            {"tune_steps", plan.tuning.steps},
-            {"tune_tokens", plan.tuning.tokens_per_step}}}};
-}
-
-Json to_json(const PtqResult& result) {
-  Json layers = Json::array();
-  for (const LayerReport& layer : result.layers) layers.push_back(to_json(layer));
-  Json out = {{"quantized_weights", result.quantized_weights},
-              {"bits_per_weight", result.bits_per_weight},
-              {"seconds", result.seconds},
-              {"peak_rss_bytes", result.peak_rss_bytes},
-              {"plan", to_json(result.plan)},
-              {"layers", std::move(layers)}};
-  if (result.tuning) {
-    out["tuning"] = {{"first_kl", result.tuning->first_loss},
-                     {"last_kl", result.tuning->last_loss}};
-  }
-  if (result.evaluation) {
-    const EvaluationReport& e = *result.evaluation;
-    out["evaluation"] = {{"tokens", e.tokens},
-                         {"mean_nll", e.mean_nll},
-                         {"perplexity", e.perplexity()},
-                         {"source_mean_nll", e.source_nll},
-                         {"source_perplexity", e.source_perplexity()},
-                         {"kl_divergence_mean", e.kl_divergence_mean},
-                         {"top1_agreement", e.top1_agreement}};
-  }
-  return out;
 }
 
 }  // namespace tercet::learn
