@@ -29,14 +29,11 @@ using learn::PtqOptions;
 using learn::PtqPlan;
 using learn::PtqResult;
 
-void print_plan(const PtqPlan& plan) {
-  print_text("calibration: {} tokens in {} windows, {} of activations{}\n",
-             format_count(static_cast<uint64_t>(plan.tokens)), plan.windows,
-             format_bytes(plan.activation_bytes), plan.spills ? " on disk" : "");
-  print_text("memory: about {} at most, {} of them for one block\n", format_bytes(plan.peak_memory),
-             format_bytes(plan.block_bytes));
-  print_text("disk: {} for the model, {} in all\n", format_bytes(plan.output_bytes),
-             format_bytes(plan.disk_bytes));
+std::string ranks_text(const PtqPlan& plan) {
+  return plan.hardware.ranks > 1 ? fmt::format(", for each of {} ranks", plan.hardware.ranks) : "";
+}
+
+void print_training(const PtqPlan& plan) {
   if (plan.training.steps > 0) {
     print_text("training: {} steps of {} tokens a block towards {}, {} more sweeps\n",
                plan.training.steps, plan.training.tokens_per_step,
@@ -49,8 +46,39 @@ void print_plan(const PtqPlan& plan) {
     print_text("last pass: {} steps of {} tokens on scales and norms\n", plan.tuning.steps,
                plan.tuning.tokens_per_step);
   }
-  print_text("time: about {} ({:.3g} TFLOP at {:.0f} GFLOP/s)\n", format_seconds(plan.seconds),
-             plan.flops * 1e-12, plan.gflops);
+}
+
+void print_time(const PtqPlan& plan) {
+  const learn::PlanHardware& hardware = plan.hardware;
+  print_text("time: about {} ({:.3g} TFLOP){}\n", format_seconds(plan.seconds), plan.flops * 1e-12,
+             ranks_text(plan));
+  for (const learn::PlanStage& stage : plan.stages) {
+    if (stage.seconds == 0) continue;
+    print_text("  {:<10} {:>12} {:>12.4g} TFLOP {:>12} through memory\n", stage.name,
+               format_seconds(stage.seconds), stage.flops * 1e-12,
+               format_bytes(static_cast<uint64_t>(stage.memory_bytes)));
+  }
+  print_text("  at {:.0f} GFLOP/s, {:.1f} GB/s of memory, {:.2g} GB/s of disk", hardware.gflops,
+             hardware.memory_gbps, hardware.disk_gbps);
+  if (hardware.ranks > 1) {
+    print_text("; {} sent by each rank at {:.3g} GB/s", format_bytes(plan.network_bytes),
+               hardware.network_gbps);
+  }
+  print_text("\n");
+}
+
+void print_plan(const PtqPlan& plan) {
+  if (plan.assumed_weights) print_text("the weights are not there: planned from config.json\n");
+  print_text("calibration: {} tokens in {} windows{}, {} of activations{}{}\n",
+             format_count(static_cast<uint64_t>(plan.tokens)), plan.windows,
+             plan.assumed_tokens ? " (assumed, no text was read)" : "",
+             format_bytes(plan.activation_bytes), plan.spills ? " on disk" : "", ranks_text(plan));
+  print_text("memory: about {} at most, {} of them for one block ({})\n",
+             format_bytes(plan.peak_memory), format_bytes(plan.block_bytes), plan.widest_work);
+  print_text("disk: {} for the model, {} in all\n", format_bytes(plan.output_bytes),
+             format_bytes(plan.disk_bytes));
+  print_training(plan);
+  print_time(plan);
 }
 
 std::string stages_text(const LayerReport& layer) {
@@ -207,8 +235,11 @@ void print_file(const PtqOptions& options, const learn::PackedFile& file) {
 void run(const QuantizeArguments& arguments) {
   const PtqOptions options = options_of(arguments);
   if (arguments.dry_run) {
-    const PtqPlan plan = learn::plan_run(options);
+    const PtqPlan plan = learn::plan_run(options, arguments.hardware);
     return arguments.json ? print_json(learn::to_json(plan)) : print_plan(plan);
+  }
+  if (arguments.plans_elsewhere) {
+    fail(ErrorCode::kUsage, "--plan-... describe another machine, for --dry-run");
   }
   if (options.out.empty()) fail(ErrorCode::kUsage, "give the directory to write: --out DIR");
   Json gguf;

@@ -118,6 +118,37 @@ void add_tuning_options(CLI::App& command, const std::shared_ptr<QuantizeArgumen
       ->group(group);
 }
 
+void add_plan_options(CLI::App& command, const std::shared_ptr<QuantizeArguments>& arguments) {
+  learn::PlanHardware& hardware = arguments->hardware;
+  const char* group = "With --dry-run: another machine (what is not given is measured here)";
+  const auto add = [&](const char* name, double& value, const char* text) {
+    command
+        .add_option_function<double>(
+            name,
+            [arguments, &value](double given) {
+              value = given;
+              arguments->plans_elsewhere = true;
+            },
+            text)
+        ->check(CLI::Range(1e-3, 1e9))
+        ->group(group);
+  };
+  add("--plan-gflops", hardware.gflops, "GFLOP/s of products in f32, of one rank");
+  add("--plan-bandwidth", hardware.memory_gbps, "GB/s of its memory");
+  add("--plan-disk", hardware.disk_gbps, "GB/s of its disk; 0.5 if not given");
+  add("--plan-network", hardware.network_gbps, "GB/s between ranks; 1 if not given");
+  command
+      .add_option_function<int>(
+          "--plan-ranks",
+          [arguments](int ranks) {
+            arguments->hardware.ranks = ranks;
+            arguments->plans_elsewhere = true;
+          },
+          "Ranks that share the work; --max-memory is for each")
+      ->check(CLI::Range(1, 1 << 16))
+      ->group(group);
+}
+
 void add_text_options(CLI::App& command, const std::shared_ptr<QuantizeArguments>& arguments) {
   PtqOptions& options = arguments->options;
   command.add_option("--calib", options.calibration,
@@ -139,7 +170,10 @@ void add_text_options(CLI::App& command, const std::shared_ptr<QuantizeArguments
 
 void add_quantize_options(CLI::App& command, const std::shared_ptr<QuantizeArguments>& arguments) {
   PtqOptions& options = arguments->options;
-  command.add_option("SRC", options.source, "The HF directory of the model")->required();
+  command
+      .add_option("SRC", options.source,
+                  "The HF directory of the model; with --dry-run its config.json is enough")
+      ->required();
   command.add_option("--method", arguments->method, learn::ptq_method_names())
       ->capture_default_str();
   command.add_option("--out", options.out, "The HF directory to write");
@@ -175,6 +209,7 @@ void add_quantize_options(CLI::App& command, const std::shared_ptr<QuantizeArgum
   add_stage_options(command, arguments);
   add_training_options(command, arguments);
   add_tuning_options(command, arguments);
+  add_plan_options(command, arguments);
 }
 
 namespace {

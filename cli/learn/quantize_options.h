@@ -7,6 +7,7 @@
 #include <string>
 
 #include "learn/ptq/options.h"
+#include "learn/ptq/plan_hardware.h"
 
 namespace tercet::cli {
 
@@ -35,6 +36,8 @@ struct QuantizeArguments {
   std::string head_type;
   std::string embedding_type;
   bool dry_run = false;
+  learn::PlanHardware hardware;  // of the plan; what is 0 is measured here
+  bool plans_elsewhere = false;  // any of it is given
   bool json = false;
 };
 

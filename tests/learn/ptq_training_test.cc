@@ -162,7 +162,7 @@ TEST(PredictionLoss, IsNothingForTheSourceAndSeesBlocksThatWereReplaced) {
   const auto windows = some_windows(model.config());
   const RotaryAngles angles = rotary_angles(model.config(), 20);
   const ActivationStore streams = source_streams(model, angles, windows, {}, nullptr);
-  PredictionLoss loss(model, angles, streams, at::kFloat);
+  PredictionLoss loss(model, std::nullopt, angles, streams, at::kFloat);
   const BlockWeights first = load_block(model, 0);
   const at::Tensor r =
       Block(model.config(), 0, first, angles, {}).whole(embedded(model, windows[1]));

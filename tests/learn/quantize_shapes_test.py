@@ -87,6 +87,39 @@ class QuantizeShapes(CommandCase):
         self.assertIn(f"{file['model_bits_per_weight']:.4f}", page)
         self.assertIn(f"head {head}", page)
 
+    def plan(self, *options):
+        return json.loads(self.must("quantize", *options, "--dry-run", "--json").stdout)
+
+    def test_a_plan_needs_no_weights_and_no_text(self):
+        large = self.folder / "large"
+        subprocess.run([sys.executable, SYNTHESIZE, large, "--hidden", "8192", "--inner", "28672",
+                        "--layers", "80", "--heads", "64", "--kv-heads", "8", "--vocabulary",
+                        "32000", "--config-only"], check=True)
+        machine = ("--plan-gflops", 1000, "--plan-bandwidth", 100, "--plan-disk", 1)
+        plan = self.plan(large, "--max-memory", "23GB", "--no-training", *machine)
+        self.assertTrue(plan["tokens_are_assumed"] and plan["without_weights"])
+        self.assertEqual(plan["tokens"], 65536)
+        self.assertLess(plan["peak_memory_bytes"], 23 * 2 ** 30)
+        self.assertAlmostEqual(plan["seconds"], sum(plan["stage_seconds"].values()), places=3)
+        # The shape can be named by the file alone; eight ranks take an eighth of the forward pass.
+        ranks = self.plan(large / "config.json", "--max-memory", "80GB", "--no-training",
+                          "--plan-ranks", 8, "--plan-network", 50, *machine)
+        self.assertAlmostEqual(ranks["stage_seconds"]["forward"] * 8,
+                               plan["stage_seconds"]["forward"], places=6)
+        self.assertGreater(ranks["network_bytes"], 80 * 2 * 28672 ** 2)
+        self.assert_refused(["quantize", large, "--dry-run", "--max-memory", "8GB"], 2,
+                            "mlp.down_proj", "--max-memory")
+        self.assert_refused(["quantize", large, "--no-training", "--dry-run", "--calib-tokens", 0],
+                            2, "--calib-tokens N")
+        self.assert_refused(["quantize", self.source, "--calib", self.text, "--out",
+                             self.folder / "never", "--plan-ranks", 2], 2, "--dry-run")
+        self.assertFalse((self.folder / "never").exists())
+
+    def test_a_plan_reads_text_where_there_is_some(self):
+        read = self.plan(self.source, "--calib", self.text, "--ctx", 64)
+        self.assertFalse(read["tokens_are_assumed"] or read["without_weights"])
+        self.assertEqual(self.plan(self.source)["tokens"], 65536)
+
     def test_types_that_do_not_fit_are_refused_before_any_work(self):
         narrow = self.synthesize("narrow", hidden=96)
         out = self.folder / "refused"

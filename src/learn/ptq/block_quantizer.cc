@@ -14,7 +14,8 @@ namespace tercet::learn {
 namespace {
 
 double share_of(const at::Tensor& codes, double code) {
-  return codes.eq(code).to(at::kDouble).mean().item<double>();
+  const int64_t count = at::count_nonzero(codes.eq(code)).item().to<int64_t>();
+  return static_cast<double>(count) / static_cast<double>(codes.numel());
 }
 
 }  // namespace
@@ -80,6 +81,7 @@ std::vector<std::string> BlockQuantizer::low_bit_maps(int64_t layer) const {
 
 void BlockQuantizer::gather(const Sides& sides, const std::string& map, const Seen& seen,
                             Moments& moments) const {
+  const StageScope stage(settings_.clock, kMomentsStage);
   const auto weighted = [&](const at::Tensor& x) {
     return seen.weights.defined() ? x * seen.weights.sqrt() : x;
   };
@@ -124,6 +126,7 @@ at::Tensor BlockQuantizer::carry(Step step, size_t window, size_t side, const Bl
 }
 
 void BlockQuantizer::walk(Step step, const Sides& sides, Moments* fit, Moments* held_out) {
+  const StageScope stage(settings_.clock, kForwardStage);
   const bool gathers = fit != nullptr;
   const BlockInput* input =
       step == Step::kDone ? nullptr : &inputs_of_block()[static_cast<size_t>(step)];
@@ -152,16 +155,22 @@ void BlockQuantizer::walk(Step step, const Sides& sides, Moments* fit, Moments* 
   }
 }
 
-void BlockQuantizer::quantize_maps(const std::vector<std::string>& maps, const Moments& fit,
+void BlockQuantizer::quantize_maps(const std::vector<std::string>& maps, Moments fit,
                                    const Moments& held_out, const std::string& prefix,
                                    BlockWeights& weights, std::vector<LayerReport>& reports) const {
   using Clock = std::chrono::steady_clock;
+  const StageScope stage(settings_.clock, kSolverStage);
+  std::vector<std::string> chosen;
   for (const std::string& map : maps) {
-    if (!settings_.chosen(prefix + map)) continue;
+    if (settings_.chosen(prefix + map)) chosen.push_back(map);
+  }
+  for (const std::string& map : chosen) {
     check_stop();
     const Clock::time_point start = Clock::now();
     at::Tensor& weight = weights.tensors[map + ".weight"];
-    const LayerResult result = quantize_layer(weight, fit, held_out, settings_.layer, prefix + map);
+    const bool is_last = map == chosen.back();
+    const LayerResult result = quantize_layer(weight, is_last ? std::move(fit) : fit, held_out,
+                                              settings_.layer, prefix + map);
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
     reports.push_back(report_of(prefix + map, weight, result, seconds));
     // As it will be read back from the file.
@@ -187,7 +196,7 @@ std::vector<LayerReport> BlockQuantizer::quantize(int64_t layer, BlockWeights& w
       return settings_.chosen(prefix + map);
     });
     walk(static_cast<Step>(i), sides, wanted ? &fit : nullptr, wanted ? &held_out : nullptr);
-    quantize_maps(maps, fit, held_out, prefix, weights, reports);
+    quantize_maps(maps, std::move(fit), held_out, prefix, weights, reports);
   }
   walk(Step::kDone, sides, nullptr, nullptr);
   return reports;

@@ -13,6 +13,7 @@
 #include "learn/ptq/block_training.h"
 #include "learn/ptq/layer_quantizer.h"
 #include "learn/ptq/prediction_loss.h"
+#include "learn/ptq/stage_clock.h"
 
 namespace tercet::learn {
 
@@ -71,6 +72,7 @@ class BlockQuantizer {
     // Which maps: by HF module name.
     std::function<bool(const std::string&)> chosen;
     const std::atomic<bool>* stop = nullptr;
+    StageClock* clock = nullptr;
   };
   BlockQuantizer(const Settings& settings, CalibrationState& state);
 
@@ -107,8 +109,8 @@ class BlockQuantizer {
   at::Tensor carry(Step step, size_t window, size_t side, const Block& block, bool gathers,
                    at::Tensor& r);
   void gather(const Sides& sides, const std::string& map, const Seen& seen, Moments& moments) const;
-  void quantize_maps(const std::vector<std::string>& maps, const Moments& fit,
-                     const Moments& held_out, const std::string& prefix, BlockWeights& weights,
+  void quantize_maps(const std::vector<std::string>& maps, Moments fit, const Moments& held_out,
+                     const std::string& prefix, BlockWeights& weights,
                      std::vector<LayerReport>& reports) const;
   std::vector<std::string> chosen_maps(int64_t layer) const;
   std::vector<LayerReport> train(int64_t layer, BlockWeights& weights);

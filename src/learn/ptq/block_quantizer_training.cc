@@ -36,6 +36,7 @@ void store_norms(const ModelConfig& config, BlockWeights& weights) {
 
 // The second moments of what enters each input's maps, with the block as it is.
 std::array<Moments, 4> BlockQuantizer::moments_of_inputs(const Block& block) const {
+  const StageScope stage(settings_.clock, kMomentsStage);
   std::array<Moments, 4> out;
   for (size_t i = 0; i < state_.rows.size(); ++i) {
     check_stop();
@@ -60,6 +61,7 @@ std::array<Moments, 4> BlockQuantizer::moments_of_inputs(const Block& block) con
 }
 
 void BlockQuantizer::pass_whole(size_t side, const Block& block) {
+  const StageScope stage(settings_.clock, kForwardStage);
   for (size_t i = 0; i < state_.rows.size(); ++i) {
     check_stop();
     state_.residual[side].put(i, block.whole(state_.residual[side].get(i)));
@@ -71,6 +73,7 @@ void BlockQuantizer::pass_whole(size_t side, const Block& block) {
 std::map<std::string, LayerResult> BlockQuantizer::starting_points(
     const std::string& prefix, const BlockWeights& weights,
     const std::array<Moments, 4>& moments) const {
+  const StageScope stage(settings_.clock, kSolverStage);
   LayerOptions options = settings_.layer;
   options.cross_term = 0;
   std::map<std::string, LayerResult> out;
@@ -117,6 +120,7 @@ BlockTrainingTask BlockQuantizer::training_task(int64_t layer, int sweep) const 
 
 BlockTrainingReport BlockQuantizer::train_maps(int64_t layer, int sweep, BlockWeights& weights,
                                                std::map<std::string, LayerResult>& results) {
+  const StageScope stage(settings_.clock, kTrainingStage);
   std::map<std::string, LowBitMatrix> maps;
   for (const auto& [map, result] : results) maps[map] = result.matrix;
   const BlockTrainingReport report = train_block(

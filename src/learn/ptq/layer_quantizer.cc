@@ -100,11 +100,12 @@ class LayerRun {
   LayerResult result_;
 };
 
-LayerResult quantize_with(const at::Tensor& weight, const Moments& fit, const Moments& held_out,
+LayerResult quantize_with(const at::Tensor& weight, Moments fit, const Moments& held_out,
                           const LayerOptions& options, double shrinkage, const std::string& name) {
   LayerTarget target{weight, {}};
-  if (fit.tokens > 0) {
-    target = layer_target(weight, fit, shrinkage, options.cross_term, name.c_str());
+  const bool is_fitted = fit.tokens > 0;
+  if (is_fitted) {
+    target = layer_target(weight, std::move(fit), shrinkage, options.cross_term, name.c_str());
   }
   std::function<double(const LowBitMatrix&)> judge;
   if (held_out.tokens > 0) {
@@ -113,7 +114,7 @@ LayerResult quantize_with(const at::Tensor& weight, const Moments& fit, const Mo
     };
   }
   LayerResult result = LayerRun(weight, target, options).run(judge);
-  result.shrinkage = fit.tokens > 0 ? shrinkage : 0;
+  result.shrinkage = is_fitted ? shrinkage : 0;
   return result;
 }
 
@@ -162,14 +163,14 @@ LayerOptions default_layer_options(PtqMethod method) {
   return options;
 }
 
-LayerResult quantize_layer(const at::Tensor& weight, const Moments& fit, const Moments& held_out,
+LayerResult quantize_layer(const at::Tensor& weight, Moments fit, const Moments& held_out,
                            const LayerOptions& options, const std::string& name) {
   if (!weight.isfinite().all().item<bool>()) {
     fail(ErrorCode::kBadInput, "'{}' holds a weight that is not a finite number", name);
   }
   if (options.shrinkage >= 0 || fit.tokens == 0 || held_out.tokens == 0) {
     const double shrinkage = options.shrinkage >= 0 ? options.shrinkage : 0.1;
-    return quantize_with(weight, fit, held_out, options, shrinkage, name);
+    return quantize_with(weight, std::move(fit), held_out, options, shrinkage, name);
   }
   LayerResult best;
   double lowest = std::numeric_limits<double>::infinity();

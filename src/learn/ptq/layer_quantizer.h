@@ -49,8 +49,9 @@ struct LayerResult {
 
 // Quantizes one linear map: weight [rows, cols] f32. `fit` may have no moments for methods that
 // need none; held_out is looked at where the shrinkage is chosen and by the flips' stopping, and
-// may be empty (tokens 0). `name` stands in errors.
-LayerResult quantize_layer(const at::Tensor& weight, const Moments& fit, const Moments& held_out,
+// may be empty (tokens 0). Moments that are moved here are let go as soon as they are used. `name`
+// stands in errors.
+LayerResult quantize_layer(const at::Tensor& weight, Moments fit, const Moments& held_out,
                            const LayerOptions& options, const std::string& name);
 
 }  // namespace tercet::learn

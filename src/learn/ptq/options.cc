@@ -48,9 +48,6 @@ Json to_json(const PtqOptions& options) {
 void check(const PtqOptions& options) {
   const LayerOptions& layer = options.layer;
   const char* method = to_string(layer.method);
-  if (needs_calibration(layer.method) && options.calibration.empty()) {
-    fail(ErrorCode::kUsage, "{} needs text to calibrate on: --calib FILE", method);
-  }
   if (!needs_calibration(layer.method) && layer.cross_term != 0) {
     fail(ErrorCode::kUsage, "{} looks at no activations; leave out --cross-term", method);
   }
@@ -63,9 +60,6 @@ void check(const PtqOptions& options) {
   if (options.end_to_end.steps > 0 && !is_packable(layer.method)) {
     fail(ErrorCode::kUsage, "--tune-steps trains one scale per group, {} has more than that",
          method);
-  }
-  if (options.end_to_end.steps > 0 && options.calibration.empty()) {
-    fail(ErrorCode::kUsage, "--tune-steps needs text: --calib FILE");
   }
   if (layer.cross_term < 0 || layer.cross_term > 1) {
     fail(ErrorCode::kUsage, "--cross-term is {}; it lies between 0 and 1", layer.cross_term);
@@ -87,6 +81,17 @@ void check(const PtqOptions& options) {
     const std::regex pattern(options.only);
   } catch (const std::regex_error& error) {
     fail(ErrorCode::kUsage, "--only '{}' is no regular expression: {}", options.only, error.what());
+  }
+}
+
+void check_calibration(const PtqOptions& options) {
+  if (!options.calibration.empty()) return;
+  if (needs_calibration(options.layer.method)) {
+    fail(ErrorCode::kUsage, "{} needs text to calibrate on: --calib FILE",
+         to_string(options.layer.method));
+  }
+  if (options.end_to_end.steps > 0) {
+    fail(ErrorCode::kUsage, "--tune-steps needs text: --calib FILE");
   }
 }
 

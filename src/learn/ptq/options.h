@@ -50,5 +50,7 @@ Json to_json(const PtqOptions& options);
 // Throws kUsage naming the option for values that make no sense, and for options that the method
 // does not have.
 void check(const PtqOptions& options);
+// Throws kUsage where text to calibrate on is needed and not given.
+void check_calibration(const PtqOptions& options);
 
 }  // namespace tercet::learn

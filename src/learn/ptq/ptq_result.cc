@@ -11,6 +11,7 @@ Json to_json(const PtqResult& result) {
   Json out = {{"quantized_weights", result.quantized_weights},
               {"bits_per_weight", result.bits_per_weight},
               {"seconds", result.seconds},
+              {"stage_seconds", result.stage_seconds},
               {"peak_rss_bytes", result.peak_rss_bytes},
               {"plan", to_json(result.plan)},
               {"layers", std::move(layers)}};

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -32,7 +33,8 @@ struct PtqResult {
   std::optional<PackedFile> file;
   std::optional<EndToEndReport> tuning;
   std::optional<EvaluationReport> evaluation;
-  double seconds = 0;  // without the evaluation
+  double seconds = 0;                           // without the evaluation
+  std::map<std::string, double> stage_seconds;  // of which, by StageClock
   uint64_t peak_rss_bytes = 0;
   PtqPlan plan;
   std::string fingerprint;

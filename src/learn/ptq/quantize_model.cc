@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 #include "core/cpu.h"
 #include "core/error.h"
@@ -14,6 +15,7 @@
 #include "learn/nn/threads.h"
 #include "learn/ptq/head.h"
 #include "learn/ptq/output_directory.h"
+#include "learn/ptq/plan_model.h"
 #include "learn/ptq/report_page.h"
 #include "learn/ptq/training_budget.h"
 #include "learn/ptq/windows.h"
@@ -37,18 +39,7 @@ HfModel open_source(const fs::path& path) {
          path.string(), path.string());
   }
   HfModel model(path);
-  const ModelConfig& config = model.config();
-  if (config.linear != LinearKind::kDense || model.ternary_storage().given) {
-    fail(ErrorCode::kUnsupported, "'{}' is ternary already (its linear maps are {})", path.string(),
-         config.linear == LinearKind::kDense ? "marked so" : to_string(config.linear));
-  }
-  const bool known = config.norm == NormPlacement::kPre || config.norm == NormPlacement::kSub ||
-                     config.norm == NormPlacement::kSandwich;
-  if (!known) {
-    fail(ErrorCode::kUnsupported,
-         "norm placement '{}' of '{}' is not quantized; pre, sub and sandwich are",
-         to_string(config.norm), path.string());
-  }
+  check_quantizable(model.config(), model.ternary_storage().given.has_value(), path.string());
   return model;
 }
 
@@ -117,6 +108,19 @@ std::vector<int64_t> lengths_of(const std::vector<std::vector<int32_t>>& windows
   return rows;
 }
 
+// As long as the options say, where there is no text or no tokenizer yet.
+std::vector<int64_t> assumed_windows(const PtqOptions& options) {
+  if (options.calibration.empty() && !needs_calibration(options.layer.method)) return {};
+  if (options.calibration_tokens == 0) {
+    fail(ErrorCode::kUsage, "a plan without calibration text needs a number: --calib-tokens N");
+  }
+  std::vector<int64_t> rows(static_cast<size_t>(options.calibration_tokens / options.context),
+                            options.context);
+  const int64_t rest = options.calibration_tokens % options.context;
+  if (rest > 0) rows.push_back(rest);
+  return rows;
+}
+
 // Whether the full-precision model runs beside the quantized one.
 bool needs_both_sides(const PtqOptions& options) {
   return options.layer.cross_term != 0 || options.block_training.steps > 0 ||
@@ -174,6 +178,7 @@ class Run {
     result_.seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     result_.peak_rss_bytes = peak_rss();
+    result_.stage_seconds = clock_.seconds();
     out.finish(to_json(result_), final_norm);
     if (!options_.evaluation.empty()) evaluate();
     publish(out);
@@ -208,7 +213,7 @@ class Run {
     }
   }
 
-  BlockQuantizer::Settings block_settings(const PredictionLoss* predictions) const {
+  BlockQuantizer::Settings block_settings(const PredictionLoss* predictions) {
     BlockQuantizer::Settings settings;
     settings.config = &source_.config();
     settings.angles = &angles_;
@@ -219,26 +224,28 @@ class Run {
     settings.training_compute = training_compute();
     settings.chosen = [this](const std::string& module) { return is_chosen(options_, module); };
     settings.stop = stop_;
+    settings.clock = &clock_;
     return settings;
   }
 
   void quantize_block(const OutputDirectory& out, BlockQuantizer& quantizer, int64_t layer,
                       int sweep) {
     const auto done = out.finished(layer, sweep);
+    // What a block leaves free lies in pieces between what stays; kept, it grew from block to block.
+    ::malloc_trim(0);
     std::vector<LayerReport> reports;
+    BlockWeights weights = read(out, layer, done || sweep > 0);
     if (done) {
       reports = *done;
-      quantizer.advance(layer, load_block(source_, layer), out.read_block(layer));
+      quantizer.advance(layer, read(out, layer, false), weights);
     } else if (sweep == 0) {
-      BlockWeights weights = load_block(source_, layer);
       reports = quantizer.quantize(layer, weights);
-      out.write_block(layer, 0, weights, quantizer.latents(), reports);
+      write(out, layer, 0, weights, quantizer.latents(), reports);
     } else {
       reports = *out.finished(layer, sweep - 1);
-      BlockWeights weights = out.read_block(layer);
       LatentWeights latents = out.read_latents(layer);
-      quantizer.retrain(layer, load_block(source_, layer), sweep, weights, latents, reports);
-      out.write_block(layer, sweep, weights, latents, reports);
+      quantizer.retrain(layer, read(out, layer, false), sweep, weights, latents, reports);
+      write(out, layer, sweep, weights, latents, reports);
     }
     if (events_.on_block) {
       const int64_t layers = source_.config().num_hidden_layers;
@@ -246,6 +253,17 @@ class Run {
                        reports, done.has_value());
     }
     result_.layers.insert(result_.layers.end(), reports.begin(), reports.end());
+  }
+
+  BlockWeights read(const OutputDirectory& out, int64_t layer, bool quantized) {
+    const StageScope stage(&clock_, kReadStage);
+    return quantized ? out.read_block(layer) : load_block(source_, layer);
+  }
+
+  void write(const OutputDirectory& out, int64_t layer, int sweep, const BlockWeights& weights,
+             const LatentWeights& latents, const std::vector<LayerReport>& reports) {
+    const StageScope stage(&clock_, kWriteStage);
+    out.write_block(layer, sweep, weights, latents, reports);
   }
 
   std::vector<std::string> low_bit_maps(int64_t layer) const {
@@ -281,6 +299,7 @@ class Run {
 
   at::Tensor tune(std::vector<BlockWeights>& blocks,
                   const std::vector<std::vector<int32_t>>& windows) {
+    const StageScope stage(&clock_, kTuningStage);
     EndToEndTask task;
     task.source = &source_;
     task.grouping = options_.layer.grouping;
@@ -331,22 +350,35 @@ class Run {
   const HfModel& source_;
   RotaryAngles angles_;
   std::optional<ActivationStore> streams_;  // of the source, behind its last block
+  StageClock clock_;
   PtqResult result_;
 };
 
 }  // namespace
 
-PtqPlan plan_run(PtqOptions options) {
-  const HfModel source = open_source(options.source);
-  settle(options, source.config());
-  const auto windows = calibration_windows(options, source);
-  settle_training(source.config(), lengths_of(windows), options);
-  return plan_quantization(source.config(), options, lengths_of(windows));
+PtqPlan plan_run(PtqOptions options, const PlanHardware& hardware) {
+  std::optional<HfModel> source;
+  std::error_code ignored;
+  if (fs::is_regular_file(options.source, ignored) ? options.source.extension() != ".json"
+                                                   : has_weights(options.source)) {
+    source = open_source(options.source);
+  }
+  const ModelConfig config = source ? source->config() : planned_config(options.source);
+  settle(options, config);
+  const bool reads = source && !options.calibration.empty();
+  const std::vector<int64_t> rows =
+      reads ? lengths_of(calibration_windows(options, *source)) : assumed_windows(options);
+  settle_training(config, rows, options);
+  PtqPlan plan = plan_quantization(config, options, rows, hardware);
+  plan.assumed_tokens = !reads && !rows.empty();
+  plan.assumed_weights = !source;
+  return plan;
 }
 
 PtqResult quantize_model(PtqOptions options, const PtqEvents& events,
                          const std::atomic<bool>* stop) {
   const HfModel source = open_source(options.source);
+  check_calibration(options);
   settle(options, source.config());
   return Run(options, events, stop, source).run();
 }

@@ -24,8 +24,10 @@ struct PtqEvents {
   std::function<std::optional<PackedFile>()> write_file;
 };
 
-// The plan of a run, nothing else: reads the model's headers and the calibration text.
-PtqPlan plan_run(PtqOptions options);
+// The plan of a run, nothing else: reads the model's headers and the calibration text. Where the
+// weights are not there (options.source may be a directory without them, or the config.json), the
+// shape is enough; without text or weights calibration_tokens are assumed.
+PtqPlan plan_run(PtqOptions options, const PlanHardware& hardware = {});
 
 // Quantizes the model at options.source into options.out, block by block. Throws what the options,
 // the model or the text deserve; kUnsupported for a model that is ternary already or of a kind that
