@@ -24,6 +24,24 @@ std::vector<int64_t> share_of_rank(std::vector<int64_t> rows, int ranks) {
   return out;
 }
 
+uint64_t directory_bytes(const ModelConfig& config) {
+  return 2 * static_cast<uint64_t>(config.parameter_count());
+}
+
+// Of the packed file, with embedding and head in f16.
+uint64_t file_bytes(const ModelConfig& config) {
+  const uint64_t maps = static_cast<uint64_t>(config.linear_parameter_count());
+  const uint64_t rest = static_cast<uint64_t>(config.parameter_count()) - maps;
+  return maps / 4 + 2 * rest;
+}
+
+// Blocks that are trained again later, beside the directory, with what training goes on from.
+uint64_t waiting_bytes(const ModelConfig& config, const PtqOptions& options) {
+  if (!options.changes_blocks_later()) return 0;
+  const uint64_t maps = static_cast<uint64_t>(config.linear_parameter_count());
+  return maps * (options.block_training.sweeps > 0 ? 2 + sizeof(float) : 2);
+}
+
 void plan_memory(const ModelConfig& config, const PtqOptions& options,
                  const std::vector<int64_t>& rows, PtqPlan& plan) {
   const bool both = options.layer.cross_term != 0 || options.block_training.steps > 0 ||
@@ -73,8 +91,9 @@ PtqPlan plan_quantization(const ModelConfig& config, const PtqOptions& options,
   plan.windows = std::ssize(rows);
   plan.tokens = std::accumulate(rows.begin(), rows.end(), int64_t{0});
   plan_memory(config, options, rows, plan);
-  plan.output_bytes = 2 * static_cast<uint64_t>(config.parameter_count());
-  plan.disk_bytes = plan.output_bytes + (plan.spills ? plan.activation_bytes : 0);
+  plan.output_bytes = directory_bytes(config) + (options.rest.head ? file_bytes(config) : 0);
+  plan.disk_bytes = plan.output_bytes + waiting_bytes(config, options) +
+                    (plan.spills ? plan.activation_bytes : 0);
   plan.stages = plan_stages(config, options, rows, plan.hardware);
   for (const PlanStage& stage : plan.stages) {
     plan.flops += stage.flops;

@@ -22,8 +22,8 @@ struct PtqPlan {
   bool spills = false;            // to a file, because they pass max_memory
   uint64_t block_bytes = 0;       // one block's weights, moments and work space
   uint64_t peak_memory = 0;
-  uint64_t output_bytes = 0;
-  uint64_t disk_bytes = 0;  // output and spilled activations
+  uint64_t output_bytes = 0;  // directory and packed file
+  uint64_t disk_bytes = 0;    // that, spilled activations and blocks to be trained again
   double flops = 0;
   double seconds = 0;
   std::string widest_work;     // what takes block_bytes
