@@ -14,6 +14,7 @@
 #include "cli/common/signals.h"
 #include "cli/learn/commands.h"
 #include "cli/learn/quantize_options.h"
+#include "cli/learn/ranks.h"
 #include "core/error.h"
 #include "learn/pretrain/torch_session.h"
 #include "learn/ptq/quantize_model.h"
@@ -32,8 +33,9 @@ void print_plan(const PtqPlan& plan) {
   print_text("calibration: {} tokens in {} windows, {} of activations{}\n",
              format_count(static_cast<uint64_t>(plan.tokens)), plan.windows,
              format_bytes(plan.activation_bytes), plan.spills ? " on disk" : "");
-  print_text("memory: about {} at most, {} of them for one block\n", format_bytes(plan.peak_memory),
-             format_bytes(plan.block_bytes));
+  print_text("memory: about {} at most, {} of them for one block{}\n",
+             format_bytes(plan.peak_memory), format_bytes(plan.block_bytes),
+             plan.ranks > 1 ? fmt::format(", of each of {} ranks", plan.ranks) : "");
   print_text("disk: {} for the model, {} in all\n", format_bytes(plan.output_bytes),
              format_bytes(plan.disk_bytes));
   if (plan.training.steps > 0) {
@@ -187,23 +189,21 @@ GgufOutcome write_gguf(const QuantizeArguments& arguments) {
   return outcome;
 }
 
-PtqResult run_reported(const QuantizeArguments& arguments, const PtqOptions& options) {
+PtqResult run_reported(const QuantizeArguments& arguments, const PtqOptions& options,
+                       learn::Team team) {
   Reporter reporter(arguments.json);
+  team.check_agreement({{"the version of tercet", version()}});
   try {
-    return learn::quantize_model(options, reporter.events(), &stop_requested());
+    return learn::quantize_model(options, team.is_first() ? reporter.events() : learn::PtqEvents(),
+                                 &stop_requested(), team);
   } catch (const c10::Error& error) {
     learn::rethrow_torch_error(error);
   }
 }
 
-void run(const QuantizeArguments& arguments) {
-  const PtqOptions options = options_of(arguments);
-  if (arguments.dry_run) {
-    const PtqPlan plan = learn::plan_run(options);
-    return arguments.json ? print_json(learn::to_json(plan)) : print_plan(plan);
-  }
-  if (options.out.empty()) fail(ErrorCode::kUsage, "give the directory to write: --out DIR");
-  const PtqResult result = run_reported(arguments, options);
+void quantize(const QuantizeArguments& arguments, const PtqOptions& options, learn::Team team) {
+  const PtqResult result = run_reported(arguments, options, team);
+  if (!team.is_first()) return;
   const GgufOutcome gguf = write_gguf(arguments);
   const std::string model = gguf.why_not.empty() ? gguf.path : options.out.string();
   if (arguments.json) {
@@ -227,6 +227,17 @@ void run(const QuantizeArguments& arguments) {
   print_text("next: tercet run {} -p \"...\"\n", model);
 }
 
+void run(const QuantizeArguments& arguments) {
+  const PtqOptions options = options_of(arguments);
+  if (arguments.dry_run) {
+    const PtqPlan plan = learn::plan_run(options, arguments.ranks.value_or(1));
+    return arguments.json ? print_json(learn::to_json(plan)) : print_plan(plan);
+  }
+  if (options.out.empty()) fail(ErrorCode::kUsage, "give the directory to write: --out DIR");
+  with_ranks(arguments.ranks.value_or(0), Interruption::kEndsRest,
+             [&](learn::Team team) { quantize(arguments, options, team); });
+}
+
 }  // namespace
 
 void add_quantize(CLI::App& app) {
@@ -238,6 +249,7 @@ void add_quantize(CLI::App& app) {
       "Example:\n  tercet quantize model/ --calib text.txt --out ternary/\n"
       "  tercet quantize model/ --method gptq --group-size 128 --calib text.txt --out gptq/\n"
       "  tercet quantize model/ --calib text.txt --out ternary/ --resume\n"
+      "  tercet quantize model/ --calib text.txt --out ternary/ --ranks 2\n"
       "  tercet convert model.gguf model/ --type f32     makes SRC of a GGUF file");
   command->callback([arguments] { run(*arguments); });
 }

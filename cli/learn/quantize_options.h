@@ -33,6 +33,7 @@ struct QuantizeArguments {
   bool no_hessian = false;
   std::string gguf_type = "auto";
   std::string head_type = "f16";
+  std::optional<int64_t> ranks;
   bool dry_run = false;
   bool json = false;
 };

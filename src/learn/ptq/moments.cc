@@ -3,6 +3,8 @@
 
 #include <ATen/ATen.h>
 
+#include <array>
+
 #include "core/error.h"
 
 namespace tercet::learn {
@@ -68,7 +70,7 @@ LayerTarget layer_target(const at::Tensor& weight, const Moments& moments, doubl
 }
 
 double output_objective(const at::Tensor& values, const at::Tensor& weight, const Moments& moments,
-                        double gamma) {
+                        double gamma, Team team) {
   const at::Tensor w = values.to(at::kDouble);
   const at::Tensor exact = weight.to(at::kDouble);
   at::Tensor wanted = (1 - gamma) * at::matmul(exact, moments.qq);
@@ -76,17 +78,18 @@ double output_objective(const at::Tensor& values, const at::Tensor& weight, cons
     wanted = wanted + gamma * at::matmul(exact, moments.fq);
     if (moments.residual.defined()) wanted = wanted + gamma * moments.residual;
   }
-  const at::Tensor sum = (w * (at::matmul(w, moments.qq) - 2 * wanted)).sum();
-  return sum.item<double>() / static_cast<double>(moments.tokens);
+  double sum = (w * (at::matmul(w, moments.qq) - 2 * wanted)).sum().item<double>();
+  team.sum({&sum, 1});
+  return sum / static_cast<double>(moments.tokens);
 }
 
-double relative_error(const at::Tensor& values, const LayerTarget& target) {
-  const at::Tensor difference = target.weight - values;
-  const double error =
-      (at::matmul(difference, target.h) * difference).sum(at::kDouble).item<double>();
-  const double all =
-      (at::matmul(target.weight, target.h) * target.weight).sum(at::kDouble).item<double>();
-  return all > 0 ? error / all : 0;
+double relative_error(const at::Tensor& values, const LayerTarget& target, Team team) {
+  const auto size = [&](const at::Tensor& x) {
+    return (at::matmul(x, target.h) * x).sum(at::kDouble).item<double>();
+  };
+  std::array<double, 2> sums = {size(target.weight - values), size(target.weight)};
+  team.sum(sums);
+  return sums[1] > 0 ? sums[0] / sums[1] : 0;
 }
 
 }  // namespace tercet::learn

@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "learn/dist/team.h"
+
 namespace tercet::learn {
 
 // Second moments of what enters a linear map, over calibration tokens; f: in the full-precision
@@ -37,10 +39,11 @@ LayerTarget layer_target(const at::Tensor& weight, const Moments& moments, doubl
 
 // How well `values` does what the target of gamma asks for, per token and without the part that no
 // weights can change: tr(W H W') - 2 tr(W C'), C = gamma (W_f fq + residual) + (1 - gamma) W_f H.
+// Here and below, the ranks of `team` have other rows, which count as well.
 double output_objective(const at::Tensor& values, const at::Tensor& weight, const Moments& moments,
-                        double gamma);
+                        double gamma, Team team = {});
 
 // tr((target - values) h (target - values)') / tr(target h target').
-double relative_error(const at::Tensor& values, const LayerTarget& target);
+double relative_error(const at::Tensor& values, const LayerTarget& target, Team team = {});
 
 }  // namespace tercet::learn

@@ -146,13 +146,14 @@ PtqPlan plan_quantization(const ModelConfig& config, const PtqOptions& options,
       std::max(plan.block_bytes + (plan.spills ? 0 : plan.activation_bytes), whole_bytes);
   if (whole_bytes > options.max_memory) {
     fail(ErrorCode::kUsage,
-         "--tune-steps and --block-loss predictions need the whole model in memory, {} MiB, "
-         "--max-memory is {} MiB; leave them out, or give more",
+         "--tune-steps and --block-loss predictions need the whole model in memory, {} MiB a rank, "
+         "--max-memory leaves {} MiB; leave them out, or give more",
          whole_bytes >> 20, options.max_memory >> 20);
   }
   if (plan.block_bytes > options.max_memory) {
     fail(ErrorCode::kUsage,
-         "one block of this model needs {} MiB of memory, --max-memory is {} MiB; give more, or a "
+         "one block of this model needs {} MiB of memory, --max-memory leaves {} MiB; give more, "
+         "or a "
          "shorter --ctx",
          plan.block_bytes >> 20, options.max_memory >> 20);
   }
@@ -169,6 +170,23 @@ PtqPlan plan_quantization(const ModelConfig& config, const PtqOptions& options,
   plan.tuning = options.end_to_end;
   plan.gflops = measured_gflops();
   plan.seconds = plan.flops / (plan.gflops * 1e9);
+  return plan;
+}
+
+PtqPlan plan_for_rank(const ModelConfig& config, PtqOptions options,
+                      const std::vector<int64_t>& rows, const WindowShare& share) {
+  const BlockTrainingOptions training = options.block_training;
+  const EndToEndOptions tuning = options.end_to_end;
+  for (int64_t* tokens :
+       {&options.block_training.tokens_per_step, &options.end_to_end.tokens_per_step}) {
+    *tokens = (*tokens + share.ranks - 1) / share.ranks;
+  }
+  PtqPlan plan = plan_quantization(config, options, share.of(rows));
+  plan.windows = std::ssize(rows);
+  plan.tokens = std::accumulate(rows.begin(), rows.end(), int64_t{0});
+  plan.ranks = share.ranks;
+  plan.training = training;
+  plan.tuning = tuning;
   return plan;
 }
 

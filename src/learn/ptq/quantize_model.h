@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "learn/dist/team.h"
 #include "learn/ptq/block_quantizer.h"
 #include "learn/ptq/evaluate.h"
 #include "learn/ptq/options.h"
@@ -35,14 +36,17 @@ struct PtqEvents {
   std::function<void(int64_t done, int64_t total)> on_evaluation;         // blocks
 };
 
-// The plan of a run, nothing else: reads the model's headers and the calibration text.
-PtqPlan plan_run(PtqOptions options);
+// The plan of a run on so many ranks of this machine, nothing else: reads the model's headers and
+// the calibration text.
+PtqPlan plan_run(PtqOptions options, int64_t ranks);
 
 // Quantizes the model at options.source into options.out, block by block. Throws what the options,
 // the model or the text deserve; kUnsupported for a model that is ternary already or of a kind that
-// is not computed here; kInterrupted when *stop becomes true, finished blocks kept.
-PtqResult quantize_model(PtqOptions options, const PtqEvents& events,
-                         const std::atomic<bool>* stop);
+// is not computed here; kInterrupted when *stop becomes true, finished blocks kept. Every rank of
+// `team` calls it, with a share of the windows each; what one throws ends the work of all, and only
+// rank 0's result is that of all.
+PtqResult quantize_model(PtqOptions options, const PtqEvents& events, const std::atomic<bool>* stop,
+                         Team team = {});
 
 Json to_json(const PtqResult& result);
 Json to_json(const PtqPlan& plan);
