@@ -173,10 +173,9 @@ class QuantizeRanks(QuantizeCase):
         status, output = finish(parent)
         self.assertEqual(status, 130, output)
         self.assertEqual(output.count("error:"), 1, output)
-        parent = start(*self.arguments(out, *options, "--resume", "--ranks", 2))
-        while len(children(parent)) < 2:
-            time.sleep(0.01)
-        time.sleep(1)
+        out = self.new()
+        parent = start(*self.arguments(out, *options, "--ranks", 2))
+        self.wait_for(out / "quantize.json", [parent])
         os.kill(children(parent)[1], signal.SIGKILL)
         status, output = finish(parent)
         self.assertEqual(status, 4, output)
