@@ -104,21 +104,20 @@ class QuantizeRanks(QuantizeCase):
         return [line["kl"] for line in lines if line["event"] == "tuning"], lines[-1]
 
     def test_training_takes_the_same_steps(self):
-        for loss in ("output", "predictions"):
+        # Towards outputs codes follow so smoothly that not one tips; towards predictions some do,
+        # on which everything behind depends: measured are up to 0.03 of the losses.
+        for loss, sweeps, tolerance in (("output", 0, 1e-4), ("predictions", 1, 0.1)):
             with self.subTest(loss=loss):
-                options = ("--block-loss", loss, "--sweeps", 1 if loss == "predictions" else 0)
+                options = ("--block-loss", loss, "--sweeps", sweeps)
                 losses, one = self.trained(*options)
                 shared_losses, two = self.trained(*options, "--ranks", 2)
-                # Blocks were trained for so many steps that some codes have tipped; what is left
-                # of that is seen in the loss of the last pass from its first step on.
-                for ours, theirs in zip(shared_losses, losses, strict=True):
-                    self.assertAlmostEqual(ours, theirs, delta=0.05 * theirs)
                 for ours, theirs in zip(two["layers"], one["layers"], strict=True):
                     self.assertAlmostEqual(ours["block_loss"], theirs["block_loss"],
-                                           delta=0.05 * theirs["block_loss"])
-                self.assert_near(two, one, 0.02)
-                self.assertLess(two["evaluation"]["mean_nll"],
-                                self.summary["evaluation"]["mean_nll"])
+                                           delta=tolerance * theirs["block_loss"])
+                self.assertAlmostEqual(shared_losses[0], losses[0], delta=tolerance * losses[0])
+                for ours, theirs in zip(shared_losses, losses, strict=True):
+                    self.assertAlmostEqual(ours, theirs, delta=max(tolerance, 0.01) * theirs)
+                self.assert_near(two, one, 1e-3 if loss == "output" else 5e-3)
 
     def wait_for(self, path, processes):
         deadline = time.monotonic() + 60
@@ -128,7 +127,7 @@ class QuantizeRanks(QuantizeCase):
             time.sleep(0.002)
 
     def test_a_lost_rank_ends_the_others_and_any_number_continues(self):
-        # The flips of the second block take so long that the first is there before all is over.
+        # The second block takes long enough to be in the middle of it.
         options = ("--block-steps", 300, "--block-tokens", 640, "--block-loss", "output",
                    "--tune-steps", 0)
         for lost in (0, 1):
