@@ -191,8 +191,7 @@ TEST(EndToEnd, CodesAreFoundAgainAndPredictionsComeNearer) {
     }
   }
   const auto windows = some_windows(config);
-  ActivationStore streams =
-      source_streams(model, rotary_angles(config, 20), windows, {}, nullptr);
+  ActivationStore streams = source_streams(model, rotary_angles(config, 20), windows, {}, nullptr);
   EndToEndTask task;
   task.source = &model;
   task.grouping = grouping;
