@@ -2,6 +2,7 @@
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -14,6 +15,7 @@
 #include "cli/common/signals.h"
 #include "cli/learn/commands.h"
 #include "cli/learn/quantize_options.h"
+#include "cli/learn/ranks.h"
 #include "core/error.h"
 #include "learn/pretrain/torch_session.h"
 #include "learn/ptq/quantize_model.h"
@@ -211,14 +213,17 @@ learn::PackedFile write_gguf(const QuantizeArguments& arguments, const PtqOption
   return file;
 }
 
-PtqResult run_reported(const QuantizeArguments& arguments, const PtqOptions& options, Json& gguf) {
+PtqResult run_reported(const QuantizeArguments& arguments, const PtqOptions& options,
+                       learn::Team team, Json& gguf) {
   Reporter reporter(arguments.json);
-  learn::PtqEvents events = reporter.events();
-  if (why_no_gguf(arguments).empty()) {
+  learn::PtqEvents events;
+  if (team.is_first()) events = reporter.events();
+  if (team.is_first() && why_no_gguf(arguments).empty()) {
     events.write_file = [&] { return write_gguf(arguments, options, gguf); };
   }
+  team.check_agreement({{"the version of tercet", version()}});
   try {
-    return learn::quantize_model(options, events, &stop_requested());
+    return learn::quantize_model(options, events, &stop_requested(), team);
   } catch (const c10::Error& error) {
     learn::rethrow_torch_error(error);
   }
@@ -232,18 +237,10 @@ void print_file(const PtqOptions& options, const learn::PackedFile& file) {
              file.model_bits_per_weight, file.embedding_type, file.head_type);
 }
 
-void run(const QuantizeArguments& arguments) {
-  const PtqOptions options = options_of(arguments);
-  if (arguments.dry_run) {
-    const PtqPlan plan = learn::plan_run(options, arguments.hardware);
-    return arguments.json ? print_json(learn::to_json(plan)) : print_plan(plan);
-  }
-  if (arguments.plans_elsewhere) {
-    fail(ErrorCode::kUsage, "--plan-... describe another machine, for --dry-run");
-  }
-  if (options.out.empty()) fail(ErrorCode::kUsage, "give the directory to write: --out DIR");
+void quantize(const QuantizeArguments& arguments, const PtqOptions& options, learn::Team team) {
   Json gguf;
-  const PtqResult result = run_reported(arguments, options, gguf);
+  const PtqResult result = run_reported(arguments, options, team, gguf);
+  if (!team.is_first()) return;
   const std::string model = (result.file ? options.out / result.file->name : options.out).string();
   if (arguments.json) {
     Json document = learn::to_json(result);
@@ -264,6 +261,32 @@ void run(const QuantizeArguments& arguments) {
   print_text("next: tercet run {} -p \"...\"\n", model);
 }
 
+// The machine that --plan-... describe, or so many ranks on this one.
+PtqPlan plan(const QuantizeArguments& arguments, const PtqOptions& options) {
+  learn::PlanHardware hardware = arguments.hardware;
+  if (hardware.ranks > 1 && arguments.ranks) {
+    fail(ErrorCode::kUsage,
+         "--ranks are those on this machine, --plan-ranks those of the plan; give one of them");
+  }
+  const int sharing = static_cast<int>(arguments.ranks.value_or(1));
+  hardware.ranks = std::max(hardware.ranks, sharing);
+  return learn::plan_run(options, hardware, sharing);
+}
+
+void run(const QuantizeArguments& arguments) {
+  const PtqOptions options = options_of(arguments);
+  if (arguments.dry_run) {
+    const PtqPlan planned = plan(arguments, options);
+    return arguments.json ? print_json(learn::to_json(planned)) : print_plan(planned);
+  }
+  if (arguments.plans_elsewhere) {
+    fail(ErrorCode::kUsage, "--plan-... describe another machine, for --dry-run");
+  }
+  if (options.out.empty()) fail(ErrorCode::kUsage, "give the directory to write: --out DIR");
+  with_ranks(arguments.ranks.value_or(0), Interruption::kEndsRest,
+             [&](learn::Team team) { quantize(arguments, options, team); });
+}
+
 }  // namespace
 
 void add_quantize(CLI::App& app) {
@@ -275,6 +298,7 @@ void add_quantize(CLI::App& app) {
       "Example:\n  tercet quantize model/ --calib text.txt --out ternary/\n"
       "  tercet quantize model/ --method gptq --group-size 128 --calib text.txt --out gptq/\n"
       "  tercet quantize model/ --calib text.txt --out ternary/ --resume\n"
+      "  tercet quantize model/ --calib text.txt --out ternary/ --ranks 2\n"
       "  tercet convert model.gguf model/ --type f32     makes SRC of a GGUF file");
   command->callback([arguments] { run(*arguments); });
 }

@@ -199,10 +199,16 @@ void add_quantize_options(CLI::App& command, const std::shared_ptr<QuantizeArgum
                      "Another type for the embedding, where the two are not one matrix");
   command
       .add_option("--max-memory", options.max_memory,
-                  "Beyond this activations go to disk, e.g. 4GB; half of the machine's")
+                  "Beyond this activations go to disk, e.g. 4GB; half of the machine's. For all "
+                  "ranks of a machine together")
       ->transform(CLI::AsSizeValue(false));
-  command.add_option("--threads", options.threads, "0: one for each core")
+  command.add_option("--threads", options.threads, "Of each rank; 0: one for each core")
       ->check(CLI::Range(0, 1024));
+  command
+      .add_option("--ranks", arguments->ranks,
+                  "Processes on this machine that share the text and the work; without it as many "
+                  "as torchrun, mpirun or srun have started")
+      ->check(CLI::Range(1, 4096));
   command.add_flag("--resume", options.resume, "Continue the run in --out with the next block");
   command.add_flag("--dry-run", arguments->dry_run, "Say what the run will need; write nothing");
   command.add_flag("--json", arguments->json, "Print JSON lines on stdout and nothing else there");

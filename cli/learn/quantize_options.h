@@ -35,6 +35,7 @@ struct QuantizeArguments {
   std::string gguf_type = "auto";
   std::string head_type;
   std::string embedding_type;
+  std::optional<int64_t> ranks;
   bool dry_run = false;
   learn::PlanHardware hardware;  // of the plan; what is 0 is measured here
   bool plans_elsewhere = false;  // any of it is given

@@ -9,6 +9,7 @@
 #include <chrono>
 
 #include "core/error.h"
+#include "learn/ptq/ranks.h"
 
 namespace tercet::learn {
 namespace {
@@ -79,6 +80,16 @@ std::vector<std::string> BlockQuantizer::low_bit_maps(int64_t layer) const {
   return settings_.int8_inputs ? chosen_maps(layer) : std::vector<std::string>();
 }
 
+// What this rank holds.
+std::vector<size_t> BlockQuantizer::windows_here() const {
+  std::vector<size_t> out;
+  if (state_.residual.empty()) return out;
+  for (size_t i = 0; i < state_.rows.size(); ++i) {
+    if (state_.residual[0].holds(i)) out.push_back(i);
+  }
+  return out;
+}
+
 void BlockQuantizer::gather(const Sides& sides, const std::string& map, const Seen& seen,
                             Moments& moments) const {
   const StageScope stage(settings_.clock, kMomentsStage);
@@ -134,7 +145,7 @@ void BlockQuantizer::walk(Step step, const Sides& sides, Moments* fit, Moments* 
   const bool absorbs = input != nullptr && input->writes_residual &&
                        settings_.config->norm != NormPlacement::kSandwich;
   const TokenWeights kind = settings_.layer.token_weights;
-  for (size_t i = 0; i < state_.rows.size(); ++i) {
+  for (const size_t i : windows_here()) {
     check_stop();
     Seen seen;
     for (size_t side = 0; side < state_.residual.size(); ++side) {
@@ -169,8 +180,9 @@ void BlockQuantizer::quantize_maps(const std::vector<std::string>& maps, Moments
     const Clock::time_point start = Clock::now();
     at::Tensor& weight = weights.tensors[map + ".weight"];
     const bool is_last = map == chosen.back();
-    const LayerResult result = quantize_layer(weight, is_last ? std::move(fit) : fit, held_out,
-                                              settings_.layer, prefix + map);
+    const LayerResult result =
+        quantize_layer_shared(settings_.team, weight, is_last ? std::move(fit) : fit, held_out,
+                              settings_.layer, prefix + map);
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
     reports.push_back(report_of(prefix + map, weight, result, seconds));
     // As it will be read back from the file.
@@ -196,6 +208,7 @@ std::vector<LayerReport> BlockQuantizer::quantize(int64_t layer, BlockWeights& w
       return settings_.chosen(prefix + map);
     });
     walk(static_cast<Step>(i), sides, wanted ? &fit : nullptr, wanted ? &held_out : nullptr);
+    for (Moments* moments : {&fit, &held_out}) sum_moments(settings_.team, *moments);
     quantize_maps(maps, std::move(fit), held_out, prefix, weights, reports);
   }
   walk(Step::kDone, sides, nullptr, nullptr);

@@ -50,7 +50,7 @@ const std::array<BlockInput, 4>& inputs_of_block();
 // The calibration windows on their way through the model: in full precision (f) and behind the
 // quantized layers so far (q). Without cross terms only q exists.
 struct CalibrationState {
-  std::vector<int64_t> rows;              // tokens of each window
+  std::vector<int64_t> rows;              // tokens of each window, those of other ranks included
   size_t fit_windows = 0;                 // the rest is held out
   std::vector<ActivationStore> residual;  // q, then f
   std::vector<ActivationStore> inner;     // q, f: inputs of o; then q, f: inputs of down
@@ -71,6 +71,7 @@ class BlockQuantizer {
     at::ScalarType training_compute = at::kFloat;  // the type of matrix products while it trains
     // Which maps: by HF module name.
     std::function<bool(const std::string&)> chosen;
+    Team team;  // the ranks that hold the other windows
     const std::atomic<bool>* stop = nullptr;
     StageClock* clock = nullptr;
   };
@@ -121,6 +122,7 @@ class BlockQuantizer {
   BlockTrainingReport train_maps(int64_t layer, int sweep, BlockWeights& weights,
                                  std::map<std::string, LayerResult>& results);
   std::vector<std::string> low_bit_maps(int64_t layer) const;
+  std::vector<size_t> windows_here() const;
   std::array<Moments, 4> moments_of_inputs(const Block& block) const;
   void pass_whole(size_t side, const Block& block);
   void check_stop() const;

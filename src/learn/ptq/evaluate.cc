@@ -5,6 +5,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "core/error.h"
@@ -24,6 +25,12 @@ struct Sums {
   double kl = 0;
   double same_best = 0;
   int64_t tokens = 0;
+
+  void add_ranks(Team team) {
+    std::array<double, 5> all = {source_nll, nll, kl, same_best, static_cast<double>(tokens)};
+    team.sum(all);
+    *this = {all[0], all[1], all[2], all[3], static_cast<int64_t>(all[4])};
+  }
 };
 
 class Evaluation {
@@ -46,6 +53,7 @@ class Evaluation {
       run_turn(first, end, total);
       first = end;
     }
+    sums_.add_ranks(request_.team);
     const double count = static_cast<double>(std::max<int64_t>(sums_.tokens, 1));
     return {sums_.tokens, sums_.source_nll / count, sums_.nll / count, sums_.kl / count,
             sums_.same_best / count};

@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "core/error.h"
@@ -17,8 +18,7 @@ constexpr double kSilent = 1e-6;
 void accumulate(at::Tensor& sum, const at::Tensor& left, const at::Tensor& right) {
   const int64_t rows = left.size(1);
   if (!sum.defined()) {
-    const bool is_wide = right.size(1) > kWidestDouble;
-    sum = at::zeros({rows, right.size(1)}, is_wide ? at::kFloat : at::kDouble);
+    sum = at::zeros({rows, right.size(1)}, moment_type(right.size(1)));
   }
   for (int64_t first = 0; first < rows; first += kMomentStripe) {
     const int64_t count = std::min(kMomentStripe, rows - first);
@@ -32,6 +32,8 @@ void add_sum(at::Tensor& sum, const at::Tensor& other) {
 }
 
 }  // namespace
+
+at::ScalarType moment_type(int64_t cols) { return cols > kWidestDouble ? at::kFloat : at::kDouble; }
 
 void Moments::add(const at::Tensor& x_q, const at::Tensor& x_f, const at::Tensor& r_f,
                   const at::Tensor& r_q) {
@@ -104,7 +106,7 @@ LayerTarget layer_target(const at::Tensor& weight, Moments moments, double lambd
 }
 
 double output_objective(const at::Tensor& values, const at::Tensor& weight, const Moments& moments,
-                        double gamma) {
+                        double gamma, Team team) {
   const at::Tensor w = values.to(at::kDouble);
   const at::Tensor exact = weight.to(at::kDouble);
   at::Tensor wanted = (1 - gamma) * at::matmul(exact, moments.qq);
@@ -112,17 +114,18 @@ double output_objective(const at::Tensor& values, const at::Tensor& weight, cons
     wanted = wanted + gamma * at::matmul(exact, moments.fq);
     if (moments.residual.defined()) wanted = wanted + gamma * moments.residual;
   }
-  const at::Tensor sum = (w * (at::matmul(w, moments.qq) - 2 * wanted)).sum();
-  return sum.item<double>() / static_cast<double>(moments.tokens);
+  double sum = (w * (at::matmul(w, moments.qq) - 2 * wanted)).sum().item<double>();
+  team.sum({&sum, 1});
+  return sum / static_cast<double>(moments.tokens);
 }
 
-double relative_error(const at::Tensor& values, const LayerTarget& target) {
-  const at::Tensor difference = target.weight - values;
-  const double error =
-      (at::matmul(difference, target.h) * difference).sum(at::kDouble).item<double>();
-  const double all =
-      (at::matmul(target.weight, target.h) * target.weight).sum(at::kDouble).item<double>();
-  return all > 0 ? error / all : 0;
+double relative_error(const at::Tensor& values, const LayerTarget& target, Team team) {
+  const auto size = [&](const at::Tensor& x) {
+    return (at::matmul(x, target.h) * x).sum(at::kDouble).item<double>();
+  };
+  std::array<double, 2> sums = {size(target.weight - values), size(target.weight)};
+  team.sum(sums);
+  return sums[1] > 0 ? sums[0] / sums[1] : 0;
 }
 
 }  // namespace tercet::learn

@@ -5,11 +5,14 @@
 
 #include <cstdint>
 
+#include "learn/dist/team.h"
+
 namespace tercet::learn {
 
 // Wider sums are kept as f32: in double, one matrix for the 28,672 channels of a 70B model would
 // take 6.6 GB.
 inline constexpr int64_t kWidestDouble = 16384;
+at::ScalarType moment_type(int64_t cols);
 // Rows of a product that exist at a time, on the way into a sum.
 inline constexpr int64_t kMomentStripe = 4096;
 
@@ -44,10 +47,11 @@ LayerTarget layer_target(const at::Tensor& weight, Moments moments, double lambd
 
 // How well `values` does what the target of gamma asks for, per token and without the part that no
 // weights can change: tr(W H W') - 2 tr(W C'), C = gamma (W_f fq + residual) + (1 - gamma) W_f H.
+// Here and below, the ranks of `team` have other rows, which count as well.
 double output_objective(const at::Tensor& values, const at::Tensor& weight, const Moments& moments,
-                        double gamma);
+                        double gamma, Team team = {});
 
 // tr((target - values) h (target - values)') / tr(target h target').
-double relative_error(const at::Tensor& values, const LayerTarget& target);
+double relative_error(const at::Tensor& values, const LayerTarget& target, Team team = {});
 
 }  // namespace tercet::learn

@@ -30,7 +30,7 @@ struct PtqOptions {
   EndToEndOptions end_to_end;           // the last pass, over the whole model
   // Whether both take their matrix products in bf16, and not in f32.
   bool trains_in_bf16 = true;
-  uint64_t max_memory = 0;  // bytes; 0: half of what the machine has free
+  uint64_t max_memory = 0;  // bytes, for all ranks of a machine; 0: half of what the machine has
   int threads = 0;          // 0: physical cores
   bool resume = false;
   std::filesystem::path evaluation;  // text for perplexity and KL; empty: none

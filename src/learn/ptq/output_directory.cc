@@ -336,6 +336,13 @@ void OutputDirectory::finish(const Json& summary, const at::Tensor& final_norm) 
   }
 }
 
+bool OutputDirectory::is_complete(const fs::path& path, const std::string& fingerprint) {
+  std::error_code ignored;
+  if (!fs::exists(path / kState, ignored)) return false;
+  const Json state = read_json_file(path / kState);
+  return state.value("status", "") == "complete" && state.value("fingerprint", "") == fingerprint;
+}
+
 void OutputDirectory::amend(const Json& summary) const { write_state("complete", summary); }
 
 }  // namespace tercet::learn

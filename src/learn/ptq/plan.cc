@@ -63,13 +63,14 @@ void plan_memory(const ModelConfig& config, const PtqOptions& options,
                      (plan.spills ? 0 : plan.activation_bytes);
   if (whole_bytes > options.max_memory) {
     fail(ErrorCode::kUsage,
-         "--tune-steps and --block-loss predictions need the whole model in memory, {} MiB, "
-         "--max-memory is {} MiB; leave them out, or give more",
+         "--tune-steps and --block-loss predictions need the whole model in memory, {} MiB a rank, "
+         "--max-memory leaves {} MiB; leave them out, or give more",
          whole_bytes >> 20, options.max_memory >> 20);
   }
   if (plan.block_bytes + plan.program_bytes > options.max_memory) {
     fail(ErrorCode::kUsage,
-         "one block of this model needs {} MiB of memory ({}), --max-memory is {} MiB; give more, "
+         "one block of this model needs {} MiB of memory ({}), --max-memory leaves {} MiB; give "
+         "more, "
          "{}a shorter --ctx, or leave wide maps out with --only",
          (plan.block_bytes + plan.program_bytes) >> 20, block.where, options.max_memory >> 20,
          options.layer.cross_term != 0 ? "--cross-term 0, " : "");
@@ -110,6 +111,7 @@ Json to_json(const PtqPlan& plan) {
   for (const PlanStage& stage : plan.stages) stages[stage.name] = stage.seconds;
   return {{"windows", plan.windows},
           {"tokens", plan.tokens},
+          {"ranks", plan.hardware.ranks},
           {"activation_bytes", plan.activation_bytes},
           {"spills_to_disk", plan.spills},
           {"block_bytes", plan.block_bytes},

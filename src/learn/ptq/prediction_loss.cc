@@ -10,17 +10,21 @@ namespace tercet::learn {
 
 ActivationStore source_streams(const HfModel& model, const RotaryAngles& angles,
                                const std::vector<std::vector<int32_t>>& windows,
-                               const std::filesystem::path& spill, const std::atomic<bool>* stop) {
+                               const std::filesystem::path& spill, const std::atomic<bool>* stop,
+                               const WindowShare& share) {
   const at::NoGradGuard no_gradients;
   const ModelConfig& config = model.config();
   std::vector<int64_t> rows;
   for (const auto& window : windows) rows.push_back(std::ssize(window));
-  ActivationStore out(rows, config.hidden_size, spill);
-  for (size_t i = 0; i < windows.size(); ++i) out.put(i, embedded(model, windows[i]));
+  ActivationStore out(rows, config.hidden_size, spill, share);
+  for (size_t i = 0; i < windows.size(); ++i) {
+    if (out.holds(i)) out.put(i, embedded(model, windows[i]));
+  }
   for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
     const BlockWeights weights = load_block(model, layer);
     const Block block(config, layer, weights, angles, {});
     for (size_t i = 0; i < windows.size(); ++i) {
+      if (!out.holds(i)) continue;
       if (stop != nullptr && *stop) fail(ErrorCode::kInterrupted, "interrupted before any block");
       out.put(i, block.whole(out.get(i)));
     }
@@ -29,7 +33,7 @@ ActivationStore source_streams(const HfModel& model, const RotaryAngles& angles,
 }
 
 PredictionLoss::PredictionLoss(const HfModel& source, std::optional<DType> head_type,
-                               const RotaryAngles& angles, const ActivationStore& streams,
+                               const RotaryAngles& angles, ActivationStore& streams,
                                at::ScalarType compute)
     : config_(source.config()),
       angles_(angles),

@@ -13,12 +13,13 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "learn/nn/threads.h"
+#include "learn/ptq/calibration.h"
 #include "learn/ptq/head.h"
-#include "learn/ptq/output_directory.h"
 #include "learn/ptq/plan_model.h"
+#include "learn/ptq/ranks.h"
 #include "learn/ptq/report_page.h"
+#include "learn/ptq/shared_output.h"
 #include "learn/ptq/training_budget.h"
-#include "learn/ptq/windows.h"
 
 namespace tercet::learn {
 namespace {
@@ -27,7 +28,6 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kCalibrationContext = 512;
 constexpr int64_t kEvaluationContext = 2048;
-constexpr int64_t kFewestTokens = 256;
 constexpr uint64_t kEvaluationMemory = uint64_t{512} << 20;
 
 HfModel open_source(const fs::path& path) {
@@ -66,46 +66,21 @@ void keep_freed_memory() {
   ::mallopt(M_TRIM_THRESHOLD, 512 << 20);
 }
 
-void settle(PtqOptions& options, const ModelConfig& config) {
+// sharing: ranks on the same cores.
+void settle(PtqOptions& options, const ModelConfig& config, int64_t sharing) {
   check(options);
-  if (options.threads == 0) options.threads = static_cast<int>(read_cpu_info().physical_cores);
+  if (options.threads == 0) {
+    const int64_t cores = read_cpu_info().physical_cores;
+    options.threads = static_cast<int>(std::max<int64_t>(1, cores / sharing));
+  }
   set_compute_threads(options.threads);
   keep_freed_memory();
   // Only packed maps round their inputs at run time.
   if (!is_packable(options.layer.method)) options.int8_activations = false;
-  if (options.max_memory == 0) options.max_memory = machine_memory() / 2;
   settle_context(options.context, kCalibrationContext, "--ctx", config);
   settle_context(options.evaluation_context, kEvaluationContext, "--eval-ctx", config);
   check_choice(options, config);
   check(options.rest, config, options.source.string());
-}
-
-std::vector<std::vector<int32_t>> text_windows(const fs::path& text, const HfModel& model,
-                                               int64_t context, int64_t limit, bool cut) {
-  if (text.empty()) return {};
-  const Tokenizer tokenizer = Tokenizer::load(model.directory());
-  if (tokenizer.vocab_size() > model.config().vocab_size) {
-    fail(ErrorCode::kBadInput, "'{}': the tokenizer has {} tokens, the model {}",
-         model.directory().string(), tokenizer.vocab_size(), model.config().vocab_size);
-  }
-  return read_windows(text, tokenizer, context, limit, cut).ids;
-}
-
-std::vector<std::vector<int32_t>> calibration_windows(const PtqOptions& options,
-                                                      const HfModel& model) {
-  auto windows = text_windows(options.calibration, model, options.context,
-                              options.calibration_tokens, options.cut_documents);
-  int64_t tokens = 0;
-  for (const auto& window : windows) tokens += std::ssize(window);
-  if (windows.empty() || tokens >= kFewestTokens) return windows;
-  fail(ErrorCode::kBadInput, "'{}' is too short to calibrate on: {} tokens, {} at least are needed",
-       options.calibration.string(), tokens, kFewestTokens);
-}
-
-std::vector<int64_t> lengths_of(const std::vector<std::vector<int32_t>>& windows) {
-  std::vector<int64_t> rows;
-  for (const auto& window : windows) rows.push_back(std::ssize(window));
-  return rows;
 }
 
 // As long as the options say, where there is no text or no tokenizer yet.
@@ -121,33 +96,8 @@ std::vector<int64_t> assumed_windows(const PtqOptions& options) {
   return rows;
 }
 
-// Whether the full-precision model runs beside the quantized one.
-bool needs_both_sides(const PtqOptions& options) {
-  return options.layer.cross_term != 0 || options.block_training.steps > 0 ||
-         options.end_to_end.steps > 0;
-}
-
-CalibrationState initial_state(const HfModel& model, const PtqOptions& options, bool spills,
-                               const std::vector<std::vector<int32_t>>& windows) {
-  const ModelConfig& config = model.config();
-  CalibrationState state;
-  state.rows = lengths_of(windows);
-  const double kept = static_cast<double>(windows.size()) * (1 - options.held_out);
-  state.fit_windows = std::max<size_t>(static_cast<size_t>(kept + 0.5), 1);
-  const size_t sides = windows.empty() ? 0 : (needs_both_sides(options) ? 2 : 1);
-  const fs::path spill = spills ? options.out : fs::path();
-  for (size_t side = 0; side < sides; ++side) {
-    state.residual.emplace_back(state.rows, config.hidden_size, spill);
-    const auto type = side == 0 ? options.rest.embedding : std::nullopt;
-    for (size_t i = 0; i < windows.size(); ++i) {
-      state.residual[side].put(i, embedded(model, windows[i], type));
-    }
-  }
-  for (const int64_t width :
-       {config.num_attention_heads * config.head_dim, config.intermediate_size}) {
-    for (size_t side = 0; side < sides; ++side) state.inner.emplace_back(state.rows, width, spill);
-  }
-  return state;
+uint64_t memory_limit(const PtqOptions& options) {
+  return options.max_memory != 0 ? options.max_memory : machine_memory() / 2;
 }
 
 uint64_t peak_rss() {
@@ -160,17 +110,21 @@ uint64_t peak_rss() {
 class Run {
  public:
   Run(PtqOptions options, const PtqEvents& events, const std::atomic<bool>* stop,
-      const HfModel& source)
-      : options_(std::move(options)), events_(events), stop_(stop), source_(source) {}
+      const HfModel& source, Team team)
+      : options_(std::move(options)),
+        events_(events),
+        stop_(stop),
+        source_(source),
+        team_(team),
+        share_(team) {}
 
   PtqResult run() {
     const auto start = std::chrono::steady_clock::now();
-    const auto windows = calibration_windows(options_, source_);
-    settle_training(source_.config(), lengths_of(windows), options_);
-    result_.plan = plan_quantization(source_.config(), options_, lengths_of(windows));
+    const Windows windows = calibration_windows(options_, source_, team_.ranks());
+    settle_with_memory(lengths_of(windows));
     if (events_.on_plan) events_.on_plan(result_.plan);
-    result_.fingerprint = fingerprint_of(source_, windows, to_json(options_));
-    const OutputDirectory out(options_, source_, result_.fingerprint);
+    check_agreement(windows);
+    const SharedOutput out(team_, options_, source_, result_.fingerprint);
     quantize_blocks_of(out, windows);
 
     add_up();
@@ -180,7 +134,7 @@ class Run {
     result_.peak_rss_bytes = peak_rss();
     result_.stage_seconds = clock_.seconds();
     out.finish(to_json(result_), final_norm);
-    if (!options_.evaluation.empty()) evaluate();
+    if (!options_.evaluation.empty()) evaluate(out.is_seen_by_all());
     publish(out);
     if (events_.write_file) result_.file = events_.write_file();
     if (result_.file) publish(out);
@@ -188,21 +142,44 @@ class Run {
   }
 
  private:
-  void publish(const OutputDirectory& out) const {
+  void publish(const SharedOutput& out) const {
     out.amend(to_json(result_));
+    if (!team_.is_first()) return;
     write_text_file(options_.out / "report.html", report_page(options_, result_));
   }
 
-  void quantize_blocks_of(const OutputDirectory& out,
-                          const std::vector<std::vector<int32_t>>& windows) {
+  // What is trained follows from the memory of rank 0's machine, so that it is the same for any
+  // number of ranks; whether a rank's share of that is enough, the plan says.
+  void settle_with_memory(const std::vector<int64_t>& rows) {
+    const uint64_t limit = memory_limit(options_);
+    options_.max_memory = std::stoull(team_.share(fmt::format("{}", limit)));
+    settle_training(source_.config(), rows, options_);
+    options_.max_memory = limit / static_cast<uint64_t>(most_on_one_machine(team_));
+    PlanHardware hardware;
+    hardware.ranks = static_cast<int>(team_.ranks());
+    result_.plan = plan_quantization(source_.config(), options_, rows, hardware);
+  }
+
+  // Of all ranks, and of a run with the one that continues it. Threads may differ.
+  void check_agreement(const Windows& windows) {
+    Json options = to_json(options_);
+    options.erase("threads");
+    result_.fingerprint = fingerprint_of(source_, windows, options);
+    ProcessGroup::NamedValues values;
+    for (const auto& [name, value] : options.items()) values.emplace_back(name, value.dump());
+    values.emplace_back("the checksum of model and calibration text", result_.fingerprint);
+    team_.check_agreement(values);
+  }
+
+  void quantize_blocks_of(const SharedOutput& out, const Windows& windows) {
     angles_ = rotary_angles(source_.config(), options_.context);
     std::optional<PredictionLoss> predictions;
     if (options_.uses_predictions()) {
-      streams_.emplace(source_streams(source_, angles_, windows, spill(), stop_));
+      streams_.emplace(source_streams(source_, angles_, windows, spill(), stop_, share_));
       predictions.emplace(source_, options_.rest.head, angles_, *streams_, training_compute());
     }
     for (int sweep = 0; sweep <= options_.block_training.sweeps; ++sweep) {
-      CalibrationState state = initial_state(source_, options_, result_.plan.spills, windows);
+      CalibrationState state = initial_state(source_, options_, spill(), windows, share_);
       BlockQuantizer quantizer(block_settings(predictions ? &*predictions : nullptr), state);
       result_.layers.clear();
       for (int64_t layer = 0; layer < source_.config().num_hidden_layers; ++layer) {
@@ -223,15 +200,17 @@ class Run {
     settings.int8_inputs = options_.int8_activations;
     settings.training_compute = training_compute();
     settings.chosen = [this](const std::string& module) { return is_chosen(options_, module); };
+    settings.team = team_;
     settings.stop = stop_;
     settings.clock = &clock_;
     return settings;
   }
 
-  void quantize_block(const OutputDirectory& out, BlockQuantizer& quantizer, int64_t layer,
+  void quantize_block(const SharedOutput& out, BlockQuantizer& quantizer, int64_t layer,
                       int sweep) {
     const auto done = out.finished(layer, sweep);
-    // What a block leaves free lies in pieces between what stays; kept, it grew from block to block.
+    // What a block leaves free lies in pieces between what stays; kept, it grew from block to
+    // block.
     ::malloc_trim(0);
     std::vector<LayerReport> reports;
     BlockWeights weights = read(out, layer, done || sweep > 0);
@@ -255,12 +234,12 @@ class Run {
     result_.layers.insert(result_.layers.end(), reports.begin(), reports.end());
   }
 
-  BlockWeights read(const OutputDirectory& out, int64_t layer, bool quantized) {
+  BlockWeights read(const SharedOutput& out, int64_t layer, bool quantized) {
     const StageScope stage(&clock_, kReadStage);
     return quantized ? out.read_block(layer) : load_block(source_, layer);
   }
 
-  void write(const OutputDirectory& out, int64_t layer, int sweep, const BlockWeights& weights,
+  void write(const SharedOutput& out, int64_t layer, int sweep, const BlockWeights& weights,
              const LatentWeights& latents, const std::vector<LayerReport>& reports) {
     const StageScope stage(&clock_, kWriteStage);
     out.write_block(layer, sweep, weights, latents, reports);
@@ -279,11 +258,14 @@ class Run {
     return options_.trains_in_bf16 ? at::kBFloat16 : at::kFloat;
   }
 
-  fs::path spill() const { return result_.plan.spills ? options_.out : fs::path(); }
+  // Another machine may be without the output directory.
+  fs::path spill() const {
+    if (!result_.plan.spills) return {};
+    return fs::is_directory(options_.out) ? options_.out : fs::temp_directory_path();
+  }
 
   // What follows when all blocks are quantized. Returns the trained final norm, if it was.
-  at::Tensor finish_blocks(const OutputDirectory& out,
-                           const std::vector<std::vector<int32_t>>& windows) {
+  at::Tensor finish_blocks(const SharedOutput& out, const Windows& windows) {
     at::Tensor final_norm;
     if (!options_.changes_blocks_later()) return final_norm;
     std::vector<BlockWeights> blocks;
@@ -297,8 +279,7 @@ class Run {
     return final_norm;
   }
 
-  at::Tensor tune(std::vector<BlockWeights>& blocks,
-                  const std::vector<std::vector<int32_t>>& windows) {
+  at::Tensor tune(std::vector<BlockWeights>& blocks, const Windows& windows) {
     const StageScope stage(&clock_, kTuningStage);
     EndToEndTask task;
     task.source = &source_;
@@ -309,6 +290,7 @@ class Run {
     task.rest = options_.rest;
     task.windows = &windows;
     task.streams = &*streams_;
+    task.team = team_;
     task.stop = stop_;
     task.progress = events_.on_tuning;
     at::Tensor final_norm = ModelHead(source_).norm();
@@ -326,11 +308,19 @@ class Run {
     result_.bits_per_weight = bits / static_cast<double>(result_.quantized_weights);
   }
 
-  void evaluate() {
+  // together: every rank scores its share of the windows; otherwise rank 0 scores all.
+  void evaluate(bool together) {
+    Windows windows = text_windows(options_.evaluation, source_, options_.evaluation_context,
+                                   options_.evaluation_tokens, options_.cut_documents);
+    team_.check_agreement(
+        {{"the checksum of the evaluation text", fingerprint_of(source_, windows, {})}});
+    if (!together && !team_.is_first()) return;
     const HfModel quantized(options_.out);
-    const auto windows = text_windows(options_.evaluation, source_, options_.evaluation_context,
-                                      options_.evaluation_tokens, options_.cut_documents);
     EvaluationRequest request;
+    if (together) {
+      windows = share_.of(windows);
+      request.team = team_;
+    }
     request.source = &source_;
     request.quantized = &quantized;
     request.windows = &windows;
@@ -348,6 +338,8 @@ class Run {
   const PtqEvents& events_;
   const std::atomic<bool>* stop_;
   const HfModel& source_;
+  Team team_;
+  WindowShare share_;
   RotaryAngles angles_;
   std::optional<ActivationStore> streams_;  // of the source, behind its last block
   StageClock clock_;
@@ -356,7 +348,7 @@ class Run {
 
 }  // namespace
 
-PtqPlan plan_run(PtqOptions options, const PlanHardware& hardware) {
+PtqPlan plan_run(PtqOptions options, const PlanHardware& hardware, int sharing) {
   std::optional<HfModel> source;
   std::error_code ignored;
   if (fs::is_regular_file(options.source, ignored) ? options.source.extension() != ".json"
@@ -364,23 +356,27 @@ PtqPlan plan_run(PtqOptions options, const PlanHardware& hardware) {
     source = open_source(options.source);
   }
   const ModelConfig config = source ? source->config() : planned_config(options.source);
-  settle(options, config);
+  settle(options, config, sharing);
   const bool reads = source && !options.calibration.empty();
   const std::vector<int64_t> rows =
-      reads ? lengths_of(calibration_windows(options, *source)) : assumed_windows(options);
+      reads ? lengths_of(calibration_windows(options, *source, hardware.ranks))
+            : assumed_windows(options);
+  options.max_memory = memory_limit(options);
   settle_training(config, rows, options);
+  options.max_memory /= static_cast<uint64_t>(sharing);
   PtqPlan plan = plan_quantization(config, options, rows, hardware);
   plan.assumed_tokens = !reads && !rows.empty();
   plan.assumed_weights = !source;
   return plan;
 }
 
-PtqResult quantize_model(PtqOptions options, const PtqEvents& events,
-                         const std::atomic<bool>* stop) {
+PtqResult quantize_model(PtqOptions options, const PtqEvents& events, const std::atomic<bool>* stop,
+                         Team team) {
   const HfModel source = open_source(options.source);
   check_calibration(options);
-  settle(options, source.config());
-  return Run(options, events, stop, source).run();
+  settle(options, source.config(), team.sharing());
+  if (team.group() != nullptr) team.group()->open(at::kCPU);
+  return Run(options, events, stop, source, team).run();
 }
 
 }  // namespace tercet::learn

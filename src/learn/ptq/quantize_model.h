@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "learn/dist/team.h"
 #include "learn/ptq/options.h"
 #include "learn/ptq/plan.h"
 #include "learn/ptq/ptq_result.h"
@@ -26,13 +27,16 @@ struct PtqEvents {
 
 // The plan of a run, nothing else: reads the model's headers and the calibration text. Where the
 // weights are not there (options.source may be a directory without them, or the config.json), the
-// shape is enough; without text or weights calibration_tokens are assumed.
-PtqPlan plan_run(PtqOptions options, const PlanHardware& hardware = {});
+// shape is enough; without text or weights calibration_tokens are assumed. sharing: ranks that have
+// this machine's memory and cores together.
+PtqPlan plan_run(PtqOptions options, const PlanHardware& hardware = {}, int sharing = 1);
 
 // Quantizes the model at options.source into options.out, block by block. Throws what the options,
 // the model or the text deserve; kUnsupported for a model that is ternary already or of a kind that
-// is not computed here; kInterrupted when *stop becomes true, finished blocks kept.
-PtqResult quantize_model(PtqOptions options, const PtqEvents& events,
-                         const std::atomic<bool>* stop);
+// is not computed here; kInterrupted when *stop becomes true, finished blocks kept. Every rank of
+// `team` calls it, with a share of the windows each; what one throws ends the work of all, and only
+// rank 0's result is that of all.
+PtqResult quantize_model(PtqOptions options, const PtqEvents& events, const std::atomic<bool>* stop,
+                         Team team = {});
 
 }  // namespace tercet::learn
