@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "core/error.h"
+#include "core/file.h"
 #include "learn/ptq/plan.h"
 
 namespace tercet::learn {
@@ -85,6 +88,29 @@ TEST(PtqPlan, WhatDoesNotFitIsNamed) {
     EXPECT_NE(std::string(error.what()).find("mlp.down_proj"), std::string::npos) << error.what();
     EXPECT_NE(std::string(error.what()).find("--cross-term 0"), std::string::npos);
   }
+}
+
+// Tensors are read and released one by one; what the system mapped around them must go with them,
+// or memory would grow with every layer.
+TEST(PtqPlan, ReleasedWeightsLeaveNothingInMemory) {
+  constexpr size_t kBytes = size_t{32} << 20;
+  constexpr size_t kTensor = (size_t{200} << 10) + 1000;  // begins and ends within pages
+  const std::filesystem::path path =
+      std::filesystem::temp_directory_path() / ("tercet-released-" + std::to_string(::getpid()));
+  write_text_file(path, std::string(kBytes, 'w'));
+  const MappedFile file(path);
+  const uint64_t before = resident_bytes();
+  uint64_t most = 0;
+  unsigned sum = 0;
+  for (size_t first = 0; first + kTensor <= kBytes; first += kTensor) {
+    const auto tensor = file.bytes().subspan(first, kTensor);
+    for (size_t i = 0; i < kTensor; i += 512) sum += tensor[i];
+    file.release(tensor);
+    most = std::max(most, resident_bytes());
+  }
+  EXPECT_GT(sum, 0u);
+  EXPECT_LT(most, before + (uint64_t{2} << 20));
+  std::filesystem::remove(path);
 }
 
 }  // namespace

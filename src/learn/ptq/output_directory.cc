@@ -149,11 +149,12 @@ OutputDirectory::OutputDirectory(const PtqOptions& options, const HfModel& sourc
 }
 
 void OutputDirectory::write_pieces(const fs::path& path, const std::vector<Piece>& pieces,
-                                   std::map<std::string, std::string> metadata) {
+                                   std::map<std::string, std::string> metadata) const {
   std::vector<TensorView> views;
   for (const Piece& piece : pieces) views.push_back(piece.view);
   metadata["format"] = "pt";
   write_safetensors(path, views, metadata);
+  for (const Piece& piece : pieces) source_.release(piece.view);
 }
 
 std::string OutputDirectory::shard_name(int64_t layer) const {

@@ -57,8 +57,8 @@ class OutputDirectory {
     at::Tensor owned;
   };
   std::vector<Piece> pieces_of(int64_t layer, const BlockWeights& weights) const;
-  static void write_pieces(const std::filesystem::path& path, const std::vector<Piece>& pieces,
-                           std::map<std::string, std::string> metadata);
+  void write_pieces(const std::filesystem::path& path, const std::vector<Piece>& pieces,
+                    std::map<std::string, std::string> metadata) const;
   void write_state(const char* status, const Json& summary) const;
   void write_rest(const at::Tensor& final_norm) const;
   void write_index() const;
