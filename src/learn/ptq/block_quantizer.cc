@@ -3,6 +3,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <array>
@@ -187,6 +188,8 @@ void BlockQuantizer::quantize_maps(const std::vector<std::string>& maps, Moments
     reports.push_back(report_of(prefix + map, weight, result, seconds));
     // As it will be read back from the file.
     weight = result.matrix.values().to(at::kHalf).to(at::kFloat);
+    // The next work asks for other sizes; what is free between what stays would come on top.
+    ::malloc_trim(0);
   }
 }
 

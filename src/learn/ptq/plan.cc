@@ -58,7 +58,7 @@ void plan_memory(const ModelConfig& config, const PtqOptions& options,
   plan.program_bytes = resident_bytes() + kLibraryBuffers;
   const bool whole = options.end_to_end.steps > 0 || options.uses_predictions();
   const uint64_t whole_bytes = whole ? whole_model_bytes(config, longest) : 0;
-  plan.spills = plan.activation_bytes + plan.block_bytes + plan.program_bytes > options.max_memory;
+  plan.spills = plan.activation_bytes + plan.block_bytes > options.max_memory;
   plan.peak_memory = plan.program_bytes + std::max(plan.block_bytes, whole_bytes) +
                      (plan.spills ? 0 : plan.activation_bytes);
   if (whole_bytes > options.max_memory) {
@@ -67,12 +67,12 @@ void plan_memory(const ModelConfig& config, const PtqOptions& options,
          "--max-memory leaves {} MiB; leave them out, or give more",
          whole_bytes >> 20, options.max_memory >> 20);
   }
-  if (plan.block_bytes + plan.program_bytes > options.max_memory) {
+  if (plan.block_bytes > options.max_memory) {
     fail(ErrorCode::kUsage,
          "one block of this model needs {} MiB of memory ({}), --max-memory leaves {} MiB; give "
          "more, "
          "{}a shorter --ctx, or leave wide maps out with --only",
-         (plan.block_bytes + plan.program_bytes) >> 20, block.where, options.max_memory >> 20,
+         plan.block_bytes >> 20, block.where, options.max_memory >> 20,
          options.layer.cross_term != 0 ? "--cross-term 0, " : "");
   }
 }
