@@ -45,7 +45,8 @@ struct ForwardMode {
 class Transformer {
  public:
   // Fresh weights: normal, standard deviation 0.02, the maps that write to the residual stream
-  // scaled by 1 / sqrt(2 layers); norm gains 1. The same seed gives the same weights everywhere.
+  // scaled by 1 / sqrt(2 layers), embeddings 1 / sqrt(hidden_size); norm gains 1. The same seed
+  // gives the same weights everywhere.
   Transformer(const ModelConfig& config, uint64_t seed, at::Device device);
 
   const ModelConfig& config() const { return config_; }

@@ -71,13 +71,14 @@ void BlockQuantizer::pass_whole(size_t side, const Block& block) {
 }
 
 // Thresholds and scales of the chosen maps under the moments of their inputs, where training
-// starts.
+// starts. It begins at the weights over these scales, whatever flips would make of the codes.
 std::map<std::string, LayerResult> BlockQuantizer::starting_points(
     const std::string& prefix, const BlockWeights& weights,
     const std::array<Moments, 4>& moments) const {
   const StageScope stage(settings_.clock, kSolverStage);
   LayerOptions options = settings_.layer;
   options.cross_term = 0;
+  options.flip_rounds = 0;
   std::map<std::string, LayerResult> out;
   for (size_t i = 0; i < moments.size(); ++i) {
     for (const std::string& map : inputs_of_block()[i].maps) {
