@@ -23,7 +23,7 @@ struct ConvertOptions {
   // only where the source is ternary there too.
   std::optional<StoredType> rest_type;
   // Of the embedding alone, where it and the head are two matrices. Empty: rest_type.
-  std::optional<StoredType> embedding_type;
+  std::optional<StoredType> embedding_type = {};
   // Write an HF directory (f32, f16, bf16 or packed) instead of a GGUF file.
   bool to_hf = false;
   // Its linear maps as transformers packs them: four rows of codes to a byte.
