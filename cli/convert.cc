@@ -27,6 +27,7 @@ struct ConvertArguments {
   std::string target;
   std::string type = "auto";
   std::string rest_type = "auto";
+  std::string embedding_type = "auto";
   std::string format = "auto";
   uint64_t max_shard_size = ConvertOptions{}.max_shard_bytes;
   int i2s_block = 0;
@@ -57,6 +58,7 @@ ConvertOptions options_of(const ConvertArguments& arguments) {
   ConvertOptions options;
   options.linear_type = chosen_type(arguments.type);
   options.rest_type = chosen_type(arguments.rest_type);
+  options.embedding_type = chosen_type(arguments.embedding_type);
   options.to_hf = wants_hf(arguments);
   options.packed = arguments.type == kPacked;
   if (options.packed && !options.to_hf) {
@@ -126,6 +128,7 @@ Json to_json(const ConvertArguments& arguments, const ConvertReport& report) {
                    {"architecture", report.architecture},
                    {"type", type_name(report)},
                    {"rest_type", to_string(report.rest_type)},
+                   {"embedding_type", to_string(report.embedding_type)},
                    {"tensors", report.tensors},
                    {"file_bytes", report.bytes},
                    {"linear_bits_per_weight", report.linear_bits_per_weight},
@@ -174,12 +177,16 @@ void add_convert(CLI::App& app) {
       ->required();
   command
       ->add_option("--type", arguments->type,
-                   "Type of the linear maps: auto, f32, f16, bf16, q8_0, tq1_0, tq2_0, i2_s, q1_0, "
-                   "q2_0, sign8, trit4, trit5; packed in an HF directory")
+                   "Type of the linear maps: auto, f32, f16, bf16, q8_0, q6_k, tq1_0, tq2_0, i2_s, "
+                   "q1_0, q2_0, sign8, trit4, trit5; packed in an HF directory")
       ->capture_default_str();
   command
       ->add_option("--rest-type", arguments->rest_type,
-                   "Type of embedding and head: auto, f32, f16, bf16, q8_0")
+                   "Type of embedding and head: auto, f32, f16, bf16, q8_0, q6_k")
+      ->capture_default_str();
+  command
+      ->add_option("--embedding-type", arguments->embedding_type,
+                   "Type of the embedding alone; auto: that of the head")
       ->capture_default_str();
   command->add_option("--format", arguments->format, "auto, gguf or hf")
       ->check(CLI::IsMember({"auto", "gguf", "hf"}))

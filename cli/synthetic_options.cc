@@ -12,7 +12,7 @@ void SyntheticArguments::add_to(CLI::App& command) {
       ->capture_default_str();
   command
       .add_option("--rest-type", rest_type,
-                  "Type of embedding and head: auto (f16), f32, f16, bf16, q8_0")
+                  "Type of embedding and head: auto (f16), f32, f16, bf16, q8_0, q6_k")
       ->capture_default_str();
   command.add_option("--seed", seed, "Of the random weights")->capture_default_str();
 }

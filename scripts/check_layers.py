@@ -37,7 +37,7 @@ ALLOWED = {
     "learn/distill": ["core", "packing", "kernels", "formats", "tokenizer",
                       "learn/data", "learn/nn", "learn/dist", "learn/pretrain"],
     "learn/ptq": ["core", "packing", "kernels", "formats", "plot", "tokenizer",
-                  "learn/data", "learn/nn"],
+                  "learn/data", "learn/nn", "learn/dist"],
     "cli/common": ["core", "version", "formats"],
     "cli": ["core", "version", "machine", "packing", "kernels", "formats", "tokenizer", "model", "runtime",
             "eval", "serve", "learn/data", "cli/common"],

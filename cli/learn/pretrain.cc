@@ -253,7 +253,7 @@ void run(const PretrainArguments& arguments) {
     fail(ErrorCode::kUsage, "give the training data: --data DIR, made by `tercet data build`");
   }
   if (!arguments.resume) check_recipe(recipe, arguments.config, arguments.ranks.value_or(1));
-  with_ranks(arguments.ranks.value_or(0),
+  with_ranks(arguments.ranks.value_or(0), Interruption::kOfAll,
              [&](learn::Team team) { train(arguments, recipe, team); });
 }
 

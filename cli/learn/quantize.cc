@@ -2,6 +2,7 @@
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -14,6 +15,7 @@
 #include "cli/common/signals.h"
 #include "cli/learn/commands.h"
 #include "cli/learn/quantize_options.h"
+#include "cli/learn/ranks.h"
 #include "core/error.h"
 #include "learn/pretrain/torch_session.h"
 #include "learn/ptq/quantize_model.h"
@@ -22,20 +24,18 @@
 namespace tercet::cli {
 namespace {
 
+constexpr const char* kGgufName = "model.gguf";
+
 using learn::LayerReport;
-using learn::PtqMethod;
 using learn::PtqOptions;
 using learn::PtqPlan;
 using learn::PtqResult;
 
-void print_plan(const PtqPlan& plan) {
-  print_text("calibration: {} tokens in {} windows, {} of activations{}\n",
-             format_count(static_cast<uint64_t>(plan.tokens)), plan.windows,
-             format_bytes(plan.activation_bytes), plan.spills ? " on disk" : "");
-  print_text("memory: about {} at most, {} of them for one block\n", format_bytes(plan.peak_memory),
-             format_bytes(plan.block_bytes));
-  print_text("disk: {} for the model, {} in all\n", format_bytes(plan.output_bytes),
-             format_bytes(plan.disk_bytes));
+std::string ranks_text(const PtqPlan& plan) {
+  return plan.hardware.ranks > 1 ? fmt::format(", for each of {} ranks", plan.hardware.ranks) : "";
+}
+
+void print_training(const PtqPlan& plan) {
   if (plan.training.steps > 0) {
     print_text("training: {} steps of {} tokens a block towards {}, {} more sweeps\n",
                plan.training.steps, plan.training.tokens_per_step,
@@ -48,8 +48,39 @@ void print_plan(const PtqPlan& plan) {
     print_text("last pass: {} steps of {} tokens on scales and norms\n", plan.tuning.steps,
                plan.tuning.tokens_per_step);
   }
-  print_text("time: about {} ({:.3g} TFLOP at {:.0f} GFLOP/s)\n", format_seconds(plan.seconds),
-             plan.flops * 1e-12, plan.gflops);
+}
+
+void print_time(const PtqPlan& plan) {
+  const learn::PlanHardware& hardware = plan.hardware;
+  print_text("time: about {} ({:.3g} TFLOP){}\n", format_seconds(plan.seconds), plan.flops * 1e-12,
+             ranks_text(plan));
+  for (const learn::PlanStage& stage : plan.stages) {
+    if (stage.seconds == 0) continue;
+    print_text("  {:<10} {:>12} {:>12.4g} TFLOP {:>12} through memory\n", stage.name,
+               format_seconds(stage.seconds), stage.flops * 1e-12,
+               format_bytes(static_cast<uint64_t>(stage.memory_bytes)));
+  }
+  print_text("  at {:.0f} GFLOP/s, {:.1f} GB/s of memory, {:.2g} GB/s of disk", hardware.gflops,
+             hardware.memory_gbps, hardware.disk_gbps);
+  if (hardware.ranks > 1) {
+    print_text("; {} sent by each rank at {:.3g} GB/s", format_bytes(plan.network_bytes),
+               hardware.network_gbps);
+  }
+  print_text("\n");
+}
+
+void print_plan(const PtqPlan& plan) {
+  if (plan.assumed_weights) print_text("the weights are not there: planned from config.json\n");
+  print_text("calibration: {} tokens in {} windows{}, {} of activations{}{}\n",
+             format_count(static_cast<uint64_t>(plan.tokens)), plan.windows,
+             plan.assumed_tokens ? " (assumed, no text was read)" : "",
+             format_bytes(plan.activation_bytes), plan.spills ? " on disk" : "", ranks_text(plan));
+  print_text("memory: about {} at most, {} of them for one block ({})\n",
+             format_bytes(plan.peak_memory), format_bytes(plan.block_bytes), plan.widest_work);
+  print_text("disk: {} for the model, {} in all\n", format_bytes(plan.output_bytes),
+             format_bytes(plan.disk_bytes));
+  print_training(plan);
+  print_time(plan);
 }
 
 std::string stages_text(const LayerReport& layer) {
@@ -156,75 +187,104 @@ void print_result(const QuantizeArguments& arguments, const PtqResult& result) {
 }
 
 // The file that the runtime half makes of the directory.
-struct GgufOutcome {
-  std::string why_not;  // empty: there is a file
-  std::string path;
-  Json report;  // of tercet convert
-};
-
-GgufOutcome write_gguf(const QuantizeArguments& arguments) {
-  const PtqMethod method = learn::parse_ptq_method(arguments.method);
-  GgufOutcome outcome;
-  if (arguments.gguf_type == "none") outcome.why_not = "--gguf-type none";
-  if (!learn::is_packable(method)) {
-    outcome.why_not =
-        fmt::format("{} has shifts or column scales, which no packed type holds", arguments.method);
-  }
-  if (!outcome.why_not.empty()) return outcome;
-  const std::filesystem::path out = arguments.options.out;
-  outcome.path = (out / "model.gguf").string();
+learn::PackedFile write_gguf(const QuantizeArguments& arguments, const PtqOptions& options,
+                             Json& report) {
+  const std::string path = (options.out / kGgufName).string();
   const ChildResult child =
       run_and_capture(program_path().parent_path() / "tercet",
-                      {"convert", out.string(), outcome.path, "--type", arguments.gguf_type,
-                       "--rest-type", arguments.head_type, "--json"});
+                      {"convert", options.out.string(), path, "--type", arguments.gguf_type,
+                       "--rest-type", to_string(*options.rest.head), "--embedding-type",
+                       to_string(*options.rest.embedding), "--json"});
   if (child.exit_status != 0) {
     fail(ErrorCode::kUsage,
          "the directory '{}' is complete, but its GGUF file was not written for the reason above; "
          "tercet convert with another --type makes one",
-         out.string());
+         options.out.string());
   }
-  outcome.report = parse_json(child.output, "tercet convert");
-  return outcome;
+  report = parse_json(child.output, "tercet convert");
+  learn::PackedFile file;
+  file.name = kGgufName;
+  file.type = report.value("type", "");
+  file.embedding_type = report.value("embedding_type", "");
+  file.head_type = report.value("rest_type", "");
+  file.bytes = report.value("file_bytes", uint64_t{0});
+  file.linear_bits_per_weight = report.value("linear_bits_per_weight", 0.0);
+  file.model_bits_per_weight = report.value("model_bits_per_weight", 0.0);
+  return file;
 }
 
-PtqResult run_reported(const QuantizeArguments& arguments, const PtqOptions& options) {
+PtqResult run_reported(const QuantizeArguments& arguments, const PtqOptions& options,
+                       learn::Team team, Json& gguf) {
   Reporter reporter(arguments.json);
+  learn::PtqEvents events;
+  if (team.is_first()) events = reporter.events();
+  if (team.is_first() && why_no_gguf(arguments).empty()) {
+    events.write_file = [&] { return write_gguf(arguments, options, gguf); };
+  }
+  team.check_agreement({{"the version of tercet", version()}});
   try {
-    return learn::quantize_model(options, reporter.events(), &stop_requested());
+    return learn::quantize_model(options, events, &stop_requested(), team);
   } catch (const c10::Error& error) {
     learn::rethrow_torch_error(error);
   }
 }
 
-void run(const QuantizeArguments& arguments) {
-  const PtqOptions options = options_of(arguments);
-  if (arguments.dry_run) {
-    const PtqPlan plan = learn::plan_run(options);
-    return arguments.json ? print_json(learn::to_json(plan)) : print_plan(plan);
-  }
-  if (options.out.empty()) fail(ErrorCode::kUsage, "give the directory to write: --out DIR");
-  const PtqResult result = run_reported(arguments, options);
-  const GgufOutcome gguf = write_gguf(arguments);
-  const std::string model = gguf.why_not.empty() ? gguf.path : options.out.string();
+void print_file(const PtqOptions& options, const learn::PackedFile& file) {
+  print_text("{}: {}, linear maps {} at {:.4f} bits with everything counted\n",
+             (options.out / file.name).string(), format_bytes(file.bytes), file.type,
+             file.linear_bits_per_weight);
+  print_text("  the whole file at {:.4f} bits a weight: embedding {}, head {}, norms f32\n",
+             file.model_bits_per_weight, file.embedding_type, file.head_type);
+}
+
+void quantize(const QuantizeArguments& arguments, const PtqOptions& options, learn::Team team) {
+  Json gguf;
+  const PtqResult result = run_reported(arguments, options, team, gguf);
+  if (!team.is_first()) return;
+  const std::string model = (result.file ? options.out / result.file->name : options.out).string();
   if (arguments.json) {
     Json document = learn::to_json(result);
     document["event"] = "done";
     document["out"] = options.out.string();
     document["model"] = model;
-    document["gguf"] = gguf.report;
+    document["gguf"] = gguf;
     document["version"] = version();
     write_output(document.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
     return;
   }
   print_result(arguments, result);
-  if (gguf.why_not.empty()) {
-    print_text("{}: {}, linear maps {} at {:.4f} bits with everything counted\n", gguf.path,
-               format_bytes(gguf.report.value("file_bytes", uint64_t{0})),
-               gguf.report.value("type", ""), gguf.report.value("linear_bits_per_weight", 0.0));
+  if (result.file) {
+    print_file(options, *result.file);
   } else {
-    print_text("no GGUF file: {}\n", gguf.why_not);
+    print_text("no GGUF file: {}\n", why_no_gguf(arguments));
   }
   print_text("next: tercet run {} -p \"...\"\n", model);
+}
+
+// The machine that --plan-... describe, or so many ranks on this one.
+PtqPlan plan(const QuantizeArguments& arguments, const PtqOptions& options) {
+  learn::PlanHardware hardware = arguments.hardware;
+  if (hardware.ranks > 1 && arguments.ranks) {
+    fail(ErrorCode::kUsage,
+         "--ranks are those on this machine, --plan-ranks those of the plan; give one of them");
+  }
+  const int sharing = static_cast<int>(arguments.ranks.value_or(1));
+  hardware.ranks = std::max(hardware.ranks, sharing);
+  return learn::plan_run(options, hardware, sharing);
+}
+
+void run(const QuantizeArguments& arguments) {
+  const PtqOptions options = options_of(arguments);
+  if (arguments.dry_run) {
+    const PtqPlan planned = plan(arguments, options);
+    return arguments.json ? print_json(learn::to_json(planned)) : print_plan(planned);
+  }
+  if (arguments.plans_elsewhere) {
+    fail(ErrorCode::kUsage, "--plan-... describe another machine, for --dry-run");
+  }
+  if (options.out.empty()) fail(ErrorCode::kUsage, "give the directory to write: --out DIR");
+  with_ranks(arguments.ranks.value_or(0), Interruption::kEndsRest,
+             [&](learn::Team team) { quantize(arguments, options, team); });
 }
 
 }  // namespace
@@ -238,6 +298,7 @@ void add_quantize(CLI::App& app) {
       "Example:\n  tercet quantize model/ --calib text.txt --out ternary/\n"
       "  tercet quantize model/ --method gptq --group-size 128 --calib text.txt --out gptq/\n"
       "  tercet quantize model/ --calib text.txt --out ternary/ --resume\n"
+      "  tercet quantize model/ --calib text.txt --out ternary/ --ranks 2\n"
       "  tercet convert model.gguf model/ --type f32     makes SRC of a GGUF file");
   command->callback([arguments] { run(*arguments); });
 }

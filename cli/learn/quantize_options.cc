@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/learn/quantize_options.h"
 
+#include <fmt/format.h>
+
 #include "core/error.h"
 
 namespace tercet::cli {
@@ -116,6 +118,37 @@ void add_tuning_options(CLI::App& command, const std::shared_ptr<QuantizeArgumen
       ->group(group);
 }
 
+void add_plan_options(CLI::App& command, const std::shared_ptr<QuantizeArguments>& arguments) {
+  learn::PlanHardware& hardware = arguments->hardware;
+  const char* group = "With --dry-run: another machine (what is not given is measured here)";
+  const auto add = [&](const char* name, double& value, const char* text) {
+    command
+        .add_option_function<double>(
+            name,
+            [arguments, &value](double given) {
+              value = given;
+              arguments->plans_elsewhere = true;
+            },
+            text)
+        ->check(CLI::Range(1e-3, 1e9))
+        ->group(group);
+  };
+  add("--plan-gflops", hardware.gflops, "GFLOP/s of products in f32, of one rank");
+  add("--plan-bandwidth", hardware.memory_gbps, "GB/s of its memory");
+  add("--plan-disk", hardware.disk_gbps, "GB/s of its disk; 0.5 if not given");
+  add("--plan-network", hardware.network_gbps, "GB/s between ranks; 1 if not given");
+  command
+      .add_option_function<int>(
+          "--plan-ranks",
+          [arguments](int ranks) {
+            arguments->hardware.ranks = ranks;
+            arguments->plans_elsewhere = true;
+          },
+          "Ranks that share the work; --max-memory is for each")
+      ->check(CLI::Range(1, 1 << 16))
+      ->group(group);
+}
+
 void add_text_options(CLI::App& command, const std::shared_ptr<QuantizeArguments>& arguments) {
   PtqOptions& options = arguments->options;
   command.add_option("--calib", options.calibration,
@@ -137,7 +170,10 @@ void add_text_options(CLI::App& command, const std::shared_ptr<QuantizeArguments
 
 void add_quantize_options(CLI::App& command, const std::shared_ptr<QuantizeArguments>& arguments) {
   PtqOptions& options = arguments->options;
-  command.add_option("SRC", options.source, "The HF directory of the model")->required();
+  command
+      .add_option("SRC", options.source,
+                  "The HF directory of the model; with --dry-run its config.json is enough")
+      ->required();
   command.add_option("--method", arguments->method, learn::ptq_method_names())
       ->capture_default_str();
   command.add_option("--out", options.out, "The HF directory to write");
@@ -156,21 +192,30 @@ void add_quantize_options(CLI::App& command, const std::shared_ptr<QuantizeArgum
                   "Type of ternary maps in OUT/model.gguf, as of tercet convert; none: no file")
       ->check(CLI::IsMember({"auto", "tq1_0", "tq2_0", "trit4", "trit5", "i2_s", "none"}))
       ->capture_default_str();
-  command.add_option("--head-type", arguments->head_type, "Type of embedding and head there")
-      ->check(CLI::IsMember({"f32", "f16", "bf16", "q8_0"}))
-      ->capture_default_str();
+  command.add_option("--head-type", arguments->head_type,
+                     "Type of the head there, and of the embedding: f32, f16 (if not given), bf16, "
+                     "q8_0 or q6_k; what is measured goes by it");
+  command.add_option("--embedding-type", arguments->embedding_type,
+                     "Another type for the embedding, where the two are not one matrix");
   command
       .add_option("--max-memory", options.max_memory,
-                  "Beyond this activations go to disk, e.g. 4GB; half of the machine's")
+                  "Beyond this activations go to disk, e.g. 4GB; half of the machine's. For all "
+                  "ranks of a machine together")
       ->transform(CLI::AsSizeValue(false));
-  command.add_option("--threads", options.threads, "0: one for each core")
+  command.add_option("--threads", options.threads, "Of each rank; 0: one for each core")
       ->check(CLI::Range(0, 1024));
+  command
+      .add_option("--ranks", arguments->ranks,
+                  "Processes on this machine that share the text and the work; without it as many "
+                  "as torchrun, mpirun or srun have started")
+      ->check(CLI::Range(1, 4096));
   command.add_flag("--resume", options.resume, "Continue the run in --out with the next block");
   command.add_flag("--dry-run", arguments->dry_run, "Say what the run will need; write nothing");
   command.add_flag("--json", arguments->json, "Print JSON lines on stdout and nothing else there");
   add_stage_options(command, arguments);
   add_training_options(command, arguments);
   add_tuning_options(command, arguments);
+  add_plan_options(command, arguments);
 }
 
 namespace {
@@ -194,6 +239,39 @@ void settle_stages(const QuantizeArguments& arguments, PtqMethod method, PtqOpti
 }
 
 }  // namespace
+
+namespace {
+
+// The file that is to be made says what embedding and head are measured as.
+learn::RestTypes rest_types(const QuantizeArguments& arguments) {
+  const std::string why = why_no_gguf(arguments);
+  const bool given = !arguments.head_type.empty() || !arguments.embedding_type.empty();
+  if (!why.empty() && given) {
+    fail(ErrorCode::kUsage,
+         "--head-type and --embedding-type are for the GGUF file, and there is none ({}); an HF "
+         "directory keeps both as the source has them",
+         why);
+  }
+  learn::RestTypes types;
+  if (!why.empty()) return types;
+  const std::string head = arguments.head_type.empty() ? "f16" : arguments.head_type;
+  types.head = learn::parse_rest_type(head, "--head-type");
+  types.embedding = types.head;
+  if (!arguments.embedding_type.empty()) {
+    types.embedding = learn::parse_rest_type(arguments.embedding_type, "--embedding-type");
+  }
+  return types;
+}
+
+}  // namespace
+
+std::string why_no_gguf(const QuantizeArguments& arguments) {
+  if (!learn::is_packable(learn::parse_ptq_method(arguments.method))) {
+    return fmt::format("{} has shifts or column scales, which no packed type holds",
+                       arguments.method);
+  }
+  return arguments.gguf_type == "none" ? "--gguf-type none" : "";
+}
 
 PtqOptions options_of(const QuantizeArguments& arguments) {
   PtqOptions options = arguments.options;
@@ -220,6 +298,7 @@ PtqOptions options_of(const QuantizeArguments& arguments) {
   options.held_out = arguments.held_out.value_or(layer.shrinkage < 0 ? 0.125 : 0.0);
   options.int8_activations = arguments.activations == "int8";
   options.trains_in_bf16 = arguments.precision == "bf16";
+  options.rest = rest_types(arguments);
   settle_stages(arguments, method, options);
   return options;
 }

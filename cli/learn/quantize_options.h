@@ -7,6 +7,7 @@
 #include <string>
 
 #include "learn/ptq/options.h"
+#include "learn/ptq/plan_hardware.h"
 
 namespace tercet::cli {
 
@@ -32,13 +33,20 @@ struct QuantizeArguments {
   int grid_points = 20;
   bool no_hessian = false;
   std::string gguf_type = "auto";
-  std::string head_type = "f16";
+  std::string head_type;
+  std::string embedding_type;
+  std::optional<int64_t> ranks;
   bool dry_run = false;
+  learn::PlanHardware hardware;  // of the plan; what is 0 is measured here
+  bool plans_elsewhere = false;  // any of it is given
   bool json = false;
 };
 
 // Adds every option of the command; what the user gives lands in `arguments`.
 void add_quantize_options(CLI::App& command, const std::shared_ptr<QuantizeArguments>& arguments);
+
+// Why no GGUF file follows the directory; empty when one does.
+std::string why_no_gguf(const QuantizeArguments& arguments);
 
 // The run that they ask for. Throws kUsage for what does not go together.
 learn::PtqOptions options_of(const QuantizeArguments& arguments);

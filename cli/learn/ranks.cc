@@ -33,10 +33,10 @@ using learn::Team;
   ::_exit(exit_code(code));
 }
 
-void run_as_rank(const Launch& launch, const std::function<void(Team)>& body) {
+void run_as_rank(const Launch& launch, Interruption interruption,
+                 const std::function<void(Team)>& body) {
   const auto over = [rank = launch.rank](ErrorCode code, const std::string& message) {
-    const char* advice =
-        code == ErrorCode::kIo ? "; continue from the last checkpoint with --resume" : "";
+    const char* advice = code == ErrorCode::kIo ? "; continue what is saved with --resume" : "";
     end_process(rank, code, message + advice);
   };
   // Ranks that were not started from here may take their time to come.
@@ -52,8 +52,8 @@ void run_as_rank(const Launch& launch, const std::function<void(Team)>& body) {
   try {
     body(Team(&group));
   } catch (const Error& error) {
-    // All ranks were stopped together and have saved what there is.
-    if (error.code() == ErrorCode::kInterrupted) throw;
+    const bool of_all = interruption == Interruption::kOfAll;
+    if (error.code() == ErrorCode::kInterrupted && of_all) throw;
     fail_all(error.code(), error.what());
   } catch (const std::bad_alloc&) {
     fail_all(ErrorCode::kUsage, "not enough memory; more ranks or a smaller model need less");
@@ -64,7 +64,7 @@ void run_as_rank(const Launch& launch, const std::function<void(Team)>& body) {
 
 }  // namespace
 
-void with_ranks(int64_t ranks, const std::function<void(Team)>& body) {
+void with_ranks(int64_t ranks, Interruption interruption, const std::function<void(Team)>& body) {
   const std::optional<Launch> launch =
       learn::read_launch([](const char* name) -> const char* { return std::getenv(name); });
   if (launch && ranks > 0 && launch->ranks != ranks) {
@@ -72,7 +72,7 @@ void with_ranks(int64_t ranks, const std::function<void(Team)>& body) {
          "--ranks is {}, but {} processes were started by variables like RANK; leave it out", ranks,
          launch->ranks);
   }
-  if (launch && launch->ranks > 1) return run_as_rank(*launch, body);
+  if (launch && launch->ranks > 1) return run_as_rank(*launch, interruption, body);
   if (!launch && ranks > 1) start_ranks(ranks);
   body(Team());
 }

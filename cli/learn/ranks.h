@@ -8,12 +8,19 @@
 
 namespace tercet::cli {
 
-// Runs `body`, which trains, on the ranks that torchrun, mpirun or srun started, when their
-// variables say so; alone otherwise. `ranks` is what the user asked for, 0 for nothing: without a
-// launcher that many copies of this process are started on this machine, rank 0 with its input and
-// output, and this one ends when they have, with their exit status. When `body` throws or another
-// rank is lost, the process prints one line and ends at once, since threads may wait for ever for
-// those that are gone.
-void with_ranks(int64_t ranks, const std::function<void(learn::Team)>& body);
+// What one rank's interruption (Error of kind kInterrupted out of `body`) means to the others.
+enum class Interruption {
+  kOfAll,     // they have ended together
+  kEndsRest,  // they are in the middle of something, and end with it
+};
+
+// Runs `body`, which trains or quantizes, on the ranks that torchrun, mpirun or srun started, when
+// their variables say so; alone otherwise. `ranks` is what the user asked for, 0 for nothing:
+// without a launcher that many copies of this process are started on this machine, rank 0 with its
+// input and output, and this one ends when they have, with their exit status. When `body` throws or
+// another rank is lost, the process prints one line and ends at once, since threads may wait for
+// ever for those that are gone.
+void with_ranks(int64_t ranks, Interruption interruption,
+                const std::function<void(learn::Team)>& body);
 
 }  // namespace tercet::cli

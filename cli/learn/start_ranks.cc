@@ -171,8 +171,7 @@ void start_ranks(int64_t ranks) {
   // Rank 0 has said what is wrong, unless it was not able to.
   if (gave_up_on_first) {
     fail(ErrorCode::kIo,
-         "rank 0 gave no sign of life and was ended; continue from the last checkpoint with "
-         "--resume");
+         "rank 0 gave no sign of life and was ended; continue what is saved with --resume");
   }
   if (WIFSIGNALED(first->status)) {
     fail(ErrorCode::kIo, "rank 0 was ended by signal {} ({}); continue with --resume",

@@ -6,7 +6,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <system_error>
 #include <utility>
 
@@ -80,11 +82,14 @@ void MappedFile::release(std::span<const uint8_t> part) const {
   const bool inside = part.data() >= data_ && part.size() <= size_ &&
                       static_cast<size_t>(part.data() - data_) <= size_ - part.size();
   if (data_ == nullptr || !inside) return;  // never let go of memory that is not the file's
-  const size_t page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
-  const size_t first = (static_cast<size_t>(part.data() - data_) + page - 1) / page * page;
-  const size_t end = static_cast<size_t>(part.data() - data_) + part.size();
-  const size_t last = end == size_ ? (end + page - 1) / page * page : end / page * page;
-  if (first < last) ::madvise(const_cast<uint8_t*>(data_) + first, last - first, MADV_DONTNEED);
+  // Where one page is read, the system maps those that lie around it in a window of this size.
+  constexpr uintptr_t kWindow = uintptr_t{1} << 16;
+  const auto begin = reinterpret_cast<uintptr_t>(data_);
+  const auto from = reinterpret_cast<uintptr_t>(part.data());
+  const uintptr_t first = std::max(begin, from / kWindow * kWindow);
+  const uintptr_t last =
+      std::min(begin + size_, (from + part.size() + kWindow - 1) / kWindow * kWindow);
+  ::madvise(const_cast<uint8_t*>(data_) + (first - begin), last - first, MADV_DONTNEED);
 }
 
 AtomicFile::AtomicFile(const std::filesystem::path& target) : target_(target) {

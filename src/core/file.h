@@ -22,7 +22,7 @@ class MappedFile {
   MappedFile& operator=(const MappedFile&) = delete;
 
   std::span<const uint8_t> bytes() const { return {data_, size_}; }
-  // Gives the pages that lie wholly inside `part`, a part of bytes(), back to the system: they stop
+  // Gives the pages of `part`, a part of bytes(), and some around it back to the system: they stop
   // counting as memory of this process and come from the file again when they are next read.
   void release(std::span<const uint8_t> part) const;
   const std::filesystem::path& path() const { return path_; }

@@ -87,6 +87,7 @@ ConvertReport convert(const WeightSource& source, const fs::path& target,
                     : write_gguf(source, plan, target, progress, stop);
   report.linear_type = plan.linear_type;
   report.rest_type = plan.rest_type;
+  report.embedding_type = plan.embedding_type;
   report.packed = plan.packed;
   return report;
 }

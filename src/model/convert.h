@@ -22,6 +22,8 @@ struct ConvertOptions {
   // Of embedding and head. Empty: the linear type where that is dense, else f16. A ternary type
   // only where the source is ternary there too.
   std::optional<StoredType> rest_type;
+  // Of the embedding alone, where it and the head are two matrices. Empty: rest_type.
+  std::optional<StoredType> embedding_type = {};
   // Write an HF directory (f32, f16, bf16 or packed) instead of a GGUF file.
   bool to_hf = false;
   // Its linear maps as transformers packs them: four rows of codes to a byte.
@@ -37,6 +39,7 @@ struct ConvertReport {
   std::string architecture;  // as written; for an HF directory its model_type
   StoredType linear_type = StoredType::kF16;
   StoredType rest_type = StoredType::kF16;
+  StoredType embedding_type = StoredType::kF16;
   int64_t tensors = 0;
   uint64_t bytes = 0;                 // of the file, or of the safetensors files
   double linear_bits_per_weight = 0;  // of the linear maps, every scale and padding counted

@@ -27,6 +27,8 @@ std::optional<uint32_t> file_type_number(StoredType type) {
       return 1;
     case StoredType::kQ8_0:
       return 7;
+    case StoredType::kQ6_K:
+      return 18;
     case StoredType::kBF16:
       return 32;
     case StoredType::kTq1_0:

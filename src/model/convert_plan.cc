@@ -14,6 +14,8 @@ namespace {
 using packing::ScaleScope;
 
 constexpr int64_t kQ8Block = 32;
+constexpr int64_t kQ6Block = 256;
+constexpr const char* kEmbedding = "token_embd.weight";
 constexpr int64_t kPackedRows = 4;  // of a byte in transformers' packed form
 
 bool is_linear_map(const TensorSpec& spec) {
@@ -82,6 +84,7 @@ void check_columns(const PlannedTensor& tensor, int64_t block, const char* inste
 void check_fit(const PlannedTensor& tensor) {
   if (tensor.spec.rows == 0) return;
   if (tensor.type == StoredType::kQ8_0) check_columns(tensor, kQ8Block, "f16");
+  if (tensor.type == StoredType::kQ6_K) check_columns(tensor, kQ6Block, "q8_0");
   if (!is_ternary(tensor.type)) return;
   check_columns(tensor, packing::block_codes(layout_of(tensor.type)), "trit5");
   if (tensor.type == StoredType::kI2S) check_one_scale("I2_S", tensor);
@@ -120,16 +123,28 @@ StoredType choose_rest_type(const ConvertOptions& options, StoredType linear) {
   return options.rest_type.value_or(is_ternary(linear) ? StoredType::kF16 : linear);
 }
 
+// Of the embedding; that of the head where it is one matrix with it.
+StoredType choose_embedding_type(const WeightSource& source, const ConvertOptions& options,
+                                 StoredType rest) {
+  const StoredType type = options.embedding_type.value_or(rest);
+  if (type == rest || !source.config().tie_word_embeddings) return type;
+  fail(ErrorCode::kUsage,
+       "embedding and head of '{}' are one matrix, which cannot be both {} and {}; leave out the "
+       "type of the embedding",
+       source.path().string(), to_string(type), to_string(rest));
+}
+
 // The type of a tensor in the target. What is not ternary never becomes so by rounding.
 StoredType choose_type(const Part& part, const ConvertPlan& plan, const std::string& source) {
   if (part.spec.rows == 0) return StoredType::kF32;
-  const StoredType wanted = part.is_linear ? plan.linear_type : plan.rest_type;
+  const StoredType rest = part.spec.gguf_name == kEmbedding ? plan.embedding_type : plan.rest_type;
+  const StoredType wanted = part.is_linear ? plan.linear_type : rest;
   if (!is_ternary(wanted) || is_ternary(part.form.type)) return wanted;
   // A dense map among ternary ones, such as a layer that was left out of quantization.
-  if (part.is_linear && !is_ternary(plan.rest_type)) return plan.rest_type;
-  if (part.is_linear) return StoredType::kF16;
+  if (part.is_linear) return is_float(plan.rest_type) ? plan.rest_type : StoredType::kF16;
   fail(ErrorCode::kUsage,
-       "{} cannot hold '{}' of '{}', which is {} there; use --rest-type f32, f16, bf16 or q8_0",
+       "{} cannot hold '{}' of '{}', which is {} there; use --rest-type f32, f16, bf16, q8_0 or "
+       "q6_k",
        to_string(wanted), part.spec.gguf_name, source, to_string(part.form.type));
 }
 
@@ -187,7 +202,8 @@ void choose_hf_types(const WeightSource& source, const ConvertOptions& options,
   }
   plan.linear_type = options.linear_type.value_or(StoredType::kF16);
   plan.rest_type = options.rest_type.value_or(plan.linear_type);
-  for (const StoredType type : {plan.linear_type, plan.rest_type}) {
+  plan.embedding_type = choose_embedding_type(source, options, plan.rest_type);
+  for (const StoredType type : {plan.linear_type, plan.rest_type, plan.embedding_type}) {
     if (is_float(type)) continue;
     fail(ErrorCode::kUsage, "an HF directory cannot hold {}; use f32, f16, bf16 or packed",
          to_string(type));
@@ -245,6 +261,7 @@ ConvertPlan plan_conversion(const WeightSource& source, const ConvertOptions& op
   } else {
     plan.linear_type = options.linear_type ? *options.linear_type : auto_linear_type(source, parts);
     plan.rest_type = choose_rest_type(options, plan.linear_type);
+    plan.embedding_type = choose_embedding_type(source, options, plan.rest_type);
   }
   refuse_rounding(source, parts, plan);
 

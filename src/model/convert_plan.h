@@ -34,6 +34,7 @@ struct ConvertPlan {
   ModelConfig config;        // of the file to write
   StoredType linear_type = StoredType::kF16;
   StoredType rest_type = StoredType::kF16;
+  StoredType embedding_type = StoredType::kF16;
   std::vector<PlannedTensor> tensors;
   bool to_hf = false;
   bool packed = false;  // an HF directory with the linear maps four rows to a byte

@@ -36,7 +36,7 @@ constexpr std::array<Row, 24> kTypes = {{
     {StoredType::kQ3_K, "q3_k", DType::kQ3_K, false, kNoLayout, BlockType::kQ3_K},
     {StoredType::kQ4_K, "q4_k", DType::kQ4_K, false, kNoLayout, BlockType::kQ4_K},
     {StoredType::kQ5_K, "q5_k", DType::kQ5_K, false, kNoLayout, BlockType::kQ5_K},
-    {StoredType::kQ6_K, "q6_k", DType::kQ6_K, false, kNoLayout, BlockType::kQ6_K},
+    {StoredType::kQ6_K, "q6_k", DType::kQ6_K, true, kNoLayout, BlockType::kQ6_K},
     {StoredType::kIq4Nl, "iq4_nl", DType::kIq4Nl, false, kNoLayout, BlockType::kIq4Nl},
     {StoredType::kTq1_0, "tq1_0", DType::kTq1_0, true, Layout::kTq1_0, BlockType::kTq1_0},
     {StoredType::kTq2_0, "tq2_0", DType::kTq2_0, true, Layout::kTq2_0, BlockType::kTq2_0},

@@ -41,6 +41,19 @@ void copy_rows(const LinearWeights& source, const std::vector<int64_t>& order,
   }
 }
 
+std::vector<uint8_t> encoded(const std::vector<float>& values, StoredType type, int64_t cols,
+                             const std::string& origin) {
+  if (type != StoredType::kQ6_K) return from_f32(values, file_dtype(type), cols, origin);
+  const uint64_t bytes = tensor_bytes(DType::kQ6_K, values.size() / static_cast<uint64_t>(cols),
+                                      static_cast<uint64_t>(cols), origin);
+  std::vector<uint8_t> out(bytes);
+  if (!packing::encode_q6_k(values.data(), std::ssize(values), out.data())) {
+    fail(ErrorCode::kBadInput, "{}: a weight is not finite or too large for q6_k; use bf16 or f32",
+         origin);
+  }
+  return out;
+}
+
 void encode_floats(const LinearWeights& source, const PlannedTensor& plan, const ByteSink& sink) {
   const std::vector<int64_t> order = row_order(plan);
   if (source.type == plan.type) return copy_rows(source, order, sink);
@@ -52,8 +65,8 @@ void encode_floats(const LinearWeights& source, const PlannedTensor& plan, const
     for (int64_t i = 0; i < count; ++i) {
       decode_row(source, source_row(order, first + i), values.data() + i * source.cols);
     }
-    sink(from_f32(values, file_dtype(plan.type), source.cols,
-                  fmt::format("{}, from row {} on", plan.spec.gguf_name, first)));
+    sink(encoded(values, plan.type, source.cols,
+                 fmt::format("{}, from row {} on", plan.spec.gguf_name, first)));
   }
 }
 

@@ -75,4 +75,9 @@ constexpr BlockShape block_shape(BlockType type) {
 // refused and nothing is read beyond the blocks.
 void decode_blocks(BlockType type, const uint8_t* blocks, int64_t elements, float* out);
 
+// Weights as q6_k blocks: each group of 16 with the scale that fits it in the sense of least
+// squares, rounded to steps of the block's. `elements`: a multiple of 256. False where a weight is
+// not finite or too large for the format; what `blocks` holds is then of no use.
+bool encode_q6_k(const float* weights, int64_t elements, uint8_t* blocks);
+
 }  // namespace tercet::packing

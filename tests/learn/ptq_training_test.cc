@@ -161,8 +161,8 @@ TEST(PredictionLoss, IsNothingForTheSourceAndSeesBlocksThatWereReplaced) {
   const HfModel model(TERCET_SOURCE_DIR "/tests/golden/models/llama");
   const auto windows = some_windows(model.config());
   const RotaryAngles angles = rotary_angles(model.config(), 20);
-  const ActivationStore streams = source_streams(model, angles, windows, {}, nullptr);
-  PredictionLoss loss(model, angles, streams, at::kFloat);
+  ActivationStore streams = source_streams(model, angles, windows, {}, nullptr);
+  PredictionLoss loss(model, std::nullopt, angles, streams, at::kFloat);
   const BlockWeights first = load_block(model, 0);
   const at::Tensor r =
       Block(model.config(), 0, first, angles, {}).whole(embedded(model, windows[1]));
@@ -191,7 +191,7 @@ TEST(EndToEnd, CodesAreFoundAgainAndPredictionsComeNearer) {
     }
   }
   const auto windows = some_windows(config);
-  const ActivationStore streams =
+  ActivationStore streams =
       source_streams(model, rotary_angles(config, 20), windows, {}, nullptr);
   EndToEndTask task;
   task.source = &model;

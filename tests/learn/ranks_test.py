@@ -10,41 +10,13 @@ import os
 import pathlib
 import shutil
 import signal
-import socket
 import struct
-import subprocess
 import tempfile
 import time
 import unittest
 
-from pretrain_support import RECIPE, TERCET, corpus_text
-
-# What would make a rank of this test's processes.
-LAUNCHERS = ("RANK", "WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "SLURM_PROCID",
-             "SLURM_NTASKS", "MASTER_ADDR", "MASTER_PORT")
-BARE = {name: value for name, value in os.environ.items() if name not in LAUNCHERS}
-
-
-def start(*arguments, **variables):
-    return subprocess.Popen([TERCET, *map(str, arguments)], stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, text=True, env={**BARE, **variables})
-
-
-def finish(process):
-    """(exit status, its output)"""
-    output = "".join(process.communicate(timeout=120))
-    return process.returncode, output
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
-
-
-def torchrun_variables(rank, ranks, port):
-    return {"RANK": str(rank), "WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": port}
+from pretrain_support import RECIPE, corpus_text
+from ranks_support import children, finish, free_port, start, torchrun_variables
 
 
 class Ranks(unittest.TestCase):
@@ -224,10 +196,6 @@ class Ranks(unittest.TestCase):
             self.assertIn(str(copies[1] / "train-00000.bin"), output)
             self.assertIn("saved after step", output)
 
-    def children(self, process):
-        task = f"/proc/{process.pid}/task/{process.pid}/children"
-        return [int(word) for word in pathlib.Path(task).read_text().split()]
-
     def test_the_process_that_started_ranks_looks_after_them(self):
         out = self.new()
         parent = start(*self.arguments(out, "--ranks", 2, "--steps", 100000))
@@ -238,18 +206,18 @@ class Ranks(unittest.TestCase):
         self.assertEqual(output.count("interrupted"), 1, output)
         # One that dies takes the others along.
         parent = start("pretrain", "--out", out, "--resume", "--ranks", 2)
-        while len(self.children(parent)) < 2:
+        while len(children(parent)) < 2:
             time.sleep(0.01)
         time.sleep(1)
-        os.kill(self.children(parent)[1], signal.SIGKILL)
+        os.kill(children(parent)[1], signal.SIGKILL)
         status, output = finish(parent)
         self.assertEqual(status, 4, output)
         self.assertIn("rank 1", output)
         # And so does the parent.
         parent = start("pretrain", "--out", out, "--resume", "--ranks", 2)
-        while len(self.children(parent)) < 2:
+        while len(children(parent)) < 2:
             time.sleep(0.01)
-        ranks = self.children(parent)
+        ranks = children(parent)
         parent.kill()
         finish(parent)
         deadline = time.monotonic() + 10

@@ -183,6 +183,31 @@ TEST_F(ConvertTest, CountsEveryStoredBit) {
   EXPECT_EQ(report.bytes, file.file_bytes());
 }
 
+TEST_F(ConvertTest, EmbeddingAndHeadHaveTypesOfTheirOwn) {
+  ModelConfig config = wide_b158_config();
+  config.tie_word_embeddings = false;
+  ConvertOptions options;
+  options.rest_type = StoredType::kQ6_K;
+  options.embedding_type = StoredType::kQ8_0;
+  const fs::path source = make(config);
+  const ConvertReport report = convert(source, directory_ / "m.gguf", options, {}, nullptr);
+  EXPECT_EQ(report.embedding_type, StoredType::kQ8_0);
+  const GgufFile file(directory_ / "m.gguf");
+  EXPECT_EQ(file.tensor("token_embd.weight").type, DType::kQ8_0);
+  EXPECT_EQ(file.tensor("output.weight").type, DType::kQ6_K);
+  EXPECT_EQ(find_fault(verify(source, directory_ / "m.gguf", select_kernels(""), pool_)), "");
+  config.tie_word_embeddings = true;
+  const fs::path tied = make(config, "tied");
+  expect_error(ErrorCode::kUsage, "one matrix",
+               [&] { convert(tied, directory_ / "t.gguf", options, {}, nullptr); });
+  options.embedding_type.reset();
+  EXPECT_EQ(convert(tied, directory_ / "t.gguf", options, {}, nullptr).embedding_type,
+            StoredType::kQ6_K);
+  expect_error(ErrorCode::kUsage, "multiple of 256", [&] {
+    to(make(tiny_b158_config(), "tiny"), "n.gguf", StoredType::kTrit5, StoredType::kQ6_K);
+  });
+}
+
 TEST_F(ConvertTest, NormPlacementsSurvive) {
   for (const NormPlacement norm : {NormPlacement::kPre, NormPlacement::kInside}) {
     ModelConfig config = tiny_b158_config();

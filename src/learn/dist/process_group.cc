@@ -160,6 +160,25 @@ void ProcessGroup::sum(std::span<double> values) {
   for (size_t r = 1; r < all[0].size(); ++r) here.add_(all[0][r].to(at::kCPU));
 }
 
+void ProcessGroup::sum(const at::Tensor& tensor) {
+  const int64_t elements = tensor.numel();
+  std::vector<at::Tensor> parts;
+  std::vector<Transfer> under_way;
+  for (int64_t r = 0; r < ranks(); ++r) {
+    const int64_t begin = elements * r / ranks();
+    const int64_t end = elements * (r + 1) / ranks();
+    parts.push_back(tensor.view({-1}).narrow(0, begin, end - begin));
+    if (begin < end) under_way.push_back(reduce(parts.back(), r));
+  }
+  for (Transfer& transfer : under_way) transfer.wait();
+  under_way.clear();
+  for (int64_t r = 0; r < ranks(); ++r) {
+    const at::Tensor& part = parts[static_cast<size_t>(r)];
+    if (part.numel() > 0) under_way.push_back(broadcast(part, r));
+  }
+  for (Transfer& transfer : under_way) transfer.wait();
+}
+
 void ProcessGroup::abandon(ErrorCode code, const std::string& message) {
   state_->member->fail_run(code, message);
   // The backend may be in the middle of an operation that never ends: it is left as it is.

@@ -72,6 +72,8 @@ class ProcessGroup {
   Transfer broadcast(const at::Tensor& tensor, int64_t root);
   // The sum over the ranks in place, in their order: the same bits on all.
   void sum(std::span<double> values);
+  // The same for a tensor of any size, contiguous and on device(); each rank adds a part.
+  void sum(const at::Tensor& tensor);
 
   // Tells the other ranks that this one fails, after which they end. No operation may follow.
   void abandon(ErrorCode code, const std::string& message);

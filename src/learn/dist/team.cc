@@ -10,6 +10,14 @@ void Team::sum(std::span<double> values) const {
   if (group_ != nullptr) group_->sum(values);
 }
 
+void Team::sum(const at::Tensor& tensor) const {
+  if (group_ != nullptr) group_->sum(tensor);
+}
+
+void Team::broadcast(const at::Tensor& tensor, int64_t root) const {
+  if (group_ != nullptr) group_->broadcast(tensor, root).wait();
+}
+
 std::string Team::share(const std::string& text) const {
   return group_ == nullptr ? text : group_->share(text);
 }

@@ -29,6 +29,9 @@ class Team {
 
   // As of ProcessGroup; every rank must call them.
   void sum(std::span<double> values) const;
+  void sum(const at::Tensor& tensor) const;
+  // Returns when the tensor is rank `root`'s on all.
+  void broadcast(const at::Tensor& tensor, int64_t root) const;
   std::string share(const std::string& text) const;
   void check_agreement(const ProcessGroup::NamedValues& values) const;
   // Returns when all ranks are here, however long that takes.

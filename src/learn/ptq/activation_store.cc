@@ -46,12 +46,13 @@ void transfer_all(size_t bytes, const char* what, Transfer transfer) {
 }  // namespace
 
 ActivationStore::ActivationStore(std::vector<int64_t> rows, int64_t width,
-                                 const std::filesystem::path& spill)
-    : rows_(std::move(rows)), width_(width) {
+                                 const std::filesystem::path& spill, const WindowShare& share)
+    : rows_(std::move(rows)), width_(width), share_(share) {
   int64_t offset = 0;
-  for (const int64_t count : rows_) {
+  for (size_t window = 0; window < rows_.size(); ++window) {
     offsets_.push_back(offset);
-    offset += count * width_ * static_cast<int64_t>(sizeof(float));
+    if (!holds(window)) continue;
+    offset += rows_[window] * width_ * static_cast<int64_t>(sizeof(float));
   }
   if (spill.empty()) {
     kept_.resize(rows_.size());
@@ -68,10 +69,17 @@ ActivationStore::ActivationStore(ActivationStore&& other) noexcept
     : rows_(std::move(other.rows_)),
       offsets_(std::move(other.offsets_)),
       width_(other.width_),
+      share_(other.share_),
       kept_(std::move(other.kept_)),
+      lent_(std::move(other.lent_)),
       descriptor_(std::exchange(other.descriptor_, -1)) {}
 
+at::Tensor ActivationStore::lend(size_t window) {
+  return lent_[window] = at::empty({rows_[window], width_}, at::kFloat);
+}
+
 at::Tensor ActivationStore::get(size_t window) const {
+  if (!holds(window)) return lent_.at(window);
   if (descriptor_ < 0) return kept_[window];
   const at::Tensor out = at::empty({rows_[window], width_}, at::kFloat);
   char* bytes = static_cast<char*>(out.data_ptr());

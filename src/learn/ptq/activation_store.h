@@ -5,7 +5,10 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <vector>
+
+#include "learn/ptq/window_share.h"
 
 namespace tercet::learn {
 
@@ -14,15 +17,25 @@ namespace tercet::learn {
 class ActivationStore {
  public:
   // rows: tokens of each window; width: floats per token. `spill` is the directory for the file;
-  // empty: in memory. Throws kIo when the file cannot be made or the disk is full.
-  ActivationStore(std::vector<int64_t> rows, int64_t width, const std::filesystem::path& spill);
+  // empty: in memory. Only the windows of `share` have a place. Throws kIo when the file cannot be
+  // made or the disk is full.
+  ActivationStore(std::vector<int64_t> rows, int64_t width, const std::filesystem::path& spill,
+                  const WindowShare& share = {});
   ~ActivationStore();
   ActivationStore(ActivationStore&& other) noexcept;
   ActivationStore& operator=(ActivationStore&&) = delete;
 
-  // [rows, width]; put() first.
+  // Whether it is one of those that have a place here.
+  bool holds(size_t window) const { return share_.has(window); }
+  int64_t owner(size_t window) const { return share_.owner(window); }
+
+  // [rows, width]; put() or lend() first.
   at::Tensor get(size_t window) const;
   void put(size_t window, const at::Tensor& values);
+
+  // Room for a window that another rank holds, until take_back().
+  at::Tensor lend(size_t window);
+  void take_back() { lent_.clear(); }
 
   static uint64_t bytes(const std::vector<int64_t>& rows, int64_t width);
 
@@ -30,7 +43,9 @@ class ActivationStore {
   std::vector<int64_t> rows_;
   std::vector<int64_t> offsets_;
   int64_t width_;
+  WindowShare share_;
   std::vector<at::Tensor> kept_;
+  std::map<size_t, at::Tensor> lent_;
   int descriptor_ = -1;
 };
 

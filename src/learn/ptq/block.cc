@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "formats/rope_frequencies.h"
 #include "learn/nn/ops.h"
+#include "learn/ptq/stored_matrix.h"
 
 namespace tercet::learn {
 namespace {
@@ -55,11 +56,7 @@ BlockWeights load_block(const HfModel& model, int64_t layer) {
   BlockWeights out;
   for (const TensorSpec& spec : tensor_specs(model.config())) {
     if (!spec.hf_name.starts_with(prefix)) continue;
-    const TensorView& view = model.tensor(spec.hf_name);
-    const std::vector<float> values = to_f32(view);
-    at::Tensor tensor =
-        at::from_blob(const_cast<float*>(values.data()), view.shape, at::kFloat).clone();
-    model.release(view);
+    at::Tensor tensor = read_tensor(model, spec.hf_name);
     if (!tensor.isfinite().all().item<bool>()) {
       fail(ErrorCode::kBadInput, "{}: tensor '{}' holds a value that is not a finite number",
            model.directory().string(), spec.hf_name);

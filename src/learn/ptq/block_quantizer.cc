@@ -3,18 +3,21 @@
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <array>
 #include <chrono>
 
 #include "core/error.h"
+#include "learn/ptq/ranks.h"
 
 namespace tercet::learn {
 namespace {
 
 double share_of(const at::Tensor& codes, double code) {
-  return codes.eq(code).to(at::kDouble).mean().item<double>();
+  const int64_t count = at::count_nonzero(codes.eq(code)).item().to<int64_t>();
+  return static_cast<double>(count) / static_cast<double>(codes.numel());
 }
 
 }  // namespace
@@ -78,8 +81,19 @@ std::vector<std::string> BlockQuantizer::low_bit_maps(int64_t layer) const {
   return settings_.int8_inputs ? chosen_maps(layer) : std::vector<std::string>();
 }
 
+// What this rank holds.
+std::vector<size_t> BlockQuantizer::windows_here() const {
+  std::vector<size_t> out;
+  if (state_.residual.empty()) return out;
+  for (size_t i = 0; i < state_.rows.size(); ++i) {
+    if (state_.residual[0].holds(i)) out.push_back(i);
+  }
+  return out;
+}
+
 void BlockQuantizer::gather(const Sides& sides, const std::string& map, const Seen& seen,
                             Moments& moments) const {
+  const StageScope stage(settings_.clock, kMomentsStage);
   const auto weighted = [&](const at::Tensor& x) {
     return seen.weights.defined() ? x * seen.weights.sqrt() : x;
   };
@@ -124,6 +138,7 @@ at::Tensor BlockQuantizer::carry(Step step, size_t window, size_t side, const Bl
 }
 
 void BlockQuantizer::walk(Step step, const Sides& sides, Moments* fit, Moments* held_out) {
+  const StageScope stage(settings_.clock, kForwardStage);
   const bool gathers = fit != nullptr;
   const BlockInput* input =
       step == Step::kDone ? nullptr : &inputs_of_block()[static_cast<size_t>(step)];
@@ -131,7 +146,7 @@ void BlockQuantizer::walk(Step step, const Sides& sides, Moments* fit, Moments* 
   const bool absorbs = input != nullptr && input->writes_residual &&
                        settings_.config->norm != NormPlacement::kSandwich;
   const TokenWeights kind = settings_.layer.token_weights;
-  for (size_t i = 0; i < state_.rows.size(); ++i) {
+  for (const size_t i : windows_here()) {
     check_stop();
     Seen seen;
     for (size_t side = 0; side < state_.residual.size(); ++side) {
@@ -152,20 +167,29 @@ void BlockQuantizer::walk(Step step, const Sides& sides, Moments* fit, Moments* 
   }
 }
 
-void BlockQuantizer::quantize_maps(const std::vector<std::string>& maps, const Moments& fit,
+void BlockQuantizer::quantize_maps(const std::vector<std::string>& maps, Moments fit,
                                    const Moments& held_out, const std::string& prefix,
                                    BlockWeights& weights, std::vector<LayerReport>& reports) const {
   using Clock = std::chrono::steady_clock;
+  const StageScope stage(settings_.clock, kSolverStage);
+  std::vector<std::string> chosen;
   for (const std::string& map : maps) {
-    if (!settings_.chosen(prefix + map)) continue;
+    if (settings_.chosen(prefix + map)) chosen.push_back(map);
+  }
+  for (const std::string& map : chosen) {
     check_stop();
     const Clock::time_point start = Clock::now();
     at::Tensor& weight = weights.tensors[map + ".weight"];
-    const LayerResult result = quantize_layer(weight, fit, held_out, settings_.layer, prefix + map);
+    const bool is_last = map == chosen.back();
+    const LayerResult result =
+        quantize_layer_shared(settings_.team, weight, is_last ? std::move(fit) : fit, held_out,
+                              settings_.layer, prefix + map);
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
     reports.push_back(report_of(prefix + map, weight, result, seconds));
     // As it will be read back from the file.
     weight = result.matrix.values().to(at::kHalf).to(at::kFloat);
+    // The next work asks for other sizes; what is free between what stays would come on top.
+    ::malloc_trim(0);
   }
 }
 
@@ -187,7 +211,8 @@ std::vector<LayerReport> BlockQuantizer::quantize(int64_t layer, BlockWeights& w
       return settings_.chosen(prefix + map);
     });
     walk(static_cast<Step>(i), sides, wanted ? &fit : nullptr, wanted ? &held_out : nullptr);
-    quantize_maps(maps, fit, held_out, prefix, weights, reports);
+    for (Moments* moments : {&fit, &held_out}) sum_moments(settings_.team, *moments);
+    quantize_maps(maps, std::move(fit), held_out, prefix, weights, reports);
   }
   walk(Step::kDone, sides, nullptr, nullptr);
   return reports;

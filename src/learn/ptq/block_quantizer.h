@@ -13,6 +13,7 @@
 #include "learn/ptq/block_training.h"
 #include "learn/ptq/layer_quantizer.h"
 #include "learn/ptq/prediction_loss.h"
+#include "learn/ptq/stage_clock.h"
 
 namespace tercet::learn {
 
@@ -49,7 +50,7 @@ const std::array<BlockInput, 4>& inputs_of_block();
 // The calibration windows on their way through the model: in full precision (f) and behind the
 // quantized layers so far (q). Without cross terms only q exists.
 struct CalibrationState {
-  std::vector<int64_t> rows;              // tokens of each window
+  std::vector<int64_t> rows;              // tokens of each window, those of other ranks included
   size_t fit_windows = 0;                 // the rest is held out
   std::vector<ActivationStore> residual;  // q, then f
   std::vector<ActivationStore> inner;     // q, f: inputs of o; then q, f: inputs of down
@@ -70,7 +71,9 @@ class BlockQuantizer {
     at::ScalarType training_compute = at::kFloat;  // the type of matrix products while it trains
     // Which maps: by HF module name.
     std::function<bool(const std::string&)> chosen;
+    Team team;  // the ranks that hold the other windows
     const std::atomic<bool>* stop = nullptr;
+    StageClock* clock = nullptr;
   };
   BlockQuantizer(const Settings& settings, CalibrationState& state);
 
@@ -107,8 +110,8 @@ class BlockQuantizer {
   at::Tensor carry(Step step, size_t window, size_t side, const Block& block, bool gathers,
                    at::Tensor& r);
   void gather(const Sides& sides, const std::string& map, const Seen& seen, Moments& moments) const;
-  void quantize_maps(const std::vector<std::string>& maps, const Moments& fit,
-                     const Moments& held_out, const std::string& prefix, BlockWeights& weights,
+  void quantize_maps(const std::vector<std::string>& maps, Moments fit, const Moments& held_out,
+                     const std::string& prefix, BlockWeights& weights,
                      std::vector<LayerReport>& reports) const;
   std::vector<std::string> chosen_maps(int64_t layer) const;
   std::vector<LayerReport> train(int64_t layer, BlockWeights& weights);
@@ -119,6 +122,7 @@ class BlockQuantizer {
   BlockTrainingReport train_maps(int64_t layer, int sweep, BlockWeights& weights,
                                  std::map<std::string, LayerResult>& results);
   std::vector<std::string> low_bit_maps(int64_t layer) const;
+  std::vector<size_t> windows_here() const;
   std::array<Moments, 4> moments_of_inputs(const Block& block) const;
   void pass_whole(size_t side, const Block& block);
   void check_stop() const;

@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "learn/ptq/block_quantizer.h"
 #include "learn/ptq/end_to_end.h"
+#include "learn/ptq/ranks.h"
 
 namespace tercet::learn {
 namespace {
@@ -36,8 +37,9 @@ void store_norms(const ModelConfig& config, BlockWeights& weights) {
 
 // The second moments of what enters each input's maps, with the block as it is.
 std::array<Moments, 4> BlockQuantizer::moments_of_inputs(const Block& block) const {
+  const StageScope stage(settings_.clock, kMomentsStage);
   std::array<Moments, 4> out;
-  for (size_t i = 0; i < state_.rows.size(); ++i) {
+  for (const size_t i : windows_here()) {
     check_stop();
     at::Tensor r = state_.residual[0].get(i);
     const at::Tensor x = block.attention_input(r);
@@ -56,11 +58,13 @@ std::array<Moments, 4> BlockQuantizer::moments_of_inputs(const Block& block) con
       out[k].add(seen, {}, {}, {});
     }
   }
+  for (Moments& moments : out) sum_moments(settings_.team, moments);
   return out;
 }
 
 void BlockQuantizer::pass_whole(size_t side, const Block& block) {
-  for (size_t i = 0; i < state_.rows.size(); ++i) {
+  const StageScope stage(settings_.clock, kForwardStage);
+  for (const size_t i : windows_here()) {
     check_stop();
     state_.residual[side].put(i, block.whole(state_.residual[side].get(i)));
   }
@@ -71,6 +75,7 @@ void BlockQuantizer::pass_whole(size_t side, const Block& block) {
 std::map<std::string, LayerResult> BlockQuantizer::starting_points(
     const std::string& prefix, const BlockWeights& weights,
     const std::array<Moments, 4>& moments) const {
+  const StageScope stage(settings_.clock, kSolverStage);
   LayerOptions options = settings_.layer;
   options.cross_term = 0;
   options.flip_rounds = 0;
@@ -79,7 +84,8 @@ std::map<std::string, LayerResult> BlockQuantizer::starting_points(
     for (const std::string& map : inputs_of_block()[i].maps) {
       if (!settings_.chosen(prefix + map)) continue;
       check_stop();
-      out[map] = quantize_layer(weights.at(map + ".weight"), moments[i], {}, options, prefix + map);
+      out[map] = quantize_layer_shared(settings_.team, weights.at(map + ".weight"), moments[i], {},
+                                       options, prefix + map);
     }
   }
   return out;
@@ -96,6 +102,13 @@ BlockTrainingTask BlockQuantizer::training_task(int64_t layer, int sweep) const 
   task.rows = state_.rows;
   task.input = [this](size_t window) { return state_.residual[0].get(window); };
   task.stop = settings_.stop;
+  task.team = settings_.team;
+  task.take = [this](const std::vector<size_t>& drawn) {
+    const bool output = settings_.training.loss == BlockLoss::kOutput;
+    return take_windows(
+        settings_.team, state_.rows, drawn,
+        {&state_.residual[0], output ? &state_.residual[1] : &settings_.predictions->streams()});
+  };
   if (settings_.training.loss == BlockLoss::kPredictions) {
     task.loss = [this, layer](size_t window, const at::Tensor& r) {
       return (*settings_.predictions)(layer, window, r);
@@ -118,6 +131,7 @@ BlockTrainingTask BlockQuantizer::training_task(int64_t layer, int sweep) const 
 
 BlockTrainingReport BlockQuantizer::train_maps(int64_t layer, int sweep, BlockWeights& weights,
                                                std::map<std::string, LayerResult>& results) {
+  const StageScope stage(settings_.clock, kTrainingStage);
   std::map<std::string, LowBitMatrix> maps;
   for (const auto& [map, result] : results) maps[map] = result.matrix;
   const BlockTrainingReport report = train_block(

@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "core/rng.h"
 #include "learn/ptq/adam.h"
+#include "learn/ptq/ranks.h"
 
 namespace tercet::learn {
 namespace {
@@ -107,24 +108,35 @@ class BlockTraining {
       now.tensors[name + ".weight"] = leaves.back();
     }
     const double loss = pass_windows(now);
+    sum_all_gradients(leaves);
     for (size_t i = 0; i < values.size(); ++i) values[i].backward(leaves[i].grad());
     // Falls to nothing along a cosine.
     adam_.step(0.5 * (1 + std::cos(std::acos(-1.0) * progress)));
     return loss;
   }
 
+  void sum_all_gradients(std::vector<at::Tensor> leaves) const {
+    for (const auto& [name, tensor] : weights_.tensors) {
+      if (tensor.requires_grad()) leaves.push_back(tensor);
+    }
+    sum_gradients(task_.team, leaves);
+  }
+
   // One window in memory at a time.
   double pass_windows(const BlockWeights& now) {
     const Block block(*task_.config, task_.layer, now, *task_.angles, task_.low_bit, task_.compute);
     const std::vector<size_t> drawn = draw();
+    const std::vector<size_t> taken = task_.take ? task_.take(drawn) : drawn;
     double size = 1e-30;
-    for (const size_t window : drawn) size += task_.size(window);
+    for (const size_t window : taken) size += task_.size(window);
+    task_.team.sum({&size, 1});
     double sum = 0;
-    for (const size_t window : drawn) {
+    for (const size_t window : taken) {
       const at::Tensor loss = task_.loss(window, block.whole(task_.input(window))) / size;
       loss.backward();
       sum += loss.item<double>();
     }
+    task_.team.sum({&sum, 1});
     return sum;
   }
 
@@ -135,10 +147,29 @@ class BlockTraining {
       matrix.codes = hard_ternary(map.latent).contiguous();
       matrix.scales = map.log_scale.exp().expand_as(matrix.scales).contiguous();
       round_to_stored(matrix);
-      weights_.tensors[name + ".weight"] = matrix.values();
       latents_[name] = map.latent.detach();
     }
     for (auto& [name, tensor] : weights_.tensors) tensor = tensor.detach();
+    share_result();
+    for (const auto& [name, map] : maps_) {
+      weights_.tensors[name + ".weight"] = map.matrix->values();
+    }
+  }
+
+  // Other machines may have rounded otherwise on the way.
+  void share_result() {
+    std::map<std::string, at::Tensor> matrices;
+    for (auto& [name, map] : maps_) {
+      matrices[name + ".codes"] = map.matrix->codes;
+      matrices[name + ".scales"] = map.matrix->scales;
+    }
+    for (auto* tensors : {&matrices, &latents_, &weights_.tensors}) {
+      share_tensors(task_.team, *tensors);
+    }
+    for (auto& [name, map] : maps_) {
+      map.matrix->codes = matrices.at(name + ".codes");
+      map.matrix->scales = matrices.at(name + ".scales");
+    }
   }
 
   const BlockTrainingTask& task_;

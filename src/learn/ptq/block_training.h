@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "learn/dist/team.h"
 #include "learn/ptq/block.h"
 #include "learn/ptq/low_bit_matrix.h"
 
@@ -54,6 +55,9 @@ struct BlockTrainingTask {
   // What is wrong with the residual stream behind it, summed, and what that is divided by.
   std::function<at::Tensor(size_t, const at::Tensor&)> loss;
   std::function<double(size_t)> size;
+  Team team;  // the ranks that share the windows of a step
+  // Those of the drawn windows that this rank works on, as of take_windows().
+  std::function<std::vector<size_t>(const std::vector<size_t>& drawn)> take;
   const std::atomic<bool>* stop = nullptr;
 };
 
@@ -69,8 +73,8 @@ struct BlockTrainingReport {
 // without shifts) and the norms of `weights`. Starts at `latents` (of an earlier training), or,
 // where that is empty, at the weights over the maps' scales. The windows come in an order that
 // follows from the seed alone. Afterwards `weights` holds the maps' values as they will be stored
-// and the trained norms, `latents` where training ended. Throws kInterrupted when *stop becomes
-// true.
+// and the trained norms, `latents` where training ended; the same bits on all ranks. Throws
+// kInterrupted when *stop becomes true.
 BlockTrainingReport train_block(const BlockTrainingTask& task, const BlockTrainingOptions& options,
                                 BlockWeights& weights, std::map<std::string, LowBitMatrix>& maps,
                                 LatentWeights& latents);

@@ -12,6 +12,7 @@
 #include "core/rng.h"
 #include "learn/ptq/adam.h"
 #include "learn/ptq/head.h"
+#include "learn/ptq/ranks.h"
 
 namespace tercet::learn {
 namespace {
@@ -48,11 +49,10 @@ class EndToEnd {
         blocks_(blocks),
         final_norm_(final_norm),
         source_head_(*task.source),
-        head_(*task.source),
+        head_(*task.source, task.rest.head),
         order_(kSeed) {
-    size_t longest = 0;
-    for (const auto& window : *task.windows) longest = std::max(longest, window.size());
-    angles_ = rotary_angles(config_, static_cast<int64_t>(longest));
+    for (const auto& window : *task.windows) rows_.push_back(std::ssize(window));
+    angles_ = rotary_angles(config_, *std::max_element(rows_.begin(), rows_.end()));
     maps_.resize(blocks.size());
     for (size_t layer = 0; layer < blocks.size(); ++layer) add_block(layer);
     head_.norm() = trainable(final_norm);
@@ -98,7 +98,7 @@ class EndToEnd {
   }
 
   at::Tensor given(size_t window, const std::vector<BlockWeights>& now) const {
-    at::Tensor r = embedded(*task_.source, (*task_.windows)[window]);
+    at::Tensor r = embedded(*task_.source, (*task_.windows)[window], task_.rest.embedding);
     for (size_t layer = 0; layer < now.size(); ++layer) {
       const auto low_bit = task_.int8_inputs ? low_bit_[layer] : std::vector<std::string>();
       r = Block(config_, static_cast<int64_t>(layer), now[layer], angles_, low_bit, task_.compute)
@@ -112,7 +112,7 @@ class EndToEnd {
     int64_t tokens = 0;
     while (tokens < options_.tokens_per_step || drawn.empty()) {
       drawn.push_back(order_.below(task_.windows->size()));
-      tokens += std::ssize((*task_.windows)[drawn.back()]);
+      tokens += rows_[drawn.back()];
     }
     return drawn;
   }
@@ -130,19 +130,32 @@ class EndToEnd {
       }
     }
     const double loss = pass_windows(now);
+    sum_gradients(task_.team, gathering(values_and_leaves));
     for (const auto& [values, leaf] : values_and_leaves) values.backward(leaf.grad());
     const double progress = static_cast<double>(step) / static_cast<double>(options_.steps);
     adam_.step(0.5 * (1 + std::cos(std::acos(-1.0) * progress)));
     return loss;
   }
 
+  // Where a backward pass leaves its gradients.
+  std::vector<at::Tensor> gathering(
+      const std::vector<std::pair<at::Tensor, at::Tensor>>& values_and_leaves) {
+    std::vector<at::Tensor> out = {head_.norm()};
+    for (const auto& [values, leaf] : values_and_leaves) out.push_back(leaf);
+    for (const BlockWeights& block : blocks_) {
+      for (const auto& [name, tensor] : block.tensors) {
+        if (is_norm(name)) out.push_back(tensor);
+      }
+    }
+    return out;
+  }
+
   double pass_windows(const std::vector<BlockWeights>& now) {
     const std::vector<size_t> drawn = draw();
     double tokens = 0;
-    for (const size_t window : drawn)
-      tokens += static_cast<double>((*task_.windows)[window].size());
+    for (const size_t window : drawn) tokens += static_cast<double>(rows_[window]);
     double sum = 0;
-    for (const size_t window : drawn) {
+    for (const size_t window : take_windows(task_.team, rows_, drawn, {task_.streams})) {
       if (task_.stop != nullptr && *task_.stop) {
         fail(ErrorCode::kInterrupted, "interrupted; finished blocks are kept, --resume continues");
       }
@@ -151,6 +164,7 @@ class EndToEnd {
       loss.backward();
       sum += loss.item<double>();
     }
+    task_.team.sum({&sum, 1});
     return sum;
   }
 
@@ -176,6 +190,7 @@ class EndToEnd {
   const ModelConfig& config_;
   std::vector<BlockWeights>& blocks_;
   at::Tensor& final_norm_;
+  std::vector<int64_t> rows_;  // of each window
   std::vector<std::map<std::string, ScaledMap>> maps_;
   std::vector<std::vector<std::string>> low_bit_;
   RotaryAngles angles_;

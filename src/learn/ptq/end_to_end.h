@@ -10,9 +10,11 @@
 #include <vector>
 
 #include "formats/hf_model.h"
+#include "learn/dist/team.h"
 #include "learn/ptq/activation_store.h"
 #include "learn/ptq/block.h"
 #include "learn/ptq/low_bit_matrix.h"
+#include "learn/ptq/stored_matrix.h"
 
 namespace tercet::learn {
 
@@ -30,8 +32,10 @@ struct EndToEndTask {
   std::function<bool(const std::string&)> chosen;  // HF modules that are ternary
   bool int8_inputs = false;
   at::ScalarType compute = at::kFloat;  // the type of matrix products
+  RestTypes rest;                       // of the quantized model
   const std::vector<std::vector<int32_t>>* windows = nullptr;
-  const ActivationStore* streams = nullptr;  // of source_streams(), for these windows
+  ActivationStore* streams = nullptr;  // of source_streams(), for these windows
+  Team team;                           // the ranks that share the windows of a step
   const std::atomic<bool>* stop = nullptr;
   std::function<void(int64_t done, int64_t total, double loss)> progress;
 };

@@ -5,6 +5,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "core/error.h"
@@ -24,6 +25,12 @@ struct Sums {
   double kl = 0;
   double same_best = 0;
   int64_t tokens = 0;
+
+  void add_ranks(Team team) {
+    std::array<double, 5> all = {source_nll, nll, kl, same_best, static_cast<double>(tokens)};
+    team.sum(all);
+    *this = {all[0], all[1], all[2], all[3], static_cast<int64_t>(all[4])};
+  }
 };
 
 class Evaluation {
@@ -32,7 +39,7 @@ class Evaluation {
       : request_(request),
         config_(request.source->config()),
         source_head_(*request.source),
-        quantized_head_(*request.quantized) {
+        quantized_head_(*request.quantized, request.rest.head) {
     size_t longest = 0;
     for (const auto& window : *request.windows) longest = std::max(longest, window.size());
     angles_ = rotary_angles(config_, static_cast<int64_t>(longest));
@@ -46,6 +53,7 @@ class Evaluation {
       run_turn(first, end, total);
       first = end;
     }
+    sums_.add_ranks(request_.team);
     const double count = static_cast<double>(std::max<int64_t>(sums_.tokens, 1));
     return {sums_.tokens, sums_.source_nll / count, sums_.nll / count, sums_.kl / count,
             sums_.same_best / count};
@@ -68,10 +76,12 @@ class Evaluation {
 
   void run_turn(size_t first, size_t end, int64_t total) {
     std::vector<at::Tensor> source;
+    std::vector<at::Tensor> quantized;
     for (size_t i = first; i < end; ++i) {
-      source.push_back(embedded(*request_.source, (*request_.windows)[i]));
+      const std::vector<int32_t>& ids = (*request_.windows)[i];
+      source.push_back(embedded(*request_.source, ids));
+      quantized.push_back(embedded(*request_.quantized, ids, request_.rest.embedding));
     }
-    std::vector<at::Tensor> quantized = source;
     for (int64_t layer = 0; layer < config_.num_hidden_layers; ++layer) {
       pass(*request_.source, layer, source, {});
       pass(*request_.quantized, layer, quantized, low_bit_maps(layer));

@@ -118,14 +118,19 @@ class FlipRun {
 }  // namespace
 
 void flip_codes(LowBitMatrix& matrix, const LayerTarget& target, int rounds,
-                const std::function<double(const LowBitMatrix&)>& held_out) {
+                const std::function<double(const LowBitMatrix&)>& held_out, Team team) {
   FlipRun run(matrix, target);
-  double error = run.error();
+  const auto error_of_all = [&] {
+    double sum = run.error();
+    team.sum({&sum, 1});
+    return sum;
+  };
+  double error = error_of_all();
   double lowest = held_out ? held_out(matrix) : error;
   int waited = 0;
   for (int i = 0; i < rounds; ++i) {
     run.round(i);
-    const double reached = run.error();
+    const double reached = error_of_all();
     const bool worthwhile = reached < error * (1 - kWorthwhile);
     error = reached;
     const double now = held_out ? held_out(run.matrix()) : reached;

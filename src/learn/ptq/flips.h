@@ -13,8 +13,8 @@ namespace tercet::learn {
 // others; then the scales are fitted again; `rounds` times at most, or until a round brings less
 // than a thousandth. Never makes the error worse. With `held_out`, an error that is to go down as
 // well, the matrix of the round where that was lowest is kept and two rounds without a new lowest
-// end it.
+// end it. The ranks of `team` have other rows, which end with these; held_out() counts theirs, too.
 void flip_codes(LowBitMatrix& matrix, const LayerTarget& target, int rounds,
-                const std::function<double(const LowBitMatrix&)>& held_out = {});
+                const std::function<double(const LowBitMatrix&)>& held_out = {}, Team team = {});
 
 }  // namespace tercet::learn

@@ -4,19 +4,22 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
-#include "formats/hf_model.h"
+#include "learn/ptq/stored_matrix.h"
 
 namespace tercet::learn {
 
-// The embedding of a window: [tokens, hidden_size] f32.
-at::Tensor embedded(const HfModel& model, const std::vector<int32_t>& ids);
+// The embedding of a window, through `type` where given: [tokens, hidden_size] f32.
+at::Tensor embedded(const HfModel& model, const std::vector<int32_t>& ids,
+                    std::optional<DType> type = std::nullopt);
 
 // What is behind the last block: final norm and head, f32.
 class ModelHead {
  public:
-  explicit ModelHead(const HfModel& model);
+  // The matrix goes through `type` where given.
+  explicit ModelHead(const HfModel& model, std::optional<DType> type = std::nullopt);
 
   // r: [tokens, hidden_size], the residual stream behind the last block. [tokens, vocab_size]
   // `compute`: the type of the product.

@@ -35,8 +35,9 @@ constexpr std::array<double, 5> kShrinkages = {0.03, 0.1, 0.3, 1.0, 3.0};
 // One quantization with everything settled.
 class LayerRun {
  public:
-  LayerRun(const at::Tensor& weight, const LayerTarget& target, const LayerOptions& options)
-      : weight_(weight), target_(target), options_(options) {}
+  LayerRun(const at::Tensor& weight, const LayerTarget& target, const LayerOptions& options,
+           Team team)
+      : weight_(weight), target_(target), options_(options), team_(team) {}
 
   LayerResult run(const std::function<double(const LowBitMatrix&)>& held_out) {
     switch (options_.method) {
@@ -65,7 +66,7 @@ class LayerRun {
       note("scales", matrix);
     }
     if (options_.flip_rounds > 0) {
-      flip_codes(matrix, target_, options_.flip_rounds, held_out);
+      flip_codes(matrix, target_, options_.flip_rounds, held_out, team_);
       note("flips", matrix);
     }
     return finish("stored", std::move(matrix));
@@ -83,7 +84,7 @@ class LayerRun {
 
   void note(const char* stage, const LowBitMatrix& matrix) {
     if (target_.h.defined()) {
-      result_.stages.push_back({stage, relative_error(matrix.values(), target_)});
+      result_.stages.push_back({stage, relative_error(matrix.values(), target_, team_)});
     }
   }
 
@@ -97,23 +98,26 @@ class LayerRun {
   const at::Tensor& weight_;
   const LayerTarget& target_;
   const LayerOptions& options_;
+  Team team_;
   LayerResult result_;
 };
 
-LayerResult quantize_with(const at::Tensor& weight, const Moments& fit, const Moments& held_out,
-                          const LayerOptions& options, double shrinkage, const std::string& name) {
+LayerResult quantize_with(const at::Tensor& weight, Moments fit, const Moments& held_out,
+                          const LayerOptions& options, double shrinkage, const std::string& name,
+                          Team team) {
   LayerTarget target{weight, {}};
-  if (fit.tokens > 0) {
-    target = layer_target(weight, fit, shrinkage, options.cross_term, name.c_str());
+  const bool is_fitted = fit.tokens > 0;
+  if (is_fitted) {
+    target = layer_target(weight, std::move(fit), shrinkage, options.cross_term, name.c_str());
   }
   std::function<double(const LowBitMatrix&)> judge;
   if (held_out.tokens > 0) {
     judge = [&](const LowBitMatrix& matrix) {
-      return output_objective(matrix.values(), weight, held_out, options.cross_term);
+      return output_objective(matrix.values(), weight, held_out, options.cross_term, team);
     };
   }
-  LayerResult result = LayerRun(weight, target, options).run(judge);
-  result.shrinkage = fit.tokens > 0 ? shrinkage : 0;
+  LayerResult result = LayerRun(weight, target, options, team).run(judge);
+  result.shrinkage = is_fitted ? shrinkage : 0;
   return result;
 }
 
@@ -162,21 +166,21 @@ LayerOptions default_layer_options(PtqMethod method) {
   return options;
 }
 
-LayerResult quantize_layer(const at::Tensor& weight, const Moments& fit, const Moments& held_out,
-                           const LayerOptions& options, const std::string& name) {
+LayerResult quantize_layer(const at::Tensor& weight, Moments fit, const Moments& held_out,
+                           const LayerOptions& options, const std::string& name, Team team) {
   if (!weight.isfinite().all().item<bool>()) {
     fail(ErrorCode::kBadInput, "'{}' holds a weight that is not a finite number", name);
   }
   if (options.shrinkage >= 0 || fit.tokens == 0 || held_out.tokens == 0) {
     const double shrinkage = options.shrinkage >= 0 ? options.shrinkage : 0.1;
-    return quantize_with(weight, fit, held_out, options, shrinkage, name);
+    return quantize_with(weight, std::move(fit), held_out, options, shrinkage, name, team);
   }
   LayerResult best;
   double lowest = std::numeric_limits<double>::infinity();
   for (const double shrinkage : kShrinkages) {
-    LayerResult result = quantize_with(weight, fit, held_out, options, shrinkage, name);
+    LayerResult result = quantize_with(weight, fit, held_out, options, shrinkage, name, team);
     const double error =
-        output_objective(result.matrix.values(), weight, held_out, options.cross_term);
+        output_objective(result.matrix.values(), weight, held_out, options.cross_term, team);
     if (error < lowest) {
       lowest = error;
       best = std::move(result);

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "learn/dist/team.h"
 #include "learn/ptq/low_bit_matrix.h"
 #include "learn/ptq/moments.h"
 #include "learn/ptq/token_weights.h"
@@ -49,8 +50,10 @@ struct LayerResult {
 
 // Quantizes one linear map: weight [rows, cols] f32. `fit` may have no moments for methods that
 // need none; held_out is looked at where the shrinkage is chosen and by the flips' stopping, and
-// may be empty (tokens 0). `name` stands in errors.
-LayerResult quantize_layer(const at::Tensor& weight, const Moments& fit, const Moments& held_out,
-                           const LayerOptions& options, const std::string& name);
+// may be empty (tokens 0). Moments that are moved here are let go as soon as they are
+// used. `name` stands in errors. The ranks of `team` have other rows of the map:
+// what is decided for all rows is decided with theirs, and the errors of stages are those of all.
+LayerResult quantize_layer(const at::Tensor& weight, Moments fit, const Moments& held_out,
+                           const LayerOptions& options, const std::string& name, Team team = {});
 
 }  // namespace tercet::learn

@@ -7,6 +7,14 @@
 
 namespace tercet::learn {
 
+namespace {
+
+Json name_of(const std::optional<DType>& type) {
+  return type ? Json(to_string(*type)) : Json("as the source");
+}
+
+}  // namespace
+
 Json to_json(const PtqOptions& options) {
   const LayerOptions& layer = options.layer;
   return {{"method", to_string(layer.method)},
@@ -31,6 +39,8 @@ Json to_json(const PtqOptions& options) {
           {"ctx", options.context},
           {"held_out", options.held_out},
           {"only", options.only},
+          {"embedding_type", name_of(options.rest.embedding)},
+          {"head_type", name_of(options.rest.head)},
           {"activations", options.int8_activations ? "int8" : "float"},
           {"threads", options.threads}};
 }
@@ -38,9 +48,6 @@ Json to_json(const PtqOptions& options) {
 void check(const PtqOptions& options) {
   const LayerOptions& layer = options.layer;
   const char* method = to_string(layer.method);
-  if (needs_calibration(layer.method) && options.calibration.empty()) {
-    fail(ErrorCode::kUsage, "{} needs text to calibrate on: --calib FILE", method);
-  }
   if (!needs_calibration(layer.method) && layer.cross_term != 0) {
     fail(ErrorCode::kUsage, "{} looks at no activations; leave out --cross-term", method);
   }
@@ -53,9 +60,6 @@ void check(const PtqOptions& options) {
   if (options.end_to_end.steps > 0 && !is_packable(layer.method)) {
     fail(ErrorCode::kUsage, "--tune-steps trains one scale per group, {} has more than that",
          method);
-  }
-  if (options.end_to_end.steps > 0 && options.calibration.empty()) {
-    fail(ErrorCode::kUsage, "--tune-steps needs text: --calib FILE");
   }
   if (layer.cross_term < 0 || layer.cross_term > 1) {
     fail(ErrorCode::kUsage, "--cross-term is {}; it lies between 0 and 1", layer.cross_term);
@@ -77,6 +81,17 @@ void check(const PtqOptions& options) {
     const std::regex pattern(options.only);
   } catch (const std::regex_error& error) {
     fail(ErrorCode::kUsage, "--only '{}' is no regular expression: {}", options.only, error.what());
+  }
+}
+
+void check_calibration(const PtqOptions& options) {
+  if (!options.calibration.empty()) return;
+  if (needs_calibration(options.layer.method)) {
+    fail(ErrorCode::kUsage, "{} needs text to calibrate on: --calib FILE",
+         to_string(options.layer.method));
+  }
+  if (options.end_to_end.steps > 0) {
+    fail(ErrorCode::kUsage, "--tune-steps needs text: --calib FILE");
   }
 }
 

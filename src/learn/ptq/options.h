@@ -9,6 +9,7 @@
 #include "learn/ptq/block_training.h"
 #include "learn/ptq/end_to_end.h"
 #include "learn/ptq/layer_quantizer.h"
+#include "learn/ptq/stored_matrix.h"
 
 namespace tercet::learn {
 
@@ -23,12 +24,13 @@ struct PtqOptions {
   double held_out = 0;                 // share of the windows that only judges
   std::string only;              // regular expression for HF module names; empty: all linear maps
   bool int8_activations = true;  // W1.58A8 instead of A16
+  RestTypes rest;                // of the GGUF file that will be made; what is measured goes by it
   LayerOptions layer;
   BlockTrainingOptions block_training;  // steps 0: layers are quantized one by one instead
   EndToEndOptions end_to_end;           // the last pass, over the whole model
   // Whether both take their matrix products in bf16, and not in f32.
   bool trains_in_bf16 = true;
-  uint64_t max_memory = 0;  // bytes; 0: half of what the machine has free
+  uint64_t max_memory = 0;  // bytes, for all ranks of a machine; 0: half of what the machine has
   int threads = 0;          // 0: physical cores
   bool resume = false;
   std::filesystem::path evaluation;  // text for perplexity and KL; empty: none
@@ -48,5 +50,7 @@ Json to_json(const PtqOptions& options);
 // Throws kUsage naming the option for values that make no sense, and for options that the method
 // does not have.
 void check(const PtqOptions& options);
+// Throws kUsage where text to calibrate on is needed and not given.
+void check_calibration(const PtqOptions& options);
 
 }  // namespace tercet::learn

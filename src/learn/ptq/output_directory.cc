@@ -149,11 +149,12 @@ OutputDirectory::OutputDirectory(const PtqOptions& options, const HfModel& sourc
 }
 
 void OutputDirectory::write_pieces(const fs::path& path, const std::vector<Piece>& pieces,
-                                   std::map<std::string, std::string> metadata) {
+                                   std::map<std::string, std::string> metadata) const {
   std::vector<TensorView> views;
   for (const Piece& piece : pieces) views.push_back(piece.view);
   metadata["format"] = "pt";
   write_safetensors(path, views, metadata);
+  for (const Piece& piece : pieces) source_.release(piece.view);
 }
 
 std::string OutputDirectory::shard_name(int64_t layer) const {
@@ -334,6 +335,13 @@ void OutputDirectory::finish(const Json& summary, const at::Tensor& final_norm) 
   for (int64_t layer = 0; layer < source_.config().num_hidden_layers; ++layer) {
     fs::remove(path_ / block_name(layer), ignored);
   }
+}
+
+bool OutputDirectory::is_complete(const fs::path& path, const std::string& fingerprint) {
+  std::error_code ignored;
+  if (!fs::exists(path / kState, ignored)) return false;
+  const Json state = read_json_file(path / kState);
+  return state.value("status", "") == "complete" && state.value("fingerprint", "") == fingerprint;
 }
 
 void OutputDirectory::amend(const Json& summary) const { write_state("complete", summary); }

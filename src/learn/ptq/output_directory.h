@@ -23,6 +23,9 @@ class OutputDirectory {
   // when there is something else, another run's work, or nothing to resume.
   OutputDirectory(const PtqOptions& options, const HfModel& source, const std::string& fingerprint);
 
+  // Whether the finished model of that run is at `path`.
+  static bool is_complete(const std::filesystem::path& path, const std::string& fingerprint);
+
   // The reports of a block that is finished, in that round over all blocks (0: the first); nothing
   // while it is not.
   std::optional<std::vector<LayerReport>> finished(int64_t layer, int sweep) const;
@@ -54,8 +57,8 @@ class OutputDirectory {
     at::Tensor owned;
   };
   std::vector<Piece> pieces_of(int64_t layer, const BlockWeights& weights) const;
-  static void write_pieces(const std::filesystem::path& path, const std::vector<Piece>& pieces,
-                           std::map<std::string, std::string> metadata);
+  void write_pieces(const std::filesystem::path& path, const std::vector<Piece>& pieces,
+                    std::map<std::string, std::string> metadata) const;
   void write_state(const char* status, const Json& summary) const;
   void write_rest(const at::Tensor& final_norm) const;
   void write_index() const;

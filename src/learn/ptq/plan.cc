@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "learn/ptq/plan.h"
 
-#include <ATen/ATen.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <chrono>
 #include <numeric>
 
 #include "core/error.h"
@@ -16,101 +13,68 @@
 namespace tercet::learn {
 namespace {
 
-// A linear map of a block and the input that it shares with others.
-struct Shape {
-  double rows, cols;
-  bool first_of_input;
-  bool writes_residual;
-};
+// What OpenBLAS and malloc keep for themselves.
+constexpr uint64_t kLibraryBuffers = uint64_t{64} << 20;
 
-std::array<Shape, 7> shapes_of(const ModelConfig& config) {
-  const double hidden = static_cast<double>(config.hidden_size);
-  const double heads = static_cast<double>(config.num_attention_heads * config.head_dim);
-  const double kv = static_cast<double>(config.num_key_value_heads * config.head_dim);
-  const double inner = static_cast<double>(config.intermediate_size);
-  return {{{heads, hidden, true, false},
-           {kv, hidden, false, false},
-           {kv, hidden, false, false},
-           {hidden, heads, true, true},
-           {inner, hidden, true, false},
-           {inner, hidden, false, false},
-           {hidden, inner, true, true}}};
+// The windows of one of several ranks, the longest among them.
+std::vector<int64_t> share_of_rank(std::vector<int64_t> rows, int ranks) {
+  std::sort(rows.begin(), rows.end(), std::greater<>());
+  std::vector<int64_t> out;
+  for (size_t i = 0; i < rows.size(); i += static_cast<size_t>(ranks)) out.push_back(rows[i]);
+  return out;
 }
 
-double moment_flops(const ModelConfig& config, double tokens, bool cross) {
-  double flops = 0;
-  for (const Shape& s : shapes_of(config)) {
-    if (!s.first_of_input) continue;
-    flops += 2 * tokens * s.cols * s.cols * (cross ? 2 : 1);
-    if (cross && s.writes_residual) flops += 2 * tokens * s.cols * s.rows;
+uint64_t directory_bytes(const ModelConfig& config) {
+  return 2 * static_cast<uint64_t>(config.parameter_count());
+}
+
+// Of the packed file, with embedding and head in f16.
+uint64_t file_bytes(const ModelConfig& config) {
+  const uint64_t maps = static_cast<uint64_t>(config.linear_parameter_count());
+  const uint64_t rest = static_cast<uint64_t>(config.parameter_count()) - maps;
+  return maps / 4 + 2 * rest;
+}
+
+// Blocks that are trained again later, beside the directory, with what training goes on from.
+uint64_t waiting_bytes(const ModelConfig& config, const PtqOptions& options) {
+  if (!options.changes_blocks_later()) return 0;
+  const uint64_t maps = static_cast<uint64_t>(config.linear_parameter_count());
+  return maps * (options.block_training.sweeps > 0 ? 2 + sizeof(float) : 2);
+}
+
+void plan_memory(const ModelConfig& config, const PtqOptions& options,
+                 const std::vector<int64_t>& rows, PtqPlan& plan) {
+  const bool both = options.layer.cross_term != 0 || options.block_training.steps > 0 ||
+                    options.end_to_end.steps > 0;
+  const uint64_t sides = rows.empty() ? 0 : (both ? 2 : 1);
+  const int64_t width =
+      config.hidden_size + config.num_attention_heads * config.head_dim + config.intermediate_size;
+  plan.activation_bytes =
+      sides * ActivationStore::bytes(share_of_rank(rows, plan.hardware.ranks), width);
+  const int64_t longest = rows.empty() ? 0 : *std::max_element(rows.begin(), rows.end());
+  const BlockMemory block = block_memory(config, options, longest);
+  plan.block_bytes = block.bytes;
+  plan.widest_work = block.where;
+  plan.program_bytes = resident_bytes() + kLibraryBuffers;
+  const bool whole = options.end_to_end.steps > 0 || options.uses_predictions();
+  const uint64_t whole_bytes = whole ? whole_model_bytes(config, longest) : 0;
+  plan.spills = plan.activation_bytes + plan.block_bytes > options.max_memory;
+  plan.peak_memory = plan.program_bytes + std::max(plan.block_bytes, whole_bytes) +
+                     (plan.spills ? 0 : plan.activation_bytes);
+  if (whole_bytes > options.max_memory) {
+    fail(ErrorCode::kUsage,
+         "--tune-steps and --block-loss predictions need the whole model in memory, {} MiB a rank, "
+         "--max-memory leaves {} MiB; leave them out, or give more",
+         whole_bytes >> 20, options.max_memory >> 20);
   }
-  return flops;
-}
-
-// Products with the Hessian per map, by what the method does.
-double solver_products(const LayerOptions& layer) {
-  switch (layer.method) {
-    case PtqMethod::kAbsmean:
-    case PtqMethod::kTwn:
-    case PtqMethod::kSvid:
-      return 0;
-    case PtqMethod::kPt2Llm:
-      return 4;
-    case PtqMethod::kArb:
-      return 16;
-    default:
-      break;
+  if (plan.block_bytes > options.max_memory) {
+    fail(ErrorCode::kUsage,
+         "one block of this model needs {} MiB of memory ({}), --max-memory leaves {} MiB; give "
+         "more, "
+         "{}a shorter --ctx, or leave wide maps out with --only",
+         plan.block_bytes >> 20, block.where, options.max_memory >> 20,
+         options.layer.cross_term != 0 ? "--cross-term 0, " : "");
   }
-  const double rounds = 0.7 * layer.flip_rounds;  // most maps settle before the last
-  return layer.grid_points + 2 + (layer.feedback ? 3 : 0) + 3 * rounds;
-}
-
-double solver_flops(const ModelConfig& config, const LayerOptions& layer) {
-  double flops = 0;
-  for (const Shape& s : shapes_of(config)) {
-    flops += 2 * s.rows * s.cols * s.cols * solver_products(layer);
-    if (layer.cross_term != 0 || layer.feedback) flops += s.cols * s.cols * (s.cols + 2 * s.rows);
-  }
-  return flops;
-}
-
-// Floats of one block at its widest: weights on both sides, moments of the widest input in double,
-// what the solver holds beside them.
-uint64_t block_floats(const ModelConfig& config, bool cross) {
-  double weights = 0;
-  double widest = 0;
-  double largest = 0;
-  for (const Shape& s : shapes_of(config)) {
-    weights += s.rows * s.cols;
-    widest = std::max(widest, s.cols * s.cols);
-    largest = std::max(largest, s.rows * s.cols);
-  }
-  return static_cast<uint64_t>(2 * weights + widest * (cross ? 14 : 8) + 10 * largest);
-}
-
-// Latent weights, their gradients and Adam's two moments, the values that they give, and the
-// activations of the windows of a step.
-uint64_t training_floats(const ModelConfig& config, int64_t longest) {
-  const uint64_t weights =
-      static_cast<uint64_t>(config.linear_parameter_count() / config.num_hidden_layers);
-  const int64_t window = longest * (8 * config.hidden_size + 8 * config.intermediate_size +
-                                    4 * config.num_attention_heads * longest);
-  return 8 * weights + static_cast<uint64_t>(window);
-}
-
-// GFLOP/s of a product in f32.
-double measured_gflops() {
-  constexpr int64_t kSize = 768;
-  const at::Tensor a = at::ones({kSize, kSize}, at::kFloat);
-  at::matmul(a, a);
-  double best = 1e9;
-  for (int i = 0; i < 3; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    at::matmul(a, a);
-    best = std::min(
-        best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-  }
-  return 2.0 * kSize * kSize * kSize / best * 1e-9;
 }
 
 }  // namespace
@@ -122,54 +86,54 @@ uint64_t machine_memory() {
 }
 
 PtqPlan plan_quantization(const ModelConfig& config, const PtqOptions& options,
-                          const std::vector<int64_t>& rows) {
-  const bool cross = options.layer.cross_term != 0;
-  const bool trains = options.block_training.steps > 0;
-  const uint64_t sides = rows.empty() ? 0 : (cross || trains ? 2 : 1);
-  const int64_t layers = config.num_hidden_layers;
+                          const std::vector<int64_t>& rows, const PlanHardware& hardware) {
   PtqPlan plan;
+  plan.hardware = settled(hardware);
   plan.windows = std::ssize(rows);
   plan.tokens = std::accumulate(rows.begin(), rows.end(), int64_t{0});
-  const int64_t width =
-      config.hidden_size + config.num_attention_heads * config.head_dim + config.intermediate_size;
-  plan.activation_bytes = sides * ActivationStore::bytes(rows, width);
-  const int64_t longest = rows.empty() ? 0 : *std::max_element(rows.begin(), rows.end());
-  // Scores, their exponentials and a mask of one window, and its inner activations.
-  const uint64_t window = static_cast<uint64_t>(
-      longest * (3 * config.num_attention_heads * longest + 4 * config.intermediate_size));
-  plan.block_bytes = sizeof(float) * (block_floats(config, cross) + window);
-  if (trains) plan.block_bytes += sizeof(float) * training_floats(config, longest);
-  const bool whole = options.end_to_end.steps > 0 || options.uses_predictions();
-  const uint64_t whole_bytes = whole ? whole_model_bytes(config, longest) : 0;
-  plan.spills = plan.activation_bytes + plan.block_bytes > options.max_memory;
-  plan.peak_memory =
-      std::max(plan.block_bytes + (plan.spills ? 0 : plan.activation_bytes), whole_bytes);
-  if (whole_bytes > options.max_memory) {
-    fail(ErrorCode::kUsage,
-         "--tune-steps and --block-loss predictions need the whole model in memory, {} MiB, "
-         "--max-memory is {} MiB; leave them out, or give more",
-         whole_bytes >> 20, options.max_memory >> 20);
+  plan_memory(config, options, rows, plan);
+  plan.output_bytes = directory_bytes(config) + (options.rest.head ? file_bytes(config) : 0);
+  plan.disk_bytes = plan.output_bytes + waiting_bytes(config, options) +
+                    (plan.spills ? plan.activation_bytes : 0);
+  plan.stages = plan_stages(config, options, rows, plan.hardware);
+  for (const PlanStage& stage : plan.stages) {
+    plan.flops += stage.flops;
+    plan.network_bytes += static_cast<uint64_t>(stage.network_bytes);
+    plan.seconds += stage.seconds;
   }
-  if (plan.block_bytes > options.max_memory) {
-    fail(ErrorCode::kUsage,
-         "one block of this model needs {} MiB of memory, --max-memory is {} MiB; give more, or a "
-         "shorter --ctx",
-         plan.block_bytes >> 20, options.max_memory >> 20);
-  }
-  plan.output_bytes = 2 * static_cast<uint64_t>(config.parameter_count());
-  plan.disk_bytes = plan.output_bytes + (plan.spills ? plan.activation_bytes : 0);
-  plan.flops = static_cast<double>(layers) *
-               (static_cast<double>(sides) * block_flops(config, rows) +
-                (rows.empty() ? 0 : moment_flops(config, static_cast<double>(plan.tokens), cross)) +
-                solver_flops(config, options.layer));
-  if (whole) plan.flops += static_cast<double>(layers) * block_flops(config, rows);
-  plan.flops += training_flops(config, options.block_training, rows);
-  plan.flops += tuning_flops(config, options.end_to_end, rows);
   plan.training = options.block_training;
   plan.tuning = options.end_to_end;
-  plan.gflops = measured_gflops();
-  plan.seconds = plan.flops / (plan.gflops * 1e9);
   return plan;
+}
+
+Json to_json(const PtqPlan& plan) {
+  Json stages = Json::object();
+  for (const PlanStage& stage : plan.stages) stages[stage.name] = stage.seconds;
+  return {{"windows", plan.windows},
+          {"tokens", plan.tokens},
+          {"ranks", plan.hardware.ranks},
+          {"activation_bytes", plan.activation_bytes},
+          {"spills_to_disk", plan.spills},
+          {"block_bytes", plan.block_bytes},
+          {"peak_memory_bytes", plan.peak_memory},
+          {"output_bytes", plan.output_bytes},
+          {"disk_bytes", plan.disk_bytes},
+          {"flops", plan.flops},
+          {"gflops", plan.hardware.gflops},
+          {"hardware", to_json(plan.hardware)},
+          {"network_bytes", plan.network_bytes},
+          {"stage_seconds", std::move(stages)},
+          {"widest_work", plan.widest_work},
+          {"tokens_are_assumed", plan.assumed_tokens},
+          {"without_weights", plan.assumed_weights},
+          {"seconds", plan.seconds},
+          {"training",
+           {{"block_steps", plan.training.steps},
+            {"block_tokens", plan.training.tokens_per_step},
+            {"block_loss", to_string(plan.training.loss)},
+            {"sweeps", plan.training.sweeps},
+            {"tune_steps", plan.tuning.steps},
+            {"tune_tokens", plan.tuning.tokens_per_step}}}};
 }
 
 }  // namespace tercet::learn

@@ -10,17 +10,21 @@ namespace tercet::learn {
 
 ActivationStore source_streams(const HfModel& model, const RotaryAngles& angles,
                                const std::vector<std::vector<int32_t>>& windows,
-                               const std::filesystem::path& spill, const std::atomic<bool>* stop) {
+                               const std::filesystem::path& spill, const std::atomic<bool>* stop,
+                               const WindowShare& share) {
   const at::NoGradGuard no_gradients;
   const ModelConfig& config = model.config();
   std::vector<int64_t> rows;
   for (const auto& window : windows) rows.push_back(std::ssize(window));
-  ActivationStore out(rows, config.hidden_size, spill);
-  for (size_t i = 0; i < windows.size(); ++i) out.put(i, embedded(model, windows[i]));
+  ActivationStore out(rows, config.hidden_size, spill, share);
+  for (size_t i = 0; i < windows.size(); ++i) {
+    if (out.holds(i)) out.put(i, embedded(model, windows[i]));
+  }
   for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
     const BlockWeights weights = load_block(model, layer);
     const Block block(config, layer, weights, angles, {});
     for (size_t i = 0; i < windows.size(); ++i) {
+      if (!out.holds(i)) continue;
       if (stop != nullptr && *stop) fail(ErrorCode::kInterrupted, "interrupted before any block");
       out.put(i, block.whole(out.get(i)));
     }
@@ -28,13 +32,15 @@ ActivationStore source_streams(const HfModel& model, const RotaryAngles& angles,
   return out;
 }
 
-PredictionLoss::PredictionLoss(const HfModel& source, const RotaryAngles& angles,
-                               const ActivationStore& streams, at::ScalarType compute)
+PredictionLoss::PredictionLoss(const HfModel& source, std::optional<DType> head_type,
+                               const RotaryAngles& angles, ActivationStore& streams,
+                               at::ScalarType compute)
     : config_(source.config()),
       angles_(angles),
       streams_(streams),
       compute_(compute),
-      head_(source),
+      source_head_(source),
+      head_(source, head_type),
       low_bit_(static_cast<size_t>(config_.num_hidden_layers)) {
   for (int64_t layer = 0; layer < config_.num_hidden_layers; ++layer) {
     blocks_.push_back(load_block(source, layer));
@@ -51,7 +57,7 @@ at::Tensor PredictionLoss::operator()(int64_t layer, size_t window, at::Tensor r
   at::Tensor wanted;
   {
     const at::NoGradGuard no_gradients;
-    wanted = head_.log_probabilities(streams_.get(window), compute_);
+    wanted = source_head_.log_probabilities(streams_.get(window), compute_);
   }
   for (size_t next = static_cast<size_t>(layer) + 1; next < blocks_.size(); ++next) {
     r = Block(config_, static_cast<int64_t>(next), blocks_[next], angles_, low_bit_[next], compute_)

@@ -7,16 +7,19 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 #include "core/cpu.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "learn/nn/threads.h"
+#include "learn/ptq/calibration.h"
 #include "learn/ptq/head.h"
-#include "learn/ptq/output_directory.h"
+#include "learn/ptq/plan_model.h"
+#include "learn/ptq/ranks.h"
 #include "learn/ptq/report_page.h"
+#include "learn/ptq/shared_output.h"
 #include "learn/ptq/training_budget.h"
-#include "learn/ptq/windows.h"
 
 namespace tercet::learn {
 namespace {
@@ -25,7 +28,6 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kCalibrationContext = 512;
 constexpr int64_t kEvaluationContext = 2048;
-constexpr int64_t kFewestTokens = 256;
 constexpr uint64_t kEvaluationMemory = uint64_t{512} << 20;
 
 HfModel open_source(const fs::path& path) {
@@ -37,18 +39,7 @@ HfModel open_source(const fs::path& path) {
          path.string(), path.string());
   }
   HfModel model(path);
-  const ModelConfig& config = model.config();
-  if (config.linear != LinearKind::kDense || model.ternary_storage().given) {
-    fail(ErrorCode::kUnsupported, "'{}' is ternary already (its linear maps are {})", path.string(),
-         config.linear == LinearKind::kDense ? "marked so" : to_string(config.linear));
-  }
-  const bool known = config.norm == NormPlacement::kPre || config.norm == NormPlacement::kSub ||
-                     config.norm == NormPlacement::kSandwich;
-  if (!known) {
-    fail(ErrorCode::kUnsupported,
-         "norm placement '{}' of '{}' is not quantized; pre, sub and sandwich are",
-         to_string(config.norm), path.string());
-  }
+  check_quantizable(model.config(), model.ternary_storage().given.has_value(), path.string());
   return model;
 }
 
@@ -75,73 +66,38 @@ void keep_freed_memory() {
   ::mallopt(M_TRIM_THRESHOLD, 512 << 20);
 }
 
-void settle(PtqOptions& options, const ModelConfig& config) {
+// sharing: ranks on the same cores.
+void settle(PtqOptions& options, const ModelConfig& config, int64_t sharing) {
   check(options);
-  if (options.threads == 0) options.threads = static_cast<int>(read_cpu_info().physical_cores);
+  if (options.threads == 0) {
+    const int64_t cores = read_cpu_info().physical_cores;
+    options.threads = static_cast<int>(std::max<int64_t>(1, cores / sharing));
+  }
   set_compute_threads(options.threads);
   keep_freed_memory();
   // Only packed maps round their inputs at run time.
   if (!is_packable(options.layer.method)) options.int8_activations = false;
-  if (options.max_memory == 0) options.max_memory = machine_memory() / 2;
   settle_context(options.context, kCalibrationContext, "--ctx", config);
   settle_context(options.evaluation_context, kEvaluationContext, "--eval-ctx", config);
   check_choice(options, config);
+  check(options.rest, config, options.source.string());
 }
 
-std::vector<std::vector<int32_t>> text_windows(const fs::path& text, const HfModel& model,
-                                               int64_t context, int64_t limit, bool cut) {
-  if (text.empty()) return {};
-  const Tokenizer tokenizer = Tokenizer::load(model.directory());
-  if (tokenizer.vocab_size() > model.config().vocab_size) {
-    fail(ErrorCode::kBadInput, "'{}': the tokenizer has {} tokens, the model {}",
-         model.directory().string(), tokenizer.vocab_size(), model.config().vocab_size);
+// As long as the options say, where there is no text or no tokenizer yet.
+std::vector<int64_t> assumed_windows(const PtqOptions& options) {
+  if (options.calibration.empty() && !needs_calibration(options.layer.method)) return {};
+  if (options.calibration_tokens == 0) {
+    fail(ErrorCode::kUsage, "a plan without calibration text needs a number: --calib-tokens N");
   }
-  return read_windows(text, tokenizer, context, limit, cut).ids;
-}
-
-std::vector<std::vector<int32_t>> calibration_windows(const PtqOptions& options,
-                                                      const HfModel& model) {
-  auto windows = text_windows(options.calibration, model, options.context,
-                              options.calibration_tokens, options.cut_documents);
-  int64_t tokens = 0;
-  for (const auto& window : windows) tokens += std::ssize(window);
-  if (windows.empty() || tokens >= kFewestTokens) return windows;
-  fail(ErrorCode::kBadInput, "'{}' is too short to calibrate on: {} tokens, {} at least are needed",
-       options.calibration.string(), tokens, kFewestTokens);
-}
-
-std::vector<int64_t> lengths_of(const std::vector<std::vector<int32_t>>& windows) {
-  std::vector<int64_t> rows;
-  for (const auto& window : windows) rows.push_back(std::ssize(window));
+  std::vector<int64_t> rows(static_cast<size_t>(options.calibration_tokens / options.context),
+                            options.context);
+  const int64_t rest = options.calibration_tokens % options.context;
+  if (rest > 0) rows.push_back(rest);
   return rows;
 }
 
-// Whether the full-precision model runs beside the quantized one.
-bool needs_both_sides(const PtqOptions& options) {
-  return options.layer.cross_term != 0 || options.block_training.steps > 0 ||
-         options.end_to_end.steps > 0;
-}
-
-CalibrationState initial_state(const HfModel& model, const PtqOptions& options, bool spills,
-                               const std::vector<std::vector<int32_t>>& windows) {
-  const ModelConfig& config = model.config();
-  CalibrationState state;
-  state.rows = lengths_of(windows);
-  const double kept = static_cast<double>(windows.size()) * (1 - options.held_out);
-  state.fit_windows = std::max<size_t>(static_cast<size_t>(kept + 0.5), 1);
-  const size_t sides = windows.empty() ? 0 : (needs_both_sides(options) ? 2 : 1);
-  const fs::path spill = spills ? options.out : fs::path();
-  for (size_t side = 0; side < sides; ++side) {
-    state.residual.emplace_back(state.rows, config.hidden_size, spill);
-    for (size_t i = 0; i < windows.size(); ++i) {
-      state.residual[side].put(i, embedded(model, windows[i]));
-    }
-  }
-  for (const int64_t width :
-       {config.num_attention_heads * config.head_dim, config.intermediate_size}) {
-    for (size_t side = 0; side < sides; ++side) state.inner.emplace_back(state.rows, width, spill);
-  }
-  return state;
+uint64_t memory_limit(const PtqOptions& options) {
+  return options.max_memory != 0 ? options.max_memory : machine_memory() / 2;
 }
 
 uint64_t peak_rss() {
@@ -154,17 +110,21 @@ uint64_t peak_rss() {
 class Run {
  public:
   Run(PtqOptions options, const PtqEvents& events, const std::atomic<bool>* stop,
-      const HfModel& source)
-      : options_(std::move(options)), events_(events), stop_(stop), source_(source) {}
+      const HfModel& source, Team team)
+      : options_(std::move(options)),
+        events_(events),
+        stop_(stop),
+        source_(source),
+        team_(team),
+        share_(team) {}
 
   PtqResult run() {
     const auto start = std::chrono::steady_clock::now();
-    const auto windows = calibration_windows(options_, source_);
-    settle_training(source_.config(), lengths_of(windows), options_);
-    result_.plan = plan_quantization(source_.config(), options_, lengths_of(windows));
+    const Windows windows = calibration_windows(options_, source_, team_.ranks());
+    settle_with_memory(lengths_of(windows));
     if (events_.on_plan) events_.on_plan(result_.plan);
-    result_.fingerprint = fingerprint_of(source_, windows, to_json(options_));
-    const OutputDirectory out(options_, source_, result_.fingerprint);
+    check_agreement(windows);
+    const SharedOutput out(team_, options_, source_, result_.fingerprint);
     quantize_blocks_of(out, windows);
 
     add_up();
@@ -172,26 +132,54 @@ class Run {
     result_.seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     result_.peak_rss_bytes = peak_rss();
+    result_.stage_seconds = clock_.seconds();
     out.finish(to_json(result_), final_norm);
-    if (!options_.evaluation.empty()) {
-      evaluate();
-      out.amend(to_json(result_));
-    }
-    write_text_file(options_.out / "report.html", report_page(options_, result_));
+    if (!options_.evaluation.empty()) evaluate(out.is_seen_by_all());
+    publish(out);
+    if (events_.write_file) result_.file = events_.write_file();
+    if (result_.file) publish(out);
     return std::move(result_);
   }
 
  private:
-  void quantize_blocks_of(const OutputDirectory& out,
-                          const std::vector<std::vector<int32_t>>& windows) {
+  void publish(const SharedOutput& out) const {
+    out.amend(to_json(result_));
+    if (!team_.is_first()) return;
+    write_text_file(options_.out / "report.html", report_page(options_, result_));
+  }
+
+  // What is trained follows from the memory of rank 0's machine, so that it is the same for any
+  // number of ranks; whether a rank's share of that is enough, the plan says.
+  void settle_with_memory(const std::vector<int64_t>& rows) {
+    const uint64_t limit = memory_limit(options_);
+    options_.max_memory = std::stoull(team_.share(fmt::format("{}", limit)));
+    settle_training(source_.config(), rows, options_);
+    options_.max_memory = limit / static_cast<uint64_t>(most_on_one_machine(team_));
+    PlanHardware hardware;
+    hardware.ranks = static_cast<int>(team_.ranks());
+    result_.plan = plan_quantization(source_.config(), options_, rows, hardware);
+  }
+
+  // Of all ranks, and of a run with the one that continues it. Threads may differ.
+  void check_agreement(const Windows& windows) {
+    Json options = to_json(options_);
+    options.erase("threads");
+    result_.fingerprint = fingerprint_of(source_, windows, options);
+    ProcessGroup::NamedValues values;
+    for (const auto& [name, value] : options.items()) values.emplace_back(name, value.dump());
+    values.emplace_back("the checksum of model and calibration text", result_.fingerprint);
+    team_.check_agreement(values);
+  }
+
+  void quantize_blocks_of(const SharedOutput& out, const Windows& windows) {
     angles_ = rotary_angles(source_.config(), options_.context);
     std::optional<PredictionLoss> predictions;
     if (options_.uses_predictions()) {
-      streams_.emplace(source_streams(source_, angles_, windows, spill(), stop_));
-      predictions.emplace(source_, angles_, *streams_, training_compute());
+      streams_.emplace(source_streams(source_, angles_, windows, spill(), stop_, share_));
+      predictions.emplace(source_, options_.rest.head, angles_, *streams_, training_compute());
     }
     for (int sweep = 0; sweep <= options_.block_training.sweeps; ++sweep) {
-      CalibrationState state = initial_state(source_, options_, result_.plan.spills, windows);
+      CalibrationState state = initial_state(source_, options_, spill(), windows, share_);
       BlockQuantizer quantizer(block_settings(predictions ? &*predictions : nullptr), state);
       result_.layers.clear();
       for (int64_t layer = 0; layer < source_.config().num_hidden_layers; ++layer) {
@@ -202,7 +190,7 @@ class Run {
     }
   }
 
-  BlockQuantizer::Settings block_settings(const PredictionLoss* predictions) const {
+  BlockQuantizer::Settings block_settings(const PredictionLoss* predictions) {
     BlockQuantizer::Settings settings;
     settings.config = &source_.config();
     settings.angles = &angles_;
@@ -212,27 +200,31 @@ class Run {
     settings.int8_inputs = options_.int8_activations;
     settings.training_compute = training_compute();
     settings.chosen = [this](const std::string& module) { return is_chosen(options_, module); };
+    settings.team = team_;
     settings.stop = stop_;
+    settings.clock = &clock_;
     return settings;
   }
 
-  void quantize_block(const OutputDirectory& out, BlockQuantizer& quantizer, int64_t layer,
+  void quantize_block(const SharedOutput& out, BlockQuantizer& quantizer, int64_t layer,
                       int sweep) {
     const auto done = out.finished(layer, sweep);
+    // What a block leaves free lies in pieces between what stays; kept, it grew from block to
+    // block.
+    ::malloc_trim(0);
     std::vector<LayerReport> reports;
+    BlockWeights weights = read(out, layer, done || sweep > 0);
     if (done) {
       reports = *done;
-      quantizer.advance(layer, load_block(source_, layer), out.read_block(layer));
+      quantizer.advance(layer, read(out, layer, false), weights);
     } else if (sweep == 0) {
-      BlockWeights weights = load_block(source_, layer);
       reports = quantizer.quantize(layer, weights);
-      out.write_block(layer, 0, weights, quantizer.latents(), reports);
+      write(out, layer, 0, weights, quantizer.latents(), reports);
     } else {
       reports = *out.finished(layer, sweep - 1);
-      BlockWeights weights = out.read_block(layer);
       LatentWeights latents = out.read_latents(layer);
-      quantizer.retrain(layer, load_block(source_, layer), sweep, weights, latents, reports);
-      out.write_block(layer, sweep, weights, latents, reports);
+      quantizer.retrain(layer, read(out, layer, false), sweep, weights, latents, reports);
+      write(out, layer, sweep, weights, latents, reports);
     }
     if (events_.on_block) {
       const int64_t layers = source_.config().num_hidden_layers;
@@ -240,6 +232,17 @@ class Run {
                        reports, done.has_value());
     }
     result_.layers.insert(result_.layers.end(), reports.begin(), reports.end());
+  }
+
+  BlockWeights read(const SharedOutput& out, int64_t layer, bool quantized) {
+    const StageScope stage(&clock_, kReadStage);
+    return quantized ? out.read_block(layer) : load_block(source_, layer);
+  }
+
+  void write(const SharedOutput& out, int64_t layer, int sweep, const BlockWeights& weights,
+             const LatentWeights& latents, const std::vector<LayerReport>& reports) {
+    const StageScope stage(&clock_, kWriteStage);
+    out.write_block(layer, sweep, weights, latents, reports);
   }
 
   std::vector<std::string> low_bit_maps(int64_t layer) const {
@@ -255,11 +258,14 @@ class Run {
     return options_.trains_in_bf16 ? at::kBFloat16 : at::kFloat;
   }
 
-  fs::path spill() const { return result_.plan.spills ? options_.out : fs::path(); }
+  // Another machine may be without the output directory.
+  fs::path spill() const {
+    if (!result_.plan.spills) return {};
+    return fs::is_directory(options_.out) ? options_.out : fs::temp_directory_path();
+  }
 
   // What follows when all blocks are quantized. Returns the trained final norm, if it was.
-  at::Tensor finish_blocks(const OutputDirectory& out,
-                           const std::vector<std::vector<int32_t>>& windows) {
+  at::Tensor finish_blocks(const SharedOutput& out, const Windows& windows) {
     at::Tensor final_norm;
     if (!options_.changes_blocks_later()) return final_norm;
     std::vector<BlockWeights> blocks;
@@ -273,16 +279,18 @@ class Run {
     return final_norm;
   }
 
-  at::Tensor tune(std::vector<BlockWeights>& blocks,
-                  const std::vector<std::vector<int32_t>>& windows) {
+  at::Tensor tune(std::vector<BlockWeights>& blocks, const Windows& windows) {
+    const StageScope stage(&clock_, kTuningStage);
     EndToEndTask task;
     task.source = &source_;
     task.grouping = options_.layer.grouping;
     task.chosen = [this](const std::string& module) { return is_chosen(options_, module); };
     task.int8_inputs = options_.int8_activations;
     task.compute = training_compute();
+    task.rest = options_.rest;
     task.windows = &windows;
     task.streams = &*streams_;
+    task.team = team_;
     task.stop = stop_;
     task.progress = events_.on_tuning;
     at::Tensor final_norm = ModelHead(source_).norm();
@@ -300,15 +308,24 @@ class Run {
     result_.bits_per_weight = bits / static_cast<double>(result_.quantized_weights);
   }
 
-  void evaluate() {
+  // together: every rank scores its share of the windows; otherwise rank 0 scores all.
+  void evaluate(bool together) {
+    Windows windows = text_windows(options_.evaluation, source_, options_.evaluation_context,
+                                   options_.evaluation_tokens, options_.cut_documents);
+    team_.check_agreement(
+        {{"the checksum of the evaluation text", fingerprint_of(source_, windows, {})}});
+    if (!together && !team_.is_first()) return;
     const HfModel quantized(options_.out);
-    const auto windows = text_windows(options_.evaluation, source_, options_.evaluation_context,
-                                      options_.evaluation_tokens, options_.cut_documents);
     EvaluationRequest request;
+    if (together) {
+      windows = share_.of(windows);
+      request.team = team_;
+    }
     request.source = &source_;
     request.quantized = &quantized;
     request.windows = &windows;
     request.memory = std::min(kEvaluationMemory, options_.max_memory);
+    request.rest = options_.rest;
     request.stop = stop_;
     request.progress = events_.on_evaluation;
     request.int8_inputs = [this](const std::string& module) {
@@ -321,73 +338,45 @@ class Run {
   const PtqEvents& events_;
   const std::atomic<bool>* stop_;
   const HfModel& source_;
+  Team team_;
+  WindowShare share_;
   RotaryAngles angles_;
   std::optional<ActivationStore> streams_;  // of the source, behind its last block
+  StageClock clock_;
   PtqResult result_;
 };
 
 }  // namespace
 
-PtqPlan plan_run(PtqOptions options) {
-  const HfModel source = open_source(options.source);
-  settle(options, source.config());
-  const auto windows = calibration_windows(options, source);
-  settle_training(source.config(), lengths_of(windows), options);
-  return plan_quantization(source.config(), options, lengths_of(windows));
-}
-
-PtqResult quantize_model(PtqOptions options, const PtqEvents& events,
-                         const std::atomic<bool>* stop) {
-  const HfModel source = open_source(options.source);
-  settle(options, source.config());
-  return Run(options, events, stop, source).run();
-}
-
-Json to_json(const PtqPlan& plan) {
-  return {{"windows", plan.windows},
-          {"tokens", plan.tokens},
-          {"activation_bytes", plan.activation_bytes},
-          {"spills_to_disk", plan.spills},
-          {"block_bytes", plan.block_bytes},
-          {"peak_memory_bytes", plan.peak_memory},
-          {"output_bytes", plan.output_bytes},
-          {"disk_bytes", plan.disk_bytes},
-          {"flops", plan.flops},
-          {"gflops", plan.gflops},
-          {"seconds", plan.seconds},
-          {"training",
-           {{"block_steps", plan.training.steps},
-            {"block_tokens", plan.training.tokens_per_step},
-            {"block_loss", to_string(plan.training.loss)},
-            {"sweeps", plan.training.sweeps},
-            {"tune_steps", plan.tuning.steps},
-            {"tune_tokens", plan.tuning.tokens_per_step}}}};
-}
-
-Json to_json(const PtqResult& result) {
-  Json layers = Json::array();
-  for (const LayerReport& layer : result.layers) layers.push_back(to_json(layer));
-  Json out = {{"quantized_weights", result.quantized_weights},
-              {"bits_per_weight", result.bits_per_weight},
-              {"seconds", result.seconds},
-              {"peak_rss_bytes", result.peak_rss_bytes},
-              {"plan", to_json(result.plan)},
-              {"layers", std::move(layers)}};
-  if (result.tuning) {
-    out["tuning"] = {{"first_kl", result.tuning->first_loss},
-                     {"last_kl", result.tuning->last_loss}};
+PtqPlan plan_run(PtqOptions options, const PlanHardware& hardware, int sharing) {
+  std::optional<HfModel> source;
+  std::error_code ignored;
+  if (fs::is_regular_file(options.source, ignored) ? options.source.extension() != ".json"
+                                                   : has_weights(options.source)) {
+    source = open_source(options.source);
   }
-  if (result.evaluation) {
-    const EvaluationReport& e = *result.evaluation;
-    out["evaluation"] = {{"tokens", e.tokens},
-                         {"mean_nll", e.mean_nll},
-                         {"perplexity", e.perplexity()},
-                         {"source_mean_nll", e.source_nll},
-                         {"source_perplexity", e.source_perplexity()},
-                         {"kl_divergence_mean", e.kl_divergence_mean},
-                         {"top1_agreement", e.top1_agreement}};
-  }
-  return out;
+  const ModelConfig config = source ? source->config() : planned_config(options.source);
+  settle(options, config, sharing);
+  const bool reads = source && !options.calibration.empty();
+  const std::vector<int64_t> rows =
+      reads ? lengths_of(calibration_windows(options, *source, hardware.ranks))
+            : assumed_windows(options);
+  options.max_memory = memory_limit(options);
+  settle_training(config, rows, options);
+  options.max_memory /= static_cast<uint64_t>(sharing);
+  PtqPlan plan = plan_quantization(config, options, rows, hardware);
+  plan.assumed_tokens = !reads && !rows.empty();
+  plan.assumed_weights = !source;
+  return plan;
+}
+
+PtqResult quantize_model(PtqOptions options, const PtqEvents& events, const std::atomic<bool>* stop,
+                         Team team) {
+  const HfModel source = open_source(options.source);
+  check_calibration(options);
+  settle(options, source.config(), team.sharing());
+  if (team.group() != nullptr) team.group()->open(at::kCPU);
+  return Run(options, events, stop, source, team).run();
 }
 
 }  // namespace tercet::learn

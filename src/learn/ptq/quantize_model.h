@@ -6,24 +6,12 @@
 #include <optional>
 #include <vector>
 
-#include "learn/ptq/block_quantizer.h"
-#include "learn/ptq/evaluate.h"
+#include "learn/dist/team.h"
 #include "learn/ptq/options.h"
 #include "learn/ptq/plan.h"
+#include "learn/ptq/ptq_result.h"
 
 namespace tercet::learn {
-
-struct PtqResult {
-  std::vector<LayerReport> layers;
-  int64_t quantized_weights = 0;
-  double bits_per_weight = 0;  // of the quantized maps, every scale counted
-  std::optional<EndToEndReport> tuning;
-  std::optional<EvaluationReport> evaluation;
-  double seconds = 0;  // without the evaluation
-  uint64_t peak_rss_bytes = 0;
-  PtqPlan plan;
-  std::string fingerprint;
-};
 
 // What happens on the way; each may be empty.
 struct PtqEvents {
@@ -33,18 +21,22 @@ struct PtqEvents {
       on_block;
   std::function<void(int64_t done, int64_t total, double kl)> on_tuning;  // steps
   std::function<void(int64_t done, int64_t total)> on_evaluation;         // blocks
+  // The directory is complete and measured: makes the GGUF file of it, if there is to be one.
+  std::function<std::optional<PackedFile>()> write_file;
 };
 
-// The plan of a run, nothing else: reads the model's headers and the calibration text.
-PtqPlan plan_run(PtqOptions options);
+// The plan of a run, nothing else: reads the model's headers and the calibration text. Where the
+// weights are not there (options.source may be a directory without them, or the config.json), the
+// shape is enough; without text or weights calibration_tokens are assumed. sharing: ranks that have
+// this machine's memory and cores together.
+PtqPlan plan_run(PtqOptions options, const PlanHardware& hardware = {}, int sharing = 1);
 
 // Quantizes the model at options.source into options.out, block by block. Throws what the options,
 // the model or the text deserve; kUnsupported for a model that is ternary already or of a kind that
-// is not computed here; kInterrupted when *stop becomes true, finished blocks kept.
-PtqResult quantize_model(PtqOptions options, const PtqEvents& events,
-                         const std::atomic<bool>* stop);
-
-Json to_json(const PtqResult& result);
-Json to_json(const PtqPlan& plan);
+// is not computed here; kInterrupted when *stop becomes true, finished blocks kept. Every rank of
+// `team` calls it, with a share of the windows each; what one throws ends the work of all, and only
+// rank 0's result is that of all.
+PtqResult quantize_model(PtqOptions options, const PtqEvents& events, const std::atomic<bool>* stop,
+                         Team team = {});
 
 }  // namespace tercet::learn

@@ -112,6 +112,14 @@ plot::Table figures_table(const PtqResult& result) {
   };
   row("weights in quantized maps", fmt::format("{}", result.quantized_weights));
   row("bits per weight there, every scale counted", fmt::format("{:.4f}", result.bits_per_weight));
+  if (result.file) {
+    row(fmt::format("bits per weight in {}: maps as {}", result.file->name, result.file->type),
+        fmt::format("{:.4f}", result.file->linear_bits_per_weight));
+    row(fmt::format("of the whole file: embedding {}, head {}, norms f32",
+                    result.file->embedding_type, result.file->head_type),
+        fmt::format("{:.4f}", result.file->model_bits_per_weight));
+    row("bytes of the file", fmt::format("{}", result.file->bytes));
+  }
   row("calibration tokens", fmt::format("{}", result.plan.tokens));
   row("seconds", fmt::format("{:.1f}", result.seconds));
   row("peak memory, MiB", fmt::format("{}", result.peak_rss_bytes >> 20));

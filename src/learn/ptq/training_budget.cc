@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "learn/ptq/plan_memory.h"
+
 namespace tercet::learn {
 namespace {
 
@@ -129,6 +131,9 @@ void settle_training(const ModelConfig& config, const std::vector<int64_t>& rows
   if (rows.empty()) return;
   const int64_t longest = *std::max_element(rows.begin(), rows.end());
   const bool fits_memory = whole_model_bytes(config, longest) <= options.max_memory;
+  if (training.steps == kAuto && block_training_bytes(config, longest) > options.max_memory) {
+    training.steps = 0;
+  }
   settle_blocks(config, rows, fits_memory, training);
   const bool open_steps = tuning.steps == kAuto;
   if (open_steps) tuning.steps = fits_memory ? kTuningSteps : 0;

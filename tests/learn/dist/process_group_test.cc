@@ -58,6 +58,24 @@ TEST(ProcessGroup, TheStoreWaitsLongerThanLibtorchWould) {
   EXPECT_GT(MeetingStore::kPatience, c10d::Store::kDefaultTimeout * 100);
 }
 
+TEST(ProcessGroup, SumsTensorsOfAnySizeToTheSameBits) {
+  as_ranks(3, [](ProcessGroup& group) {
+    for (const int64_t elements : {1, 2, 3, 1000, 40001}) {
+      for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
+        const at::Tensor base = at::arange(1, elements + 1, type).sqrt();
+        at::Tensor expected = base;
+        for (int64_t rank = 1; rank < 3; ++rank) {
+          expected = expected + base / static_cast<double>(rank + 1);
+        }
+        const at::Tensor sum = base / static_cast<double>(group.rank() + 1);
+        group.sum(sum);
+        EXPECT_TRUE(sum.equal(expected)) << elements;
+      }
+    }
+    group.sum(at::empty({0}, at::kFloat));
+  });
+}
+
 TEST(ProcessGroup, DisagreementIsNamed) {
   as_ranks(2, [](ProcessGroup& group) {
     group.check_agreement({{"version", "1"}, {"data", "abc"}});

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "learn/ptq/plan_time.h"
+
+#include <algorithm>
+#include <array>
+#include <numeric>
+
+#include "learn/ptq/block_shapes.h"
+#include "learn/ptq/moments.h"
+#include "learn/ptq/stage_clock.h"
+#include "learn/ptq/training_budget.h"
+
+namespace tercet::learn {
+namespace {
+
+constexpr double kFloat = sizeof(float);
+// Of the codes of a map, so many are flipped in all rounds together, each with a row of the Hessian
+// to be read; and a round that changes nothing reads codes, scales and products.
+constexpr double kFlippedShare = 0.25;
+constexpr double kRoundsTaken = 0.7;  // most maps settle before the last
+constexpr double kPassesOfRound = 6;
+// Of a matrix of the map's size: by each threshold tried, and by the rest.
+constexpr double kPassesOfPoint = 8;
+constexpr double kPassesOfRest = 40;
+// Reading turns bf16 into f32, a value at a time.
+constexpr double kPassesOfRead = 6;
+constexpr double kPassesOfWrite = 4;
+
+double sum_bytes(double cols) { return cols > kWidestDouble ? 4 : 8; }
+
+// A block's work, layer for layer the same.
+class BlockTimes {
+ public:
+  BlockTimes(const ModelConfig& config, const PtqOptions& options, const std::vector<int64_t>& rows,
+             const PlanHardware& hardware)
+      : config_(config),
+        options_(options),
+        rows_(rows),
+        ranks_(hardware.ranks),
+        trains_(options.block_training.steps > 0),
+        cross_(options.layer.cross_term != 0 && !trains_),
+        sides_(rows.empty() ? 0 : (cross_ || trains_ ? 2 : 1)),
+        tokens_(static_cast<double>(std::accumulate(rows.begin(), rows.end(), int64_t{0}))),
+        shapes_(block_shapes(config)) {
+    for (const MapShape& shape : shapes_) weights_ += shape.weights();
+  }
+
+  PlanStage read() const {
+    PlanStage stage{.name = kReadStage};
+    stage.disk_bytes = 2 * weights_;
+    stage.memory_bytes = kPassesOfRead * kFloat * weights_;
+    return stage;
+  }
+
+  PlanStage write() const {
+    PlanStage stage{.name = kWriteStage};
+    stage.disk_bytes = 2 * weights_;
+    stage.memory_bytes = kPassesOfWrite * kFloat * weights_;
+    return stage;
+  }
+
+  // In each rank, of its windows.
+  PlanStage forward() const {
+    PlanStage stage{.name = kForwardStage};
+    stage.flops = sides_ * block_flops(config_, rows_) / ranks_;
+    const double hidden = static_cast<double>(config_.hidden_size);
+    const double inner = static_cast<double>(config_.intermediate_size);
+    double floats = tokens_ * (20 * hidden + 8 * inner);
+    for (const int64_t count : rows_) {
+      floats += 6 * static_cast<double>(config_.num_attention_heads * count * count);
+    }
+    stage.memory_bytes = sides_ * kFloat * floats / ranks_;
+    return stage;
+  }
+
+  // Each rank sums over its windows; then all sums are added and everybody gets them.
+  PlanStage moments() const {
+    PlanStage stage{.name = kMomentsStage};
+    if (rows_.empty()) return stage;
+    for (const MapShape& shape : shapes_) {
+      if (!shape.last_of_input) continue;
+      double elements = shape.cols * shape.cols * (cross_ ? 2 : 1);
+      if (cross_ && shape.writes_residual) elements += shape.weights();
+      stage.flops += 2 * tokens_ * elements / ranks_;
+      const double windows = static_cast<double>(rows_.size()) / ranks_;
+      stage.memory_bytes += windows * elements * (2 * sum_bytes(shape.cols) + 2 * kFloat);
+      stage.network_bytes += elements * sum_bytes(shape.cols) * 2 * (ranks_ - 1) / ranks_;
+    }
+    return stage;
+  }
+
+  // The rows of a map are shared among ranks; what is done to its second moments is not.
+  PlanStage solver() const {
+    PlanStage stage{.name = kSolverStage};
+    for (const MapShape& shape : shapes_) add_map(shape, stage);
+    return stage;
+  }
+
+ private:
+  // Products with the Hessian per map, by what the method does.
+  double products() const {
+    const LayerOptions& layer = options_.layer;
+    const double notes = 6;  // errors for the report
+    switch (layer.method) {
+      case PtqMethod::kAbsmean:
+      case PtqMethod::kTwn:
+      case PtqMethod::kSvid:
+        return 0;
+      case PtqMethod::kPt2Llm:
+        return 4;
+      case PtqMethod::kArb:
+        return 16;
+      default:
+        break;
+    }
+    const double flips = layer.flip_rounds > 0 ? 2 + 0.4 * kRoundsTaken * layer.flip_rounds : 0;
+    return layer.grid_points + 2 + notes + (layer.feedback ? 3 : 0) + flips;
+  }
+
+  void add_map(const MapShape& shape, PlanStage& stage) const {
+    const LayerOptions& layer = options_.layer;
+    const double square = shape.cols * shape.cols;
+    const double weights = shape.weights() / ranks_;
+    stage.flops += 2 * weights * shape.cols * products();
+    stage.memory_bytes += kFloat * weights * kPassesOfRest;
+    if (products() == 0) return;
+    stage.memory_bytes += kFloat * weights * kPassesOfPoint * layer.grid_points;
+    stage.memory_bytes += 10 * kFloat * square;
+    if (cross_ || layer.feedback) {
+      const double solved = square * shape.cols / 3 + 2 * weights * shape.cols;
+      const double product = 2 * weights * shape.cols;
+      stage.flops += solved + product;
+      stage.double_flops += solved + (sum_bytes(shape.cols) > kFloat ? product : 0);
+    }
+    if (layer.flip_rounds > 0) {
+      stage.memory_bytes += kFlippedShare * weights * shape.cols * kFloat;
+      stage.memory_bytes += kRoundsTaken * layer.flip_rounds * kPassesOfRound * kFloat * weights;
+    }
+    // Codes and values go to all ranks.
+    stage.network_bytes += 2 * kFloat * shape.weights() * (ranks_ - 1) / ranks_;
+  }
+
+  const ModelConfig& config_;
+  const PtqOptions& options_;
+  const std::vector<int64_t>& rows_;
+  double ranks_;
+  bool trains_;
+  bool cross_;
+  double sides_;
+  double tokens_;
+  std::array<MapShape, 7> shapes_;
+  double weights_ = 0;
+};
+
+// Gradients of a block's weights travel once a step, there and back.
+PlanStage training(const ModelConfig& config, const PtqOptions& options,
+                   const std::vector<int64_t>& rows, double ranks) {
+  const BlockTrainingOptions& training = options.block_training;
+  PlanStage stage{.name = kTrainingStage};
+  stage.flops = training_flops(config, training, rows) / ranks;
+  if (training.steps <= 0) return stage;
+  const double weights = static_cast<double>(config.linear_parameter_count());
+  const double steps = static_cast<double>(training.steps) * (1 + std::max(training.sweeps, 0));
+  stage.memory_bytes = steps * weights * kFloat * 40;  // latent weights to values, back, and Adam
+  stage.network_bytes = steps * weights * kFloat * 2 * (ranks - 1) / ranks;
+  return stage;
+}
+
+PlanStage tuning(const ModelConfig& config, const PtqOptions& options,
+                 const std::vector<int64_t>& rows, double ranks) {
+  PlanStage stage{.name = kTuningStage};
+  stage.flops = tuning_flops(config, options.end_to_end, rows) / ranks;
+  if (options.end_to_end.steps <= 0) return stage;
+  const double weights = static_cast<double>(config.linear_parameter_count());
+  stage.memory_bytes = options.end_to_end.steps * weights * kFloat * 8;
+  stage.network_bytes = options.end_to_end.steps * weights * kFloat * 2 * (ranks - 1) / ranks;
+  return stage;
+}
+
+double seconds_of(const PlanStage& stage, const PlanHardware& hardware) {
+  return 1e-9 * ((stage.flops + stage.double_flops) / hardware.gflops +
+                 stage.memory_bytes / hardware.memory_gbps + stage.disk_bytes / hardware.disk_gbps +
+                 stage.network_bytes / hardware.network_gbps);
+}
+
+}  // namespace
+
+std::vector<PlanStage> plan_stages(const ModelConfig& config, const PtqOptions& options,
+                                   const std::vector<int64_t>& rows, const PlanHardware& hardware) {
+  const BlockTimes block(config, options, rows, hardware);
+  std::vector<PlanStage> stages = {block.read(), block.forward(), block.moments(), block.solver(),
+                                   block.write()};
+  const double layers = static_cast<double>(config.num_hidden_layers);
+  for (PlanStage& stage : stages) {
+    for (double* part : {&stage.flops, &stage.double_flops, &stage.memory_bytes, &stage.disk_bytes,
+                         &stage.network_bytes}) {
+      *part *= layers;
+    }
+  }
+  stages.push_back(training(config, options, rows, hardware.ranks));
+  stages.push_back(tuning(config, options, rows, hardware.ranks));
+  for (PlanStage& stage : stages) stage.seconds = seconds_of(stage, hardware);
+  return stages;
+}
+
+}  // namespace tercet::learn

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "learn/ptq/ptq_result.h"
+
+#include "learn/ptq/output_directory.h"
+
+namespace tercet::learn {
+
+Json to_json(const PtqResult& result) {
+  Json layers = Json::array();
+  for (const LayerReport& layer : result.layers) layers.push_back(to_json(layer));
+  Json out = {{"quantized_weights", result.quantized_weights},
+              {"bits_per_weight", result.bits_per_weight},
+              {"seconds", result.seconds},
+              {"stage_seconds", result.stage_seconds},
+              {"peak_rss_bytes", result.peak_rss_bytes},
+              {"plan", to_json(result.plan)},
+              {"layers", std::move(layers)}};
+  if (result.file) {
+    const PackedFile& file = *result.file;
+    out["file"] = {{"name", file.name},
+                   {"bytes", file.bytes},
+                   {"type", file.type},
+                   {"embedding_type", file.embedding_type},
+                   {"head_type", file.head_type},
+                   {"linear_bits_per_weight", file.linear_bits_per_weight},
+                   {"model_bits_per_weight", file.model_bits_per_weight}};
+  }
+  if (result.tuning) {
+    out["tuning"] = {{"first_kl", result.tuning->first_loss},
+                     {"last_kl", result.tuning->last_loss}};
+  }
+  if (result.evaluation) {
+    const EvaluationReport& e = *result.evaluation;
+    out["evaluation"] = {{"tokens", e.tokens},
+                         {"mean_nll", e.mean_nll},
+                         {"perplexity", e.perplexity()},
+                         {"source_mean_nll", e.source_nll},
+                         {"source_perplexity", e.source_perplexity()},
+                         {"kl_divergence_mean", e.kl_divergence_mean},
+                         {"top1_agreement", e.top1_agreement}};
+  }
+  return out;
+}
+
+}  // namespace tercet::learn

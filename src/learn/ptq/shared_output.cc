@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "learn/ptq/shared_output.h"
+
+#include "learn/ptq/ranks.h"
+
+namespace tercet::learn {
+
+SharedOutput::SharedOutput(Team team, const PtqOptions& options, const HfModel& source,
+                           const std::string& fingerprint)
+    : team_(team), path_(options.out), fingerprint_(fingerprint) {
+  if (team.is_first()) out_.emplace(options, source, fingerprint);
+  team.wait_for_first();
+}
+
+std::optional<std::vector<LayerReport>> SharedOutput::finished(int64_t layer, int sweep) const {
+  std::optional<std::vector<LayerReport>> reports;
+  Json list;
+  if (out_) reports = out_->finished(layer, sweep);
+  if (team_.group() == nullptr) return reports;
+  if (reports) {
+    list = Json::array();
+    for (const LayerReport& report : *reports) list.push_back(to_json(report));
+  }
+  list = parse_json(team_.share(list.dump()), "rank 0's reports");
+  if (out_ || list.is_null()) return reports;
+  reports.emplace();
+  for (const Json& report : list) reports->push_back(layer_report_from_json(report));
+  return reports;
+}
+
+BlockWeights SharedOutput::read_block(int64_t layer) const {
+  BlockWeights weights;
+  if (out_) weights = out_->read_block(layer);
+  share_tensors(team_, weights.tensors);
+  return weights;
+}
+
+LatentWeights SharedOutput::read_latents(int64_t layer) const {
+  LatentWeights latents;
+  if (out_) latents = out_->read_latents(layer);
+  share_tensors(team_, latents);
+  return latents;
+}
+
+void SharedOutput::write_block(int64_t layer, int sweep, const BlockWeights& weights,
+                               const LatentWeights& latents,
+                               const std::vector<LayerReport>& reports) const {
+  if (out_) out_->write_block(layer, sweep, weights, latents, reports);
+}
+
+void SharedOutput::write_trained_block(int64_t layer, const BlockWeights& weights) const {
+  if (out_) out_->write_trained_block(layer, weights);
+}
+
+void SharedOutput::finish(const Json& summary, const at::Tensor& final_norm) const {
+  if (out_) out_->finish(summary, final_norm);
+}
+
+void SharedOutput::amend(const Json& summary) const {
+  if (out_) out_->amend(summary);
+}
+
+bool SharedOutput::is_seen_by_all() const {
+  team_.wait_for_first();
+  const bool here = out_ || OutputDirectory::is_complete(path_, fingerprint_);
+  return !team_.any(!here);
+}
+
+}  // namespace tercet::learn

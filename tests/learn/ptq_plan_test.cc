@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "core/error.h"
+#include "core/file.h"
+#include "learn/ptq/plan.h"
+
+namespace tercet::learn {
+namespace {
+
+ModelConfig config_of(int64_t hidden, int64_t inner, int64_t layers) {
+  ModelConfig config;
+  config.hidden_size = hidden;
+  config.intermediate_size = inner;
+  config.num_hidden_layers = layers;
+  config.num_attention_heads = hidden / 64;
+  config.num_key_value_heads = hidden / 128;
+  config.head_dim = 64;
+  config.vocab_size = 512;
+  config.max_position_embeddings = 2048;
+  return config;
+}
+
+PtqOptions options_of() {
+  PtqOptions options;
+  options.layer = default_layer_options(PtqMethod::kPtBitnet);
+  options.max_memory = uint64_t{1} << 40;
+  return options;
+}
+
+const PlanHardware kHardware{
+    .gflops = 100, .memory_gbps = 10, .disk_gbps = 1, .network_gbps = 2, .ranks = 1};
+
+const PlanStage& stage(const PtqPlan& plan, const std::string& name) {
+  return *std::find_if(plan.stages.begin(), plan.stages.end(),
+                       [&](const PlanStage& s) { return s.name == name; });
+}
+
+TEST(PtqPlan, LayersTakeTimeAndDiskButNoMemory) {
+  const std::vector<int64_t> rows(16, 512);
+  const PtqPlan few = plan_quantization(config_of(512, 1408, 4), options_of(), rows, kHardware);
+  const PtqPlan many = plan_quantization(config_of(512, 1408, 64), options_of(), rows, kHardware);
+  EXPECT_EQ(few.block_bytes, many.block_bytes);
+  EXPECT_EQ(few.activation_bytes, many.activation_bytes);
+  EXPECT_NEAR(many.seconds / few.seconds, 16, 1e-9);
+  EXPECT_GT(many.output_bytes, 10 * few.output_bytes);
+  EXPECT_EQ(few.network_bytes, 0u);
+}
+
+TEST(PtqPlan, RanksShareWindowsAndSendTheirMoments) {
+  const ModelConfig config = config_of(256, 512, 3);
+  const std::vector<int64_t> rows(16, 512);
+  PlanHardware four = kHardware;
+  four.ranks = 4;
+  const PtqPlan alone = plan_quantization(config, options_of(), rows, kHardware);
+  const PtqPlan shared = plan_quantization(config, options_of(), rows, four);
+  EXPECT_NEAR(stage(alone, "forward").flops / stage(shared, "forward").flops, 4, 1e-9);
+  EXPECT_NEAR(stage(alone, "moments").flops / stage(shared, "moments").flops, 4, 1e-9);
+  EXPECT_EQ(alone.activation_bytes, 4 * shared.activation_bytes);
+  // Every rank inverts for itself.
+  EXPECT_GT(stage(shared, "solver").flops, stage(alone, "solver").flops / 4);
+  // In doubles, q q' and f q' of four inputs, and what o and down write; each element is sent
+  // 2 (ranks - 1) / ranks times.
+  const double elements = 2 * (3 * 256.0 * 256 + 512.0 * 512) + 256.0 * 256 + 256.0 * 512;
+  EXPECT_DOUBLE_EQ(stage(shared, "moments").network_bytes, 3 * 8 * elements * 1.5);
+}
+
+TEST(PtqPlan, WhatDoesNotFitIsNamed) {
+  ModelConfig config = config_of(8192, 28672, 80);
+  config.head_dim = 128;
+  config.num_attention_heads = 64;
+  config.num_key_value_heads = 8;
+  const std::vector<int64_t> rows(128, 512);
+  PtqOptions options = options_of();
+  options.max_memory = uint64_t{23} << 30;
+  const PtqPlan plan = plan_quantization(config, options, rows, kHardware);
+  EXPECT_TRUE(plan.spills);
+  EXPECT_LT(plan.peak_memory, options.max_memory);
+  options.max_memory = uint64_t{12} << 30;
+  try {
+    plan_quantization(config, options, rows, kHardware);
+    ADD_FAILURE() << "28,672 channels do not fit in 12 GiB";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("mlp.down_proj"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("--cross-term 0"), std::string::npos);
+  }
+}
+
+// Tensors are read and released one by one; what the system mapped around them must go with them,
+// or memory would grow with every layer.
+TEST(PtqPlan, ReleasedWeightsLeaveNothingInMemory) {
+  constexpr size_t kBytes = size_t{32} << 20;
+  constexpr size_t kTensor = (size_t{200} << 10) + 1000;  // begins and ends within pages
+  const std::filesystem::path path =
+      std::filesystem::temp_directory_path() / ("tercet-released-" + std::to_string(::getpid()));
+  write_text_file(path, std::string(kBytes, 'w'));
+  const MappedFile file(path);
+  const uint64_t before = resident_bytes();
+  uint64_t most = 0;
+  unsigned sum = 0;
+  for (size_t first = 0; first + kTensor <= kBytes; first += kTensor) {
+    const auto tensor = file.bytes().subspan(first, kTensor);
+    for (size_t i = 0; i < kTensor; i += 512) sum += tensor[i];
+    file.release(tensor);
+    most = std::max(most, resident_bytes());
+  }
+  EXPECT_GT(sum, 0u);
+  EXPECT_LT(most, before + (uint64_t{2} << 20));
+  std::filesystem::remove(path);
+}
+
+}  // namespace
+}  // namespace tercet::learn
