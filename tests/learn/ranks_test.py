@@ -67,6 +67,15 @@ class Ranks(unittest.TestCase):
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.005)
 
+    def wait_for_progress(self, out, process):
+        """Until a run that was resumed has written a checkpoint of its own."""
+        newest = lambda: max(out.glob("checkpoints/step-????????"))
+        before, deadline = newest(), time.monotonic() + 60
+        while newest() == before:
+            self.assertIsNone(process.poll())
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.005)
+
     def rewound(self, run, step):
         """A copy of a finished run as it was when it was killed after `step`."""
         out = self.new()
@@ -162,7 +171,7 @@ class Ranks(unittest.TestCase):
                 self.assertIn("--resume", lines[0])
                 # It can be continued: by one process, which is stopped again.
                 process = start("pretrain", "--out", out, "--resume")
-                time.sleep(1.5)
+                self.wait_for_progress(out, process)
                 process.send_signal(signal.SIGINT)
                 status, output = finish(process)
                 self.assertEqual(status, 130, output)
@@ -206,9 +215,7 @@ class Ranks(unittest.TestCase):
         self.assertEqual(output.count("interrupted"), 1, output)
         # One that dies takes the others along.
         parent = start("pretrain", "--out", out, "--resume", "--ranks", 2)
-        while len(children(parent)) < 2:
-            time.sleep(0.01)
-        time.sleep(1)
+        self.wait_for_progress(out, parent)
         os.kill(children(parent)[1], signal.SIGKILL)
         status, output = finish(parent)
         self.assertEqual(status, 4, output)
