@@ -38,6 +38,12 @@ void add_stage_options(CLI::App& command, const std::shared_ptr<QuantizeArgument
                   "How much the Hessian's diagonal is raised, or auto: chosen on held-out text")
       ->group(group);
   command
+      .add_option("--equalize", arguments->equalization,
+                  "Scale input channels by their magnitude to this power and fold that into norms "
+                  "and neighbouring maps; 0: not")
+      ->capture_default_str()
+      ->group(group);
+  command
       .add_option(
           "--token-weights", arguments->token_weights,
           "What an error in the residual stream counts for: equal at all tokens, or residual, "
@@ -288,6 +294,7 @@ PtqOptions options_of(const QuantizeArguments& arguments) {
          arguments.method);
   }
   if (arguments.cross_term) layer.cross_term = *arguments.cross_term;
+  layer.equalization = arguments.equalization;
   if (!arguments.token_weights.empty()) {
     layer.token_weights = learn::parse_token_weights(arguments.token_weights);
   }

@@ -20,6 +20,7 @@ struct QuantizeArguments {
   std::string shrinkage;
   std::optional<double> cross_term;
   std::string token_weights;
+  double equalization = 0;
   std::optional<int> flip_rounds;
   bool feedback = false;
   bool no_feedback = false;

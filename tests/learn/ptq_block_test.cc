@@ -5,6 +5,7 @@
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <filesystem>
 #include <map>
 
@@ -13,6 +14,8 @@
 #include "formats/safetensors.h"
 #include "learn/ptq/activation_store.h"
 #include "learn/ptq/block.h"
+#include "learn/ptq/block_quantizer.h"
+#include "learn/ptq/equalize.h"
 #include "learn/ptq/head.h"
 
 namespace tercet::learn {
@@ -102,6 +105,49 @@ TEST(Block, FusedOperatorsInBf16AgreeForEveryDenseArchitecture) {
       }
     }
   }
+}
+
+TEST(Equalize, ChangesWeightsAndNotWhatTheBlockComputes) {
+  for (const auto& entry : fs::directory_iterator(kModels)) {
+    const HfModel model(entry.path());
+    const ModelConfig& config = model.config();
+    if (config.linear != LinearKind::kDense) continue;
+    at::manual_seed(11);
+    const BlockWeights before = load_block(model, 0);
+    BlockWeights after = before;
+    InputMagnitudes magnitudes;
+    for (size_t k = 0; k < magnitudes.size(); ++k) {
+      const int64_t cols = before.at(inputs_of_block()[k].maps.front() + ".weight").size(1);
+      magnitudes[k] = at::rand({cols}) + 0.1;
+      magnitudes[k][0] = 0;  // a channel that never fires keeps its weights
+    }
+    equalize(config, magnitudes, 0.5, after);
+    for (const std::string& map : linear_maps()) {
+      EXPECT_FALSE(after.at(map + ".weight").allclose(before.at(map + ".weight"), 1e-2))
+          << entry.path() << " " << map;
+    }
+    const RotaryAngles angles = rotary_angles(config, 9);
+    const at::Tensor r = at::randn({9, config.hidden_size});
+    const at::Tensor expected = Block(config, 0, before, angles, {}).whole(r) - r;
+    const at::Tensor found = Block(config, 0, after, angles, {}).whole(r) - r;
+    EXPECT_LT((found - expected).norm().item<double>(), 1e-4 * expected.norm().item<double>())
+        << entry.path();
+  }
+}
+
+TEST(Equalize, RaisesLoudChannelsByTheExponent) {
+  const HfModel model(fs::path(kModels) / "llama");
+  const BlockWeights before = load_block(model, 0);
+  BlockWeights after = before;
+  const int64_t cols = before.at("mlp.down_proj.weight").size(1);
+  at::Tensor loud = at::ones({cols});
+  loud[3] = 100;
+  equalize(model.config(), {at::Tensor(), at::Tensor(), at::Tensor(), loud}, 0.5, after);
+  const double mean = std::pow(100.0, 1.0 / static_cast<double>(cols));
+  const at::Tensor ratio = after.at("mlp.down_proj.weight") / before.at("mlp.down_proj.weight");
+  EXPECT_NEAR(ratio.select(1, 3).mean().item<double>(), std::sqrt(100 / mean), 1e-3);
+  EXPECT_NEAR(ratio.select(1, 4).mean().item<double>(), std::sqrt(1 / mean), 1e-3);
+  EXPECT_TRUE(after.at("self_attn.q_proj.weight").equal(before.at("self_attn.q_proj.weight")));
 }
 
 TEST(Block, RoundsInputsOfLowBitMapsPerToken) {

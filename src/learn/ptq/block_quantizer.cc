@@ -10,6 +10,7 @@
 #include <chrono>
 
 #include "core/error.h"
+#include "learn/ptq/equalize.h"
 #include "learn/ptq/ranks.h"
 
 namespace tercet::learn {
@@ -193,10 +194,44 @@ void BlockQuantizer::quantize_maps(const std::vector<std::string>& maps, Moments
   }
 }
 
+// Under what the full-precision model sees, where that walks along.
+void BlockQuantizer::equalize_inputs(int64_t layer, BlockWeights& weights) const {
+  if (settings_.layer.equalization == 0) return;
+  const StageScope stage(settings_.clock, kForwardStage);
+  const Block block(*settings_.config, layer, weights, *settings_.angles, {});
+  InputMagnitudes squares;
+  for (size_t k = 0; k < squares.size(); ++k) {
+    const at::Tensor& weight = weights.at(inputs_of_block()[k].maps.front() + ".weight");
+    squares[k] = at::zeros({weight.size(1)}, at::kDouble);
+  }
+  for (const size_t i : windows_here()) {
+    check_stop();
+    const at::Tensor r = state_.residual.back().get(i);
+    const at::Tensor x = block.attention_input(r);
+    const at::Tensor mixed = block.mixed(x);
+    const at::Tensor y = block.ffn_input(block.after_attention(r, mixed));
+    const std::array<at::Tensor, 4> inputs = {x, mixed, y, block.gated(y)};
+    for (size_t k = 0; k < inputs.size(); ++k) {
+      squares[k] += inputs[k].square().sum(0, false, at::kDouble);
+    }
+  }
+  InputMagnitudes magnitudes;
+  for (size_t k = 0; k < magnitudes.size(); ++k) {
+    const std::vector<std::string>& maps = inputs_of_block()[k].maps;
+    settings_.team.sum(squares[k]);
+    const bool wanted = std::any_of(maps.begin(), maps.end(), [&](const std::string& map) {
+      return settings_.chosen(fmt::format("model.layers.{}.{}", layer, map));
+    });
+    if (wanted) magnitudes[k] = squares[k].sqrt().to(at::kFloat);
+  }
+  equalize(*settings_.config, magnitudes, settings_.layer.equalization, weights);
+}
+
 std::vector<LayerReport> BlockQuantizer::quantize(int64_t layer, BlockWeights& weights) {
   const at::NoGradGuard no_gradients;
   if (settings_.training.steps > 0) return train(layer, weights);
   const std::string prefix = fmt::format("model.layers.{}.", layer);
+  equalize_inputs(layer, weights);
   const BlockWeights original = weights;
   const std::vector<std::string> low_bit = low_bit_maps(layer);
   const Block in_full(*settings_.config, layer, original, *settings_.angles, {});

@@ -124,6 +124,7 @@ class BlockQuantizer {
   std::vector<std::string> low_bit_maps(int64_t layer) const;
   std::vector<size_t> windows_here() const;
   std::array<Moments, 4> moments_of_inputs(const Block& block) const;
+  void equalize_inputs(int64_t layer, BlockWeights& weights) const;
   void pass_whole(size_t side, const Block& block);
   void check_stop() const;
 

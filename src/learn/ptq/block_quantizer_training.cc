@@ -145,6 +145,7 @@ std::vector<LayerReport> BlockQuantizer::train(int64_t layer, BlockWeights& weig
   using Clock = std::chrono::steady_clock;
   const Clock::time_point start = Clock::now();
   const std::string prefix = fmt::format("model.layers.{}.", layer);
+  equalize_inputs(layer, weights);
   const BlockWeights before = weights;
   const std::vector<std::string> low_bit = low_bit_maps(layer);
   const std::array<Moments, 4> moments =

@@ -30,6 +30,7 @@ struct LayerOptions {
   bool feedback = false;  // GPTQ between the thresholds and the flips
   int flip_rounds = 20;   // 0: none
   TokenWeights token_weights = TokenWeights::kResidual;
+  double equalization = 0;  // exponent of equalize(), 0: none
   double cross_term = 0.5;  // gamma of layer_target()
   double shrinkage = 0.1;   // lambda of layer_target(); below 0: chosen on held-out moments
 };

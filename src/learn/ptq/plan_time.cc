@@ -62,7 +62,8 @@ class BlockTimes {
   // In each rank, of its windows.
   PlanStage forward() const {
     PlanStage stage{.name = kForwardStage};
-    stage.flops = sides_ * block_flops(config_, rows_) / ranks_;
+    const double passes = sides_ + (options_.layer.equalization > 0 ? 1 : 0);
+    stage.flops = passes * block_flops(config_, rows_) / ranks_;
     const double hidden = static_cast<double>(config_.hidden_size);
     const double inner = static_cast<double>(config_.intermediate_size);
     double floats = tokens_ * (20 * hidden + 8 * inner);
@@ -97,6 +98,9 @@ class BlockTimes {
   }
 
  private:
+  // Training starts without flips.
+  int flip_rounds() const { return trains_ ? 0 : options_.layer.flip_rounds; }
+
   // Products with the Hessian per map, by what the method does.
   double products() const {
     const LayerOptions& layer = options_.layer;
@@ -113,7 +117,7 @@ class BlockTimes {
       default:
         break;
     }
-    const double flips = layer.flip_rounds > 0 ? 2 + 0.4 * kRoundsTaken * layer.flip_rounds : 0;
+    const double flips = flip_rounds() > 0 ? 2 + 0.4 * kRoundsTaken * flip_rounds() : 0;
     return layer.grid_points + 2 + notes + (layer.feedback ? 3 : 0) + flips;
   }
 
@@ -132,9 +136,9 @@ class BlockTimes {
       stage.flops += solved + product;
       stage.double_flops += solved + (sum_bytes(shape.cols) > kFloat ? product : 0);
     }
-    if (layer.flip_rounds > 0) {
+    if (flip_rounds() > 0) {
       stage.memory_bytes += kFlippedShare * weights * shape.cols * kFloat;
-      stage.memory_bytes += kRoundsTaken * layer.flip_rounds * kPassesOfRound * kFloat * weights;
+      stage.memory_bytes += kRoundsTaken * flip_rounds() * kPassesOfRound * kFloat * weights;
     }
     // Codes and values go to all ranks.
     stage.network_bytes += 2 * kFloat * shape.weights() * (ranks_ - 1) / ranks_;
