@@ -33,8 +33,6 @@ struct Shape {
   bool tied;
   StoredType stored;
   BitnetVariants variants = {};
-  // Noise of 1e-7 rarely reaches an int8 rounding; where it does, one tips and those after it.
-  double largest = 1e-3;
 };
 
 ModelConfig config_of(const Shape& shape) {
@@ -50,12 +48,13 @@ ModelConfig config_of(const Shape& shape) {
   return config;
 }
 
-// A model whose activations are spread as a trained one's: larger weights than at the start.
+// A model whose activations are spread as a trained one's: larger maps than at the start.
 Transformer seeded_model(const ModelConfig& config) {
   Transformer model(config, 11, at::kCPU);
   const at::NoGradGuard no_gradients;
   at::manual_seed(5);
   for (Parameter& p : model.parameters()) {
+    if (p.name == "model.embed_tokens.weight") continue;
     if (p.decays) {
       p.value.mul_(5.0);
     } else {
@@ -108,7 +107,9 @@ TEST_P(Parity, LogitsAgree) {
   printf("%s: relative RMS of the logits: median %.2e, largest %.2e\n", GetParam().name,
          errors[errors.size() / 2], errors.back());
   EXPECT_LT(errors[errors.size() / 2], 1e-4);
-  EXPECT_LT(errors.back(), GetParam().largest);
+  // Noise of 1e-7 rarely reaches an int8 rounding; where it does, one tips and those after it,
+  // which in models as narrow as these is seen.
+  EXPECT_LT(errors.back(), has_low_bit_maps(GetParam().linear) ? 5e-2 : 1e-3);
 }
 
 // The largest error would be far above the bound if one weight were wrong: otherwise the test above
@@ -186,8 +187,7 @@ INSTANTIATE_TEST_SUITE_P(
                           Activation::kSilu,
                           true,
                           StoredType::kSign8,
-                          {.shifted_gate_input = true},
-                          5e-2},
+                          {.shifted_gate_input = true}},
                     Shape{"b1_shifted_groups",
                           64,
                           172,
