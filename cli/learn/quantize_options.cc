@@ -296,6 +296,10 @@ PtqOptions options_of(const QuantizeArguments& arguments) {
   if (arguments.cross_term) layer.cross_term = *arguments.cross_term;
   layer.equalization = arguments.equalization;
   if (!arguments.token_weights.empty()) {
+    if (!learn::needs_calibration(method)) {
+      fail(ErrorCode::kUsage, "{} looks at no activations; leave out --token-weights",
+           arguments.method);
+    }
     layer.token_weights = learn::parse_token_weights(arguments.token_weights);
   }
   if (arguments.flip_rounds) layer.flip_rounds = *arguments.flip_rounds;

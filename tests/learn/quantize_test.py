@@ -177,6 +177,11 @@ class Quantize(QuantizeCase):
         self.assert_error(run(*base, "--only", "nothing_like_it"), 2, "nothing_like_it")
         self.assert_error(run(*base, "--only", "("), 2, "regular expression")
         self.assert_error(run(*base, "--cross-term", "2"), 2, "--cross-term")
+        self.assert_error(run(*base, "--equalize", "2"), 2, "--equalize")
+        self.assert_error(run(*base, "--equalize", "nan"), 2, "--equalize")
+        self.assert_error(run(*base, "--token-weights", "first"), 2, "token weights")
+        self.assert_error(run(*base, "--method", "twn", "--token-weights", "equal"), 2,
+                          "--token-weights")
         self.assert_error(run(*base, "--max-memory", "100KB"), 2, "--max-memory")
         self.assert_error(run(*base, "--resume"), 2, "no run to resume")
         self.assert_error(run(*base, "--no-training", "--block-steps", 3), 2, "--no-training")

@@ -238,9 +238,17 @@ at::Tensor Block::after_ffn(const at::Tensor& r, const at::Tensor& gated) const 
   return r + norm("post_feedforward_layernorm", y);
 }
 
+Block::Inputs Block::inputs(const at::Tensor& r) const {
+  const at::Tensor x = attention_input(r);
+  const at::Tensor heads = mixed(x);
+  const at::Tensor between = after_attention(r, heads);
+  const at::Tensor y = ffn_input(between);
+  return {{x, heads, y, gated(y)}, between};
+}
+
 at::Tensor Block::whole(const at::Tensor& r) const {
-  const at::Tensor between = after_attention(r, mixed(attention_input(r)));
-  return after_ffn(between, gated(ffn_input(between)));
+  const Inputs seen = inputs(r);
+  return after_ffn(seen.between, seen.inputs[3]);
 }
 
 }  // namespace tercet::learn

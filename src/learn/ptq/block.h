@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <map>
 #include <string>
 #include <vector>
@@ -55,6 +56,12 @@ class Block {
   // Input of down, from that of gate and up.
   at::Tensor gated(const at::Tensor& x) const;
   at::Tensor after_ffn(const at::Tensor& r, const at::Tensor& gated) const;
+  // The inputs of q, o, gate and down, and the residual stream between attention and feed-forward.
+  struct Inputs {
+    std::array<at::Tensor, 4> inputs;
+    at::Tensor between;
+  };
+  Inputs inputs(const at::Tensor& r) const;
   // From the residual stream before the block to that behind it.
   at::Tensor whole(const at::Tensor& r) const;
 

@@ -206,11 +206,7 @@ void BlockQuantizer::equalize_inputs(int64_t layer, BlockWeights& weights) const
   }
   for (const size_t i : windows_here()) {
     check_stop();
-    const at::Tensor r = state_.residual.back().get(i);
-    const at::Tensor x = block.attention_input(r);
-    const at::Tensor mixed = block.mixed(x);
-    const at::Tensor y = block.ffn_input(block.after_attention(r, mixed));
-    const std::array<at::Tensor, 4> inputs = {x, mixed, y, block.gated(y)};
+    const auto inputs = block.inputs(state_.residual.back().get(i)).inputs;
     for (size_t k = 0; k < inputs.size(); ++k) {
       squares[k] += inputs[k].square().sum(0, false, at::kDouble);
     }

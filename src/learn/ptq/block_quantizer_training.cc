@@ -41,15 +41,9 @@ std::array<Moments, 4> BlockQuantizer::moments_of_inputs(const Block& block) con
   std::array<Moments, 4> out;
   for (const size_t i : windows_here()) {
     check_stop();
-    at::Tensor r = state_.residual[0].get(i);
-    const at::Tensor x = block.attention_input(r);
-    const at::Tensor mixed = block.mixed(x);
-    r = block.after_attention(r, mixed);
-    const at::Tensor y = block.ffn_input(r);
-    const at::Tensor gated = block.gated(y);
-    const std::array<at::Tensor, 4> inputs = {x, mixed, y, gated};
-    const std::array<at::Tensor, 4> streams = {at::Tensor(), r, at::Tensor(),
-                                               block.after_ffn(r, gated)};
+    const auto [inputs, between] = block.inputs(state_.residual[0].get(i));
+    const std::array<at::Tensor, 4> streams = {at::Tensor(), between, at::Tensor(),
+                                               block.after_ffn(between, inputs[3])};
     for (size_t k = 0; k < inputs.size(); ++k) {
       at::Tensor seen = block.seen_by(inputs_of_block()[k].maps.front(), inputs[k]);
       if (streams[k].defined() && settings_.config->norm != NormPlacement::kSandwich) {

@@ -24,7 +24,7 @@ Json to_json(const PtqOptions& options) {
           {"feedback", layer.feedback},
           {"flip_rounds", layer.flip_rounds},
           {"token_weights", to_string(layer.token_weights)},
-          {"equalization", layer.equalization},
+          {"equalize", layer.equalization},
           {"cross_term", layer.cross_term},
           {"block_steps", options.block_training.steps},
           {"block_tokens", options.block_training.tokens_per_step},
@@ -62,7 +62,7 @@ void check(const PtqOptions& options) {
     fail(ErrorCode::kUsage, "--tune-steps trains one scale per group, {} has more than that",
          method);
   }
-  if (layer.equalization < 0 || layer.equalization > 1) {
+  if (!(layer.equalization >= 0 && layer.equalization <= 1)) {
     fail(ErrorCode::kUsage, "--equalize is {}; it lies between 0 and 1", layer.equalization);
   }
   if (layer.equalization > 0 && options.calibration.empty()) {
