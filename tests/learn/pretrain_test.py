@@ -247,10 +247,12 @@ class Pretrain(PretrainCase):
             file.truncate(1000)
         self.assert_error(run("pretrain", *common, "--init-from", damaged, "--out", self.new()), 3,
                           damaged / "optimizer.safetensors")
+        normed = self.new()
+        self.must("pretrain", *begin, "--norm", "sub", "--out", normed)
         for options, code, word in (
                 ((*begin, "--hidden-size", 128), 2, "hidden_size"),
-                ((*begin, "--hidden-act", "silu"), 2, "hidden_act"),
-                ((*begin, "--norm", "pre"), 2, "attn_sub_norm"),
+                ((*begin, "--hidden-act", "relu2"), 2, "hidden_act"),
+                ((*common, "--init-from", normed, "--norm", "pre"), 2, "attn_sub_norm"),
                 ((*common, "--init-from", self.folder / "nowhere"), 4, "nowhere")):
             with self.subTest(options=options):
                 self.assert_error(run("pretrain", *options, "--out", self.new()), code, word)

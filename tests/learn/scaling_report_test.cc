@@ -53,6 +53,7 @@ Json member(const std::string& family, const Shape& s, double loss) {
           {"threads", 1},
           {"recipe",
            {{"family", family},
+            {"norm", family == "llama" ? "pre" : "sub"},
             {"hidden_size", s.hidden},
             {"num_hidden_layers", s.layers},
             {"num_attention_heads", s.heads},

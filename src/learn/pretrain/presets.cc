@@ -11,6 +11,8 @@ namespace tercet::learn {
 namespace {
 
 constexpr double kByFamily = -1;  // what the recipe makes of the family and the width
+// Up to here schedule and weight decay are those that were best in trials (docs/training.md).
+constexpr int64_t kSmallWidth = 512;
 
 struct Rates {
   double b158 = kByFamily;
@@ -99,7 +101,17 @@ Recipe preset_recipe(const std::string& name, const std::string& family) {
     recipe.learning_rate = family == "b1" ? p.rates.b1 : p.rates.llama;
   }
   if (family == "b1" && p.hidden >= 5120) recipe.weight_decay = 0.05;
-  if (name == "2b4t") recipe.rope_theta = 500000.0;
+  if (p.hidden <= kSmallWidth) {
+    recipe.schedule = "linear";
+    recipe.weight_decay = family == "b1" ? 0.1 : 0.3;
+  }
+  if (name == "2b4t") {
+    recipe.rope_theta = 500000.0;
+    if (family == "b1.58") {
+      recipe.norm = "sub";
+      recipe.hidden_act = "relu2";
+    }
+  }
   return recipe;
 }
 

@@ -53,7 +53,7 @@ struct Family {
   double grad_clip;
 };
 constexpr std::array kFamilies = {
-    Family{"b1.58", "b1.58", "sub", "relu2", "two-stage", 0.1, 0.95, 1.0},
+    Family{"b1.58", "b1.58", "pre", "silu", "two-stage", 0.1, 0.95, 1.0},
     Family{"b1", "b1", "inside-plain", "silu", "linear", 0.01, 0.98, 0},
     Family{"llama", "dense", "pre", "silu", "cosine", 0.1, 0.95, 1.0},
 };
