@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstring>
 
 #include "core/error.h"
 
@@ -22,8 +23,14 @@ static_assert(std::atomic<bool>::is_always_lock_free);
 // that another thread handles.
 std::array<int, 2> wake_pipe{-1, -1};
 
+std::atomic<const char*> stop_notice{nullptr};
+static_assert(std::atomic<const char*>::is_always_lock_free);
+
 extern "C" void request_stop(int signal) {
   const int before = errno;
+  if (const char* notice = stop_notice.exchange(nullptr); notice != nullptr) {
+    [[maybe_unused]] const ssize_t said = ::write(STDERR_FILENO, notice, std::strlen(notice));
+  }
   if (signal != SIGINT) termination_flag.store(true);
   stop_flag.store(true);
   // A full pipe wakes the reader as well.
@@ -69,6 +76,8 @@ void install_signal_handlers() {
   pipe_action.sa_handler = SIG_DFL;
   sigaction(SIGPIPE, &pipe_action, nullptr);
 }
+
+void announce_stop(const char* notice) { stop_notice.store(notice); }
 
 void survive_interrupts() {
   struct sigaction action = {};

@@ -13,6 +13,9 @@ namespace tercet::cli {
 // (SIGPIPE) ends the process without a word, as it does other Unix filters.
 void install_signal_handlers();
 
+// What the first signal says at once on stderr where stopping takes a while; a literal.
+void announce_stop(const char* notice);
+
 // Set once the user asked to stop. Commands hand it to the library, which polls it.
 const std::atomic<bool>& stop_requested();
 

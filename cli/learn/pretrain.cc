@@ -219,6 +219,7 @@ void report_end(const PretrainArguments& arguments, const learn::TrainResult& re
 }
 
 void train(const PretrainArguments& arguments, const Recipe& recipe, learn::Team team) {
+  if (team.is_first()) announce_stop("\nstopping after this step; again to stop at once\n");
   learn::TrainResult result;
   {
     Reporter reporter(arguments.json);

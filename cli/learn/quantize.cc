@@ -223,6 +223,7 @@ PtqResult run_reported(const QuantizeArguments& arguments, const PtqOptions& opt
   }
   team.check_agreement({{"the version of tercet", version()}});
   try {
+    if (team.is_first()) announce_stop("\nstopping; finished blocks are kept\n");
     return learn::quantize_model(options, events, &stop_requested(), team);
   } catch (const c10::Error& error) {
     learn::rethrow_torch_error(error);

@@ -84,6 +84,7 @@ StudyProgress::StudyProgress(const std::string& label, int64_t steps, bool quiet
 learn::RunnerSetup StudyProgress::setup() {
   learn::RunnerSetup setup;
   setup.program = program_path();
+  announce_stop("\nstopping after the steps that run; again to stop at once\n");
   setup.stop = &stop_requested();
   setup.on_event = [this](const std::string& family, const Json& event) {
     on_event(family, event);

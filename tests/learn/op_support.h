@@ -8,6 +8,8 @@
 #include <functional>
 #include <vector>
 
+#include "learn/nn/reference_ops.h"
+
 namespace tercet::learn::test {
 
 using Inputs = std::vector<at::Tensor>;
@@ -39,6 +41,15 @@ inline void expect_same(const Op& fused, const Op& plain, const Inputs& inputs, 
     ASSERT_TRUE(left[i].grad().defined()) << "input " << i;
     EXPECT_LT(relative_error(left[i].grad(), right[i].grad()), tolerance) << "input " << i;
   }
+}
+
+// The mean cross entropy of targets that are not negative, with libtorch's own gradients.
+inline at::Tensor plain_head_loss(const at::Tensor& hidden, const at::Tensor& weight,
+                                  const at::Tensor& targets, at::ScalarType compute) {
+  const at::Tensor logits = reference::dense_linear(hidden, {weight}, compute);
+  const at::Tensor ignored = at::where(targets < 0, at::full_like(targets, -100), targets);
+  const at::Tensor sum = at::cross_entropy_loss(logits, ignored, {}, at::Reduction::Sum);
+  return sum / targets.ge(0).sum().clamp_min(1);
 }
 
 // f32, and bf16 where both sides round to 8 bits at different places.

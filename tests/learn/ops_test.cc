@@ -111,7 +111,7 @@ TEST(Ops, TernaryLinear) {
           return ternary_linear(in[0], {in[1], in[2]}, c.compute);
         },
         [&](const Inputs& in) {
-          return reference::ternary_linear(in[0], {in[1], in[2]}, c.compute);
+          return reference::low_bit_linear(in[0], {in[1], in[2]}, c.compute, {});
         },
         {random({29, 43}), random({17, 43}, 0.02), random({5, 43}, 3.0)}, c.tolerance);
   }
@@ -125,7 +125,8 @@ TEST(Ops, BinaryLinear) {
             return binary_linear(in[0], {in[1], in[2]}, c.compute, range);
           },
           [&](const Inputs& in) {
-            return reference::binary_linear(in[0], {in[1], in[2]}, c.compute, range);
+            return reference::low_bit_linear(in[0], {in[1], in[2]}, c.compute,
+                                             {.kind = LinearKind::kB1, .range = range});
           },
           {random({29, 43}), random({17, 43}, 0.02) + 0.01, random({5, 43}, 3.0)}, c.tolerance);
     }
@@ -198,7 +199,7 @@ TEST(Ops, HeadLoss) {
   for (const Case& c : kCases) {
     expect_same(
         [&](const Inputs& in) { return head_loss(in[0], in[1], targets, c.compute); },
-        [&](const Inputs& in) { return reference::head_loss(in[0], in[1], targets, c.compute); },
+        [&](const Inputs& in) { return test::plain_head_loss(in[0], in[1], targets, c.compute); },
         {random({1500, 24}), random({101, 24})}, c.tolerance);
   }
 }

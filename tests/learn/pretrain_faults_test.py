@@ -46,7 +46,7 @@ class PretrainFaults(PretrainCase):
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=60)
         self.assertEqual(process.returncode, 130, stderr)
-        self.assertIn("--resume", stderr)
+        self.assertLess(stderr.index("stopping after this step"), stderr.index("--resume"))
         self.must("pretrain", "--out", out, "--resume")
         self.assert_same_as_reference(out)
 
@@ -127,6 +127,7 @@ class PretrainFaults(PretrainCase):
         for name in ("model.safetensors", "optimizer.safetensors", "state.json", "config.json"):
             out = self.new()
             shutil.copytree(self.reference, out)
+            (out / "training.json").unlink()
             newest = sorted(out.glob("checkpoints/step-*"))[-1]
             data = bytearray((newest / name).read_bytes())
             for damaged in (data[:-5], data[:len(data) // 2] + bytes([data[len(data) // 2] ^ 4]) +
@@ -163,7 +164,16 @@ class PretrainFaults(PretrainCase):
                 self.assert_error(run("pretrain", "--out", out, *options), code, word)
         self.assert_error(run("pretrain", "--config", self.recipe, "--out", self.reference), 2,
                           "--resume")
-        self.assert_error(run("pretrain", "--out", self.reference, "--resume"), 2, "finished")
+
+    def test_a_finished_run_has_nothing_to_resume(self):
+        times = {f: f.stat().st_mtime_ns for f in self.reference.rglob("*") if f.is_file()}
+        summary = json.loads((self.reference / "training.json").read_text())
+        result = self.must("pretrain", "--out", self.reference, "--resume", "--json")
+        done = json.loads(result.stdout)
+        for key in ("steps", "tokens", "validation_loss", "perplexity", "parameters", "seconds"):
+            self.assertEqual(done[key], summary[key], key)
+        self.assertEqual(
+            times, {f: f.stat().st_mtime_ns for f in self.reference.rglob("*") if f.is_file()})
 
     def test_a_lost_terminal_saves_too(self):
         out = self.new()

@@ -12,10 +12,6 @@ namespace tercet::learn::reference {
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);
 at::Tensor dense_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
                         at::ScalarType compute);
-at::Tensor ternary_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
-                          at::ScalarType compute);
-at::Tensor binary_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
-                         at::ScalarType compute, InputRange range);
 at::Tensor low_bit_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
                           at::ScalarType compute, const LowBitForm& form);
 at::Tensor fading_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
@@ -30,7 +26,5 @@ at::Tensor hidden_keys(const AttentionShape& shape, at::Device device);
 at::Tensor attention(const at::Tensor& projections, const RotaryTable& rotary,
                      const AttentionShape& shape, at::ScalarType compute);
 at::Tensor glu(const at::Tensor& gate_up, Activation activation);
-at::Tensor head_loss(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
-                     at::ScalarType compute);
 
 }  // namespace tercet::learn::reference

@@ -3,10 +3,21 @@
 
 #include <ATen/Parallel.h>
 
+#include <limits>
+
 #include "core/cpu.h"
+#include "core/error.h"
 #include "core/file.h"
 
 namespace tercet::learn {
+namespace {
+
+// A loss that is not a number is written as null.
+double number(const Json& json) {
+  return json.is_null() ? std::numeric_limits<double>::quiet_NaN() : json.get<double>();
+}
+
+}  // namespace
 
 void write_summary(const std::filesystem::path& out, const TrainingState& state,
                    const TrainResult& result) {
@@ -37,6 +48,27 @@ void write_summary(const std::filesystem::path& out, const TrainingState& state,
                {"recipe", state.recipe}};
   if (state.last_eval.corpora.size() > 1) json["corpora"] = to_json(state.last_eval.corpora);
   write_text_file(out / "training.json", json.dump(2) + "\n");
+}
+
+std::optional<TrainResult> read_summary(const std::filesystem::path& out, const Team& team) {
+  const std::filesystem::path path = out / "training.json";
+  Json json;
+  if (team.is_first() && std::filesystem::exists(path)) json = read_json_file(path);
+  json = Json::parse(team.share(json.dump()));
+  if (json.is_null()) return std::nullopt;
+  try {
+    TrainResult result;
+    result.steps = json.at("steps").get<int64_t>();
+    result.tokens = json.at("tokens").get<int64_t>();
+    result.validation_loss = number(json.at("validation_loss"));
+    result.perplexity = number(json.at("perplexity"));
+    result.parameters = json.at("parameters").get<int64_t>();
+    result.step_ms = json.at("step_ms").get<double>();
+    result.seconds = json.at("seconds").get<double>();
+    return result;
+  } catch (const Json::exception& error) {
+    fail(ErrorCode::kBadInput, "{}: {}", path.string(), error.what());
+  }
 }
 
 }  // namespace tercet::learn

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 
+#include "learn/dist/team.h"
 #include "learn/pretrain/checkpoint.h"
 #include "learn/pretrain/train_events.h"
 
@@ -12,5 +14,9 @@ namespace tercet::learn {
 // time went. Throws kIo.
 void write_summary(const std::filesystem::path& out, const TrainingState& state,
                    const TrainResult& result);
+
+// What the first rank finds in OUT/training.json, for all of them; nothing if the run is not
+// finished. Throws kIo, kBadInput.
+std::optional<TrainResult> read_summary(const std::filesystem::path& out, const Team& team);
 
 }  // namespace tercet::learn

@@ -13,6 +13,7 @@
 #include "learn/pretrain/checkpoint_directory.h"
 #include "learn/pretrain/run_checks.h"
 #include "learn/pretrain/run_lock.h"
+#include "learn/pretrain/run_summary.h"
 #include "learn/pretrain/torch_session.h"
 #include "learn/pretrain/training_run.h"
 #include "version/version.h"
@@ -72,7 +73,7 @@ TrainResult start_run(const Recipe& recipe, const std::filesystem::path& out,
   return run.train(false);
 }
 
-// The newest checkpoint of an unfinished run and its state.
+// The newest checkpoint and its state.
 std::pair<std::filesystem::path, TrainingState> find_checkpoint(const std::filesystem::path& out) {
   const auto checkpoint = newest_checkpoint(out);
   if (!checkpoint) {
@@ -82,10 +83,6 @@ std::pair<std::filesystem::path, TrainingState> find_checkpoint(const std::files
   TrainingState state = read_checkpoint(*checkpoint);
   Recipe recipe;
   apply_json(recipe, state.recipe, (*checkpoint / "state.json").string());
-  if (state.step >= recipe.steps && std::filesystem::exists(out / "training.json")) {
-    fail(ErrorCode::kUsage, "the run in '{}' is finished: all {} steps are done", out.string(),
-         recipe.steps);
-  }
   check_same_run(out, *checkpoint, state.recipe);
   return {*checkpoint, std::move(state)};
 }
@@ -107,6 +104,8 @@ void take_places(const std::vector<DataSource>& now, Recipe& recipe) {
 TrainResult resume_run(const Recipe& given, const std::filesystem::path& out,
                        const TrainEvents& events, const std::atomic<bool>* stop, Team team,
                        bool verify_data) {
+  // Schedulers start jobs again that are over.
+  if (const auto finished = read_summary(out, team)) return *finished;
   std::filesystem::path checkpoint;
   TrainingState state;
   std::optional<RunLock> lock;

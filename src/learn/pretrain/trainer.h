@@ -14,7 +14,7 @@ namespace tercet::learn {
 // weights, tokenizer) with training.json, the result and recipe as data, beside it. With `resume`
 // it continues from the newest checkpoint there to the same bits as an uninterrupted run; the
 // recipe then comes from the checkpoint; of `recipe` only `data` counts, where the same data sets
-// lie now, if it names any. All shards of the data are read and compared with their checksums
+// lie now, if it names any; a finished run's result is read from training.json. All shards of the data are read and compared with their checksums
 // before the first step; resuming reads again those whose size or time of change is another, with
 // `verify_data` all of them. When *stop becomes true, a checkpoint is written and kInterrupted
 // thrown. Throws kUsage for a recipe that makes no sense or needs more memory than there is,
