@@ -11,19 +11,19 @@ shift 3
 [ $# -gt 0 ] || set -- 1m 3m 8m
 mkdir -p "$out"
 
-# Peak learning rates of llama, b1.58 and b1, falling with the root of the width, schedules and weight
-# decay: the best of the trials at 1m (docs/results/novel-trials-1m.json).
-rates_of() {
+# Peak learning rates: those that were best for each family in trials at 1m
+# (docs/results/novel-trials.json), one for all of them, falling with the root of the width.
+rate_of() {
   case $1 in
-    1m) echo 8e-3 8e-3 8e-3 ;;
-    3m) echo 6.5e-3 6.5e-3 6.5e-3 ;;
-    8m) echo 5e-3 5e-3 5e-3 ;;
+    1m) echo 8e-3 ;;
+    3m) echo 6.5e-3 ;;
+    8m) echo 5e-3 ;;
     *) echo "no learning rates for $1" >&2; exit 2 ;;
   esac
 }
 
 for preset in "$@"; do
-  read -r llama b158 b1 <<< "$(rates_of "$preset")"
+  rate=$(rate_of "$preset")
   study=$out/$preset
   [ -e "$study/twin.json" ] && continue
   if [ -e "$study/study.json" ]; then
@@ -32,8 +32,7 @@ for preset in "$@"; do
     "$tercet" twin --preset "$preset" --data "$data" --out "$study" --parallel 2 --threads 1 \
       --batch-size 32 --sequence-length 256 --steps 2000 --warmup-steps 120 \
       --eval-every 250 --eval-tokens 131072 --sample-every 0 --checkpoint-every 100 \
-      --schedule linear --weight-decay 0.3 --set b1.weight_decay=0.1 --set llama.learning_rate="$llama" \
-      --set b1.58.learning_rate="$b158" --set b1.learning_rate="$b1"
+      --learning-rate "$rate"
   fi
 done
 "$tercet" scaling --runs "${@/#/$out/}" --out "$out/scaling"

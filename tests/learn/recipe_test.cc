@@ -219,6 +219,15 @@ TEST(Presets, HaveTheArrangementOfTheirSource) {
   EXPECT_EQ(arrangement("700m"), "inside silu two-stage");
   EXPECT_EQ(arrangement("2b4t"), "sub relu2 two-stage");
   EXPECT_EQ(arrangement("8m"), "pre silu linear");
+  // Small ones differ in their linear maps alone.
+  Json small = to_json(resolved(preset_recipe("8m", "llama")));
+  for (const char* family : {"b1.58", "b1"}) {
+    Json other = to_json(resolved(preset_recipe("8m", family)));
+    for (const char* field : {"family", "linear"}) {
+      other[field] = small[field];
+    }
+    EXPECT_EQ(other, small);
+  }
   EXPECT_EQ(resolved(preset_recipe("2b4t", "llama")).norm, "pre");
 }
 
