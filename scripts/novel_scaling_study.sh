@@ -11,19 +11,7 @@ shift 3
 [ $# -gt 0 ] || set -- 1m 3m 8m
 mkdir -p "$out"
 
-# Peak learning rates: those that were best for each family in trials at 1m
-# (docs/results/novel-trials.json), one for all of them, falling with the root of the width.
-rate_of() {
-  case $1 in
-    1m) echo 8e-3 ;;
-    3m) echo 6.5e-3 ;;
-    8m) echo 5e-3 ;;
-    *) echo "no learning rates for $1" >&2; exit 2 ;;
-  esac
-}
-
 for preset in "$@"; do
-  rate=$(rate_of "$preset")
   study=$out/$preset
   [ -e "$study/twin.json" ] && continue
   if [ -e "$study/study.json" ]; then
@@ -31,8 +19,7 @@ for preset in "$@"; do
   else
     "$tercet" twin --preset "$preset" --data "$data" --out "$study" --parallel 2 --threads 1 \
       --batch-size 32 --sequence-length 256 --steps 2000 --warmup-steps 120 \
-      --eval-every 250 --eval-tokens 131072 --sample-every 0 --checkpoint-every 100 \
-      --learning-rate "$rate"
+      --eval-every 250 --eval-tokens 131072 --sample-every 0 --checkpoint-every 100
   fi
 done
 "$tercet" scaling --runs "${@/#/$out/}" --out "$out/scaling"

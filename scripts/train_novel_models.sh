@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Makes models/novel-b158.gguf and models/novel-f16.gguf again, from the corpus of models/README.md:
 #   scripts/train_novel_models.sh CORPUS_DIRECTORY WORK_DIRECTORY
-# Two trainings of one thread each run side by side, about 40 minutes on two cores.
+# Two trainings of one thread each run side by side, about an hour on two cores.
 set -euo pipefail
 
 corpus=$(realpath "$1")

@@ -29,6 +29,8 @@ static_assert(std::atomic<const char*>::is_always_lock_free);
 extern "C" void request_stop(int signal) {
   const int before = errno;
   if (const char* notice = stop_notice.exchange(nullptr); notice != nullptr) {
+    // Ctrl-C ends also who reads stderr (`2>&1 | tee log`), and there is something to save.
+    std::signal(SIGPIPE, SIG_IGN);
     [[maybe_unused]] const ssize_t said = ::write(STDERR_FILENO, notice, std::strlen(notice));
   }
   if (signal != SIGINT) termination_flag.store(true);

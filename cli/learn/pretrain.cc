@@ -272,8 +272,10 @@ void add_pretrain(CLI::App& app) {
   command->add_flag("--print-recipe", arguments->print_recipe,
                     "Print the whole recipe as JSON, ready for --config, and train nothing");
   command->add_option("--out", arguments->out, "Directory for log, checkpoints and model");
-  command->add_flag("--resume", arguments->resume,
-                    "Continue the run in --out from its newest checkpoint");
+  command->add_flag(
+      "--resume", arguments->resume,
+      "Continue the run in --out from its newest checkpoint; of a finished one print the "
+      "result");
   command
       ->add_option("--ranks", arguments->ranks,
                    "Processes on this machine that share the training; without it as many as "
@@ -286,7 +288,7 @@ void add_pretrain(CLI::App& app) {
     arguments->flags[field] = std::move(value);
   });
   command->footer(
-      "Example:\n  tercet pretrain --data data/ --tokens 10000000 --family b1.58 --out run/\n"
+      "Example:\n  tercet pretrain --data data/ --preset 8m --out run/\n"
       "  tercet pretrain --preset 8m --family b1 --print-recipe > recipe.json\n"
       "  tercet pretrain --config recipe.json --data a/=0.7 --data b/=0.3 --out run/\n"
       "  tercet pretrain --out run/ --resume\n"

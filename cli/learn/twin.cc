@@ -54,7 +54,7 @@ void add_twin(CLI::App& app) {
   command->footer(
       "Example:\n  tercet twin --data data/ --preset 8m --out study/\n"
       "  tercet twin --data data/ --preset 1m --families llama,b1.58 --tokens 20000000 \\\n"
-      "      --set b1.58.learning_rate=0.004 --out study/\n"
+      "      --set b1.58.learning_rate=0.01 --out study/\n"
       "  tercet twin --out study/ --resume");
   command->callback([arguments] { run(*arguments); });
 }

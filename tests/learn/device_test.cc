@@ -172,6 +172,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Family{"b158_inside", LinearKind::kB158, NormPlacement::kInside,
                            Activation::kSilu},
                     Family{"b1", LinearKind::kB1, NormPlacement::kInsidePlain, Activation::kSilu},
+                    Family{"b158_llama", LinearKind::kB158, NormPlacement::kPre, Activation::kSilu},
+                    Family{"b1_llama", LinearKind::kB1, NormPlacement::kPre, Activation::kSilu},
                     Family{"llama", LinearKind::kDense, NormPlacement::kPre, Activation::kSilu}),
     [](const auto& family) { return std::string(family.param.name); });
 

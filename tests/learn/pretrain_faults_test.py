@@ -187,6 +187,16 @@ class PretrainFaults(PretrainCase):
             self.must("pretrain", "--out", out, "--resume")
         self.assert_same_as_reference(out)
 
+    def test_an_interrupt_saves_though_nobody_reads(self):
+        out = self.new()
+        process = self.start(out)
+        self.wait_for_checkpoint(out, process)
+        process.stderr.close()  # as `2>&1 | tee` does, which Ctrl-C ends, too
+        process.send_signal(signal.SIGINT)
+        self.assertIn(process.wait(timeout=60), (130, 0))
+        self.must("pretrain", "--out", out, "--resume")
+        self.assert_same_as_reference(out)
+
     def test_a_state_that_is_nonsense_is_named(self):
         out = self.unfinished()
         newest = sorted((out / "checkpoints").glob("step-????????"))[-1] / "state.json"

@@ -228,6 +228,14 @@ TEST(Presets, HaveTheArrangementOfTheirSource) {
     }
     EXPECT_EQ(other, small);
   }
+  for (const char* linear : {"dense", "b1", "b1.58"}) {
+    const std::vector<RecipePart> parts{{{{"linear", linear}}, "command line"}};
+    Json other = to_json(resolved(assembled_recipe("8m", parts)));
+    EXPECT_EQ(other.at("linear"), linear);
+    other["family"] = small["family"];
+    other["linear"] = small["linear"];
+    EXPECT_EQ(other, small);
+  }
   EXPECT_EQ(resolved(preset_recipe("2b4t", "llama")).norm, "pre");
 }
 

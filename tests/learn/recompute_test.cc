@@ -54,6 +54,8 @@ struct Family {
 const Family kFamilies[] = {
     {"llama", LinearKind::kDense, NormPlacement::kPre, Activation::kSilu, 1},
     {"b1.58", LinearKind::kB158, NormPlacement::kSub, Activation::kRelu2, 2},
+    {"b1.58, llama's blocks", LinearKind::kB158, NormPlacement::kPre, Activation::kSilu, 2},
+    {"b1, llama's blocks", LinearKind::kB1, NormPlacement::kPre, Activation::kSilu, 2},
     {"b1", LinearKind::kB1, NormPlacement::kInsidePlain, Activation::kSilu, 2},
     {"b1.58, norms inside", LinearKind::kB158, NormPlacement::kInside, Activation::kSilu, 1}};
 

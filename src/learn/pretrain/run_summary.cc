@@ -8,6 +8,7 @@
 #include "core/cpu.h"
 #include "core/error.h"
 #include "core/file.h"
+#include "learn/pretrain/checkpoint_directory.h"
 
 namespace tercet::learn {
 namespace {
@@ -52,11 +53,15 @@ void write_summary(const std::filesystem::path& out, const TrainingState& state,
 
 std::optional<TrainResult> read_summary(const std::filesystem::path& out, const Team& team) {
   const std::filesystem::path path = out / "training.json";
-  Json json;
-  if (team.is_first() && std::filesystem::exists(path)) json = read_json_file(path);
-  json = Json::parse(team.share(json.dump()));
-  if (json.is_null()) return std::nullopt;
   try {
+    Json json;
+    if (team.is_first() && std::filesystem::exists(path)) {
+      json = read_json_file(path);
+      const auto newest = newest_checkpoint(out);
+      if (newest && *newest != checkpoint_path(out, json.at("steps").get<int64_t>())) json = {};
+    }
+    json = Json::parse(team.share(json.dump()));
+    if (json.is_null()) return std::nullopt;
     TrainResult result;
     result.steps = json.at("steps").get<int64_t>();
     result.tokens = json.at("tokens").get<int64_t>();

@@ -16,7 +16,8 @@ void write_summary(const std::filesystem::path& out, const TrainingState& state,
                    const TrainResult& result);
 
 // What the first rank finds in OUT/training.json, for all of them; nothing if the run is not
-// finished. Throws kIo, kBadInput.
+// finished, or its last checkpoints were taken away for it to go on from an older one. Throws kIo,
+// kBadInput.
 std::optional<TrainResult> read_summary(const std::filesystem::path& out, const Team& team);
 
 }  // namespace tercet::learn

@@ -81,8 +81,6 @@ std::pair<std::filesystem::path, TrainingState> find_checkpoint(const std::files
          out.string());
   }
   TrainingState state = read_checkpoint(*checkpoint);
-  Recipe recipe;
-  apply_json(recipe, state.recipe, (*checkpoint / "state.json").string());
   check_same_run(out, *checkpoint, state.recipe);
   return {*checkpoint, std::move(state)};
 }
