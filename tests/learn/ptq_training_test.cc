@@ -2,6 +2,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <filesystem>
 
 #include "learn/ptq/adam.h"
@@ -9,22 +10,60 @@
 #include "learn/ptq/end_to_end.h"
 #include "learn/ptq/head.h"
 #include "learn/ptq/prediction_loss.h"
+#include "learn/ptq/scaled_ternary.h"
 #include "learn/ptq/threshold.h"
 #include "learn/ptq/training_budget.h"
 
 namespace tercet::learn {
 namespace {
 
-TEST(SoftTernary, GoesFromTheNumberItselfToItsCode) {
-  const at::Tensor w = at::tensor({-1.4f, -0.6f, -0.3f, 0.0f, 0.2f, 0.7f, 1.0f});
-  EXPECT_TRUE(at::allclose(soft_ternary(w, 1e-2), w, 1e-3, 1e-3));
-  EXPECT_TRUE(at::allclose(soft_ternary(w, 100), at::tensor({-1.f, -1.f, 0.f, 0.f, 0.f, 1.f, 1.f}),
-                           1e-3, 1e-3));
-  const at::Tensor hard = hard_ternary(w);
-  EXPECT_TRUE(hard.equal(at::tensor({-1.f, -1.f, 0.f, 0.f, 0.f, 1.f, 1.f})));
-  at::Tensor x = w.clone().set_requires_grad(true);
-  (hard_ternary(x) * 3).sum().backward();
-  EXPECT_TRUE(x.grad().equal(at::full_like(w, 3)));
+// The formula by libtorch's operators.
+at::Tensor plain_ternary(const at::Tensor& w, const at::Tensor& log_scale, const Grouping& grouping,
+                         double sharpness) {
+  const at::Tensor soft = (at::tanh(sharpness * (w - 0.5)) + at::tanh(sharpness * (w + 0.5))) /
+                          (2 * std::tanh(sharpness));
+  const at::Tensor codes = std::isinf(sharpness) ? w + (ternary_codes(w) - w).detach() : soft;
+  const at::Tensor scales = log_scale.exp().expand({w.size(0), log_scale.size(1)});
+  return codes * at_columns(scales, neighbour_groups(grouping, w.size(1)));
+}
+
+TEST(ScaledTernary, AndItsGradientsFollowTheFormula) {
+  at::manual_seed(5);
+  for (const char* grouping_text : {"row", "tensor", "24"}) {
+    const Grouping grouping = parse_grouping(grouping_text);
+    const bool one = grouping.scope == packing::ScaleScope::kTensor;
+    for (const double sharpness : {0.01, 0.3, 4.0, 30.0, kHardTernary}) {
+      // Widths that neither the lanes nor the groups divide.
+      at::Tensor w = at::randn({37, 103}).set_requires_grad(true);
+      at::Tensor log_scale =
+          (at::randn(one ? at::IntArrayRef({1, 1}) : at::IntArrayRef({37, grouping.groups(103)})) -
+           3)
+              .set_requires_grad(true);
+      const at::Tensor dy = at::randn({37, 103});
+      at::Tensor w_double = w.detach().to(at::kDouble).set_requires_grad(true);
+      at::Tensor scale_double = log_scale.detach().to(at::kDouble).set_requires_grad(true);
+      const at::Tensor wanted = plain_ternary(w_double, scale_double, grouping, sharpness);
+      wanted.backward(dy.to(at::kDouble));
+      const at::Tensor got = scaled_ternary(w, log_scale, grouping, sharpness);
+      got.backward(dy);
+      const auto close = [&](const at::Tensor& a, const at::Tensor& b) {
+        return at::allclose(a.to(at::kDouble), b, 2e-5, 2e-6 * b.abs().max().item<double>());
+      };
+      EXPECT_TRUE(close(got, wanted)) << grouping_text << " " << sharpness;
+      EXPECT_TRUE(close(w.grad(), w_double.grad())) << grouping_text << " " << sharpness;
+      EXPECT_TRUE(close(log_scale.grad(), scale_double.grad()))
+          << grouping_text << " " << sharpness;
+    }
+  }
+}
+
+TEST(ScaledTernary, LeavesCodesWithoutGradientsAlone) {
+  const at::Tensor codes = at::tensor({1.f, 0.f, -1.f, 0.f, 1.f, 1.f}).view({2, 3});
+  at::Tensor log_scale = at::tensor({0.5f, -1.f}).view({2, 1}).set_requires_grad(true);
+  const at::Tensor values = scaled_ternary(codes, log_scale, parse_grouping("row"), kHardTernary);
+  EXPECT_TRUE(at::allclose(values, codes * log_scale.exp()));
+  values.backward(at::ones_like(codes));
+  EXPECT_TRUE(at::allclose(log_scale.grad(), values.detach().sum(1, true), 1e-5, 1e-6));
 }
 
 TEST(SettleTraining, FollowsFromSizeAndMemory) {
@@ -191,8 +230,7 @@ TEST(EndToEnd, CodesAreFoundAgainAndPredictionsComeNearer) {
     }
   }
   const auto windows = some_windows(config);
-  ActivationStore streams =
-      source_streams(model, rotary_angles(config, 20), windows, {}, nullptr);
+  ActivationStore streams = source_streams(model, rotary_angles(config, 20), windows, {}, nullptr);
   EndToEndTask task;
   task.source = &model;
   task.grouping = grouping;

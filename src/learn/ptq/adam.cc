@@ -2,16 +2,19 @@
 #include "learn/ptq/adam.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
 #include <cmath>
 
+#include "learn/nn/loops/loop_table.h"
+
 namespace tercet::learn {
 namespace {
 
-constexpr double kBeta1 = 0.9;
-constexpr double kBeta2 = 0.95;
-constexpr double kEpsilon = 1e-8;
+constexpr float kBeta1 = 0.9f;
+constexpr float kBeta2 = 0.95f;
+constexpr float kEpsilon = 1e-8f;
 
 }  // namespace
 
@@ -22,17 +25,28 @@ void Adam::add(const at::Tensor& parameter, double rate) {
 void Adam::step(double factor) {
   const at::NoGradGuard no_gradients;
   ++steps_;
-  const double correction1 = 1 - std::pow(kBeta1, static_cast<double>(steps_));
-  const double correction2 = 1 - std::pow(kBeta2, static_cast<double>(steps_));
+  AdamwFactors factors{.beta1 = kBeta1, .beta2 = kBeta2, .eps = kEpsilon};
+  factors.root_scale =
+      static_cast<float>(1 / std::sqrt(1 - std::pow(kBeta2, static_cast<double>(steps_))));
+  const double correction = 1 - std::pow(kBeta1, static_cast<double>(steps_));
   for (Slot& slot : slots_) {
-    at::Tensor gradient = slot.parameter.grad();
-    if (!gradient.defined()) continue;
-    slot.mean.mul_(kBeta1).add_(gradient, 1 - kBeta1);
-    slot.square.mul_(kBeta2).addcmul_(gradient, gradient, 1 - kBeta2);
-    const at::Tensor divisor = (slot.square / correction2).sqrt_().add_(kEpsilon);
-    slot.parameter.addcdiv_(slot.mean, divisor, -factor * slot.rate / correction1);
-    gradient.zero_();
+    if (!slot.parameter.grad().defined()) continue;
+    factors.step_size = static_cast<float>(factor * slot.rate / correction);
+    update(slot, factors);
+    slot.parameter.mutable_grad().reset();
   }
+}
+
+void Adam::update(Slot& slot, const AdamwFactors& factors) {
+  constexpr int64_t kGrain = 32768;
+  const at::Tensor gradient = slot.parameter.grad().contiguous();
+  float* value = slot.parameter.data_ptr<float>();
+  at::parallel_for(0, gradient.numel(), kGrain, [&](int64_t begin, int64_t end) {
+    loops().adamw(factors, gradient.data_ptr<float>() + begin, end - begin, value + begin,
+                  slot.mean.data_ptr<float>() + begin, slot.square.data_ptr<float>() + begin);
+  });
+  // What was written behind libtorch's back still counts as a change.
+  slot.parameter.unsafeGetTensorImpl()->bump_version();
 }
 
 }  // namespace tercet::learn

@@ -11,6 +11,7 @@
 #include "core/rng.h"
 #include "learn/ptq/adam.h"
 #include "learn/ptq/ranks.h"
+#include "learn/ptq/scaled_ternary.h"
 
 namespace tercet::learn {
 namespace {
@@ -25,10 +26,8 @@ struct TrainedMap {
   at::Tensor latent;     // [rows, cols]
   at::Tensor log_scale;  // [rows, groups], or [1, 1] with one scale for the tensor
 
-  at::Tensor values(double sharpness, bool hard) const {
-    const at::Tensor codes = hard ? hard_ternary(latent) : soft_ternary(latent, sharpness);
-    const at::Tensor scales = log_scale.exp().expand_as(matrix->scales);
-    return codes * at_columns(scales, matrix->column_group);
+  at::Tensor values(double sharpness) const {
+    return scaled_ternary(latent, log_scale, matrix->grouping, sharpness);
   }
 };
 
@@ -93,17 +92,17 @@ class BlockTraining {
 
   double train_step(int step) {
     const double progress = static_cast<double>(step) / static_cast<double>(options_.steps);
-    const bool hard = progress >= kSoftShare;
     const double way = progress / kSoftShare;
     const double sharpness =
-        std::max(options_.softest + (options_.sharpest - options_.softest) * way, 1e-2);
+        way >= 1 ? kHardTernary
+                 : std::max(options_.softest + (options_.sharpest - options_.softest) * way, 1e-2);
     // Gradients are gathered at the values, so that what makes these of the latent weights is
     // passed once a step, not once a window.
     std::vector<at::Tensor> values;
     std::vector<at::Tensor> leaves;
     BlockWeights now = weights_;
     for (const auto& [name, map] : maps_) {
-      values.push_back(map.values(sharpness, hard));
+      values.push_back(map.values(sharpness));
       leaves.push_back(values.back().detach().set_requires_grad(true));
       now.tensors[name + ".weight"] = leaves.back();
     }
@@ -144,7 +143,7 @@ class BlockTraining {
     const at::NoGradGuard no_gradients;
     for (auto& [name, map] : maps_) {
       LowBitMatrix& matrix = *map.matrix;
-      matrix.codes = hard_ternary(map.latent).contiguous();
+      matrix.codes = ternary_codes(map.latent.detach());
       matrix.scales = map.log_scale.exp().expand_as(matrix.scales).contiguous();
       round_to_stored(matrix);
       latents_[name] = map.latent.detach();
@@ -187,13 +186,6 @@ const char* to_string(BlockLoss loss) {
   if (loss == BlockLoss::kAuto) return "auto";
   return loss == BlockLoss::kOutput ? "output" : "predictions";
 }
-
-at::Tensor soft_ternary(const at::Tensor& w, double sharpness) {
-  const at::Tensor sum = at::tanh(sharpness * (w - 0.5)) + at::tanh(sharpness * (w + 0.5));
-  return sum / (2 * std::tanh(sharpness));
-}
-
-at::Tensor hard_ternary(const at::Tensor& w) { return w + (w.round().clamp(-1, 1) - w).detach(); }
 
 BlockTrainingReport train_block(const BlockTrainingTask& task, const BlockTrainingOptions& options,
                                 BlockWeights& weights, std::map<std::string, LowBitMatrix>& maps,

@@ -36,13 +36,6 @@ struct BlockTrainingOptions {
   double sharpest = 30;       // and after 80 % of the steps; then codes are hard
 };
 
-// [tanh(k (w - 1/2)) + tanh(k (w + 1/2))] / (2 tanh k): w itself for small k, the ternary code of w
-// for large ones.
-at::Tensor soft_ternary(const at::Tensor& w, double sharpness);
-
-// The nearest of -1, 0 and 1; gradients pass as if it were w.
-at::Tensor hard_ternary(const at::Tensor& w);
-
 struct BlockTrainingTask {
   const ModelConfig* config = nullptr;
   const RotaryAngles* angles = nullptr;

@@ -13,6 +13,7 @@
 #include "learn/ptq/adam.h"
 #include "learn/ptq/head.h"
 #include "learn/ptq/ranks.h"
+#include "learn/ptq/scaled_ternary.h"
 
 namespace tercet::learn {
 namespace {
@@ -27,7 +28,9 @@ struct ScaledMap {
   at::Tensor log_scale;  // [rows, groups], or [1, 1] with one scale for the tensor
 
   at::Tensor scales() const { return log_scale.exp().expand_as(matrix.scales); }
-  at::Tensor values() const { return matrix.codes * at_columns(scales(), matrix.column_group); }
+  at::Tensor values() const {
+    return scaled_ternary(matrix.codes, log_scale, matrix.grouping, kHardTernary);
+  }
 };
 
 ScaledMap scaled_map(const at::Tensor& values, const Grouping& grouping) {

@@ -67,6 +67,13 @@ struct AdamwFactors {
   float root_scale = 1;  // 1 / sqrt(1 - beta2^n)
 };
 
+// The numbers of a ternary code that is still soft, times its scale.
+struct SoftTernary {
+  float sharpness = 0;
+  float cosine = 1;  // cosh(sharpness)
+  float unit = 1;    // scale / tanh(sharpness)
+};
+
 struct LoopTable {
   const char* name;
   TypedLoops<float> f32;
@@ -84,6 +91,15 @@ struct LoopTable {
   void (*binarize)(const float* w, int64_t n, float centre, int8_t* codes);
   // codes[i] = clamp(round_half_even(w[i] * inverse_gamma), -1, 1).
   void (*ternarize)(const float* w, int64_t n, float inverse_gamma, int8_t* codes);
+
+  // y[i] = unit / 2 * [tanh(sharpness (w[i] - 1/2)) + tanh(sharpness (w[i] + 1/2))].
+  void (*soft_ternary)(const SoftTernary& form, const float* w, int64_t n, float* y);
+  // dw, and the sum of dy[i] * y[i].
+  float (*soft_ternary_backward)(const SoftTernary& form, const float* w, const float* dy,
+                                 int64_t n, float* dw);
+  // y[i] = unit * clamp(round_half_even(w[i]), -1, 1); backwards as if it were unit * w[i].
+  void (*hard_ternary)(const float* w, int64_t n, float unit, float* y);
+  float (*hard_ternary_backward)(const float* w, const float* dy, int64_t n, float unit, float* dw);
 
   // One update of n weights and both their moments.
   void (*adamw)(const AdamwFactors& factors, const float* gradient, int64_t n, float* weight,

@@ -10,6 +10,7 @@
 #include "learn/nn/loops/loop_table.h"
 #include "learn/nn/loops/norm.inl.h"
 #include "learn/nn/loops/quantize.inl.h"
+#include "learn/nn/loops/soft_ternary.inl.h"
 #include "learn/nn/loops/variants.inl.h"
 
 namespace tercet::learn {
@@ -40,6 +41,10 @@ constexpr LoopTable make_loop_table(const char* name) {
           .fade = fade,
           .binarize = binarize,
           .ternarize = ternarize,
+          .soft_ternary = soft_ternary,
+          .soft_ternary_backward = soft_ternary_backward,
+          .hard_ternary = hard_ternary,
+          .hard_ternary_backward = hard_ternary_backward,
           .adamw = adamw,
           .rms_norm = rms_norm,
           .rms_norm_backward = rms_norm_backward,
