@@ -93,10 +93,11 @@ TEST(SettleTraining, FollowsFromSizeAndMemory) {
   EXPECT_EQ(larger.block_training.loss, BlockLoss::kOutput);
   EXPECT_EQ(larger.block_training.sweeps, 0);
   EXPECT_GE(larger.block_training.tokens_per_step, 512);
-  // An hour at 58 GFLOP/s.
+  EXPECT_LE(larger.block_training.tokens_per_step, 1024);  // two windows
+  // An hour at 240 GFLOP/s.
   EXPECT_LT(training_flops(config, larger.block_training, rows) +
                 tuning_flops(config, larger.end_to_end, rows),
-            2.1e14);
+            8.64e14);
 
   PtqOptions tight = open;
   tight.max_memory = whole_model_bytes(config, 512) - 1;
@@ -213,10 +214,12 @@ TEST(PredictionLoss, IsNothingForTheSourceAndSeesBlocksThatWereReplaced) {
   EXPECT_GT(loss(0, 1, r).item<double>(), 1e-3);
 }
 
-TEST(EndToEnd, CodesAreFoundAgainAndPredictionsComeNearer) {
+class EndToEndOf : public testing::TestWithParam<const char*> {};
+
+TEST_P(EndToEndOf, CodesAreFoundAgainAndPredictionsComeNearer) {
   const HfModel model(TERCET_SOURCE_DIR "/tests/golden/models/llama");
   const ModelConfig& config = model.config();
-  const Grouping grouping{packing::ScaleScope::kGroup, 10};
+  const Grouping grouping = parse_grouping(GetParam());
   std::vector<BlockWeights> blocks;
   for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
     blocks.push_back(load_block(model, layer));
@@ -244,7 +247,9 @@ TEST(EndToEnd, CodesAreFoundAgainAndPredictionsComeNearer) {
   const std::vector<BlockWeights> before = blocks;
   at::Tensor norm = ModelHead(model).norm();
   const EndToEndReport report = train_end_to_end(task, options, blocks, norm);
-  EXPECT_LT(report.last_loss, 0.8 * report.first_loss);
+  // One scale a matrix can make up for less.
+  const bool one = grouping.scope == packing::ScaleScope::kTensor;
+  EXPECT_LT(report.last_loss, (one ? 0.9 : 0.8) * report.first_loss);
   for (size_t layer = 0; layer < blocks.size(); ++layer) {
     for (const std::string& map : linear_maps()) {
       const at::Tensor& now = blocks[layer].at(map + ".weight");
@@ -252,6 +257,65 @@ TEST(EndToEnd, CodesAreFoundAgainAndPredictionsComeNearer) {
       EXPECT_TRUE(now.to(at::kHalf).to(at::kFloat).equal(now));
     }
   }
+}
+
+INSTANTIATE_TEST_SUITE_P(Groupings, EndToEndOf, testing::Values("10", "row", "tensor"));
+
+TEST(Divergence, AndItsGradientsFollowTheFormula) {
+  const HfModel model(TERCET_SOURCE_DIR "/tests/golden/models/llama");
+  at::manual_seed(7);
+  const int64_t tokens = 131;  // more than one block of them
+  const at::Tensor r_source = at::randn({tokens, model.config().hidden_size});
+  at::Tensor r = (r_source + 0.5 * at::randn_like(r_source)).set_requires_grad(true);
+  for (const at::ScalarType compute : {at::kFloat, at::kBFloat16}) {
+    const ModelHead source(model, std::nullopt, compute);
+    ModelHead given(model, DType::kF16, compute);
+    given.norm().set_requires_grad(true);
+    const at::Tensor got = divergence(source, r_source, given, r);
+    (got * 3).backward();
+    const at::Tensor dr = r.grad().clone();
+    const at::Tensor dnorm = given.norm().grad().clone();
+    r.mutable_grad().reset();
+    given.norm().mutable_grad().reset();
+
+    const at::Tensor p = at::log_softmax(
+        at::matmul(source.normed(r_source), source.matrix().to(at::kFloat).t()), -1);
+    const at::Tensor q =
+        at::log_softmax(at::matmul(given.normed(r), given.matrix().to(at::kFloat).t()), -1);
+    const at::Tensor wanted = (p.exp() * (p - q)).sum();
+    (wanted * 3).backward();
+    const double share = compute == at::kFloat ? 1e-5 : 2e-2;
+    EXPECT_NEAR(got.item<double>(), wanted.item<double>(), share * wanted.item<double>());
+    EXPECT_LT((dr - r.grad()).norm().item<double>(), share * r.grad().norm().item<double>());
+    EXPECT_LT((dnorm - given.norm().grad()).norm().item<double>(),
+              share * given.norm().grad().norm().item<double>());
+    r.mutable_grad().reset();
+  }
+}
+
+TEST(Block, ScalesOfRowsActAsInTheMatrix) {
+  const HfModel model(TERCET_SOURCE_DIR "/tests/golden/models/llama");
+  const ModelConfig& config = model.config();
+  const RotaryAngles angles = rotary_angles(config, 20);
+  BlockWeights whole = load_block(model, 0);
+  BlockWeights apart = whole;
+  for (const std::string map : {"self_attn.q_proj", "mlp.gate_proj", "mlp.down_proj"}) {
+    const std::string name = std::string(map) + ".weight";
+    const LowBitMatrix matrix = twn(whole.at(name), parse_grouping("row"));
+    whole.tensors[name] = matrix.values();
+    apart.tensors[name] = matrix.codes;
+    apart.row_scales[map] = matrix.scales.reshape({-1});
+  }
+  at::manual_seed(3);
+  const at::Tensor r = at::randn({20, config.hidden_size});
+  const at::Tensor wanted = Block(config, 0, whole, angles, {}).whole(r);
+  EXPECT_TRUE(at::allclose(Block(config, 0, apart, angles, {}).whole(r), wanted, 1e-5, 1e-5));
+  for (auto& [map, scales] : apart.row_scales) {
+    at::Tensor& codes = apart.tensors[map + ".weight"];
+    codes = codes.to(at::kBFloat16);
+  }
+  const at::Tensor rounded = Block(config, 0, apart, angles, {}, at::kBFloat16).whole(r);
+  EXPECT_LT((rounded - wanted).norm().item<double>(), 0.02 * wanted.norm().item<double>());
 }
 
 }  // namespace

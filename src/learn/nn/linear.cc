@@ -17,7 +17,7 @@ using torch::autograd::variable_list;
 
 // x as the compute type; no copy when it is already.
 at::Tensor converted(const at::Tensor& x, at::ScalarType compute) {
-  if (compute == at::kFloat) return x.contiguous();
+  if (x.scalar_type() == compute) return x.contiguous();
   const at::Tensor source = x.contiguous();
   const at::Tensor out = at::empty(x.sizes(), x.options().dtype(compute));
   at::parallel_for(0, x.numel(), 32768, [&](int64_t begin, int64_t end) {

@@ -24,7 +24,7 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);
 at::Tensor plain_norm(const at::Tensor& x);
 
 // x W^T for several weights that share an input, side by side: x [tokens, in], weights [out_i, in],
-// result [tokens, sum out_i].
+// result [tokens, sum out_i]. Weights without gradients may be in the compute type already.
 at::Tensor dense_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights,
                         at::ScalarType compute);
 

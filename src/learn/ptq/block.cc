@@ -126,17 +126,27 @@ at::Tensor Block::linear(const std::string& map, const at::Tensor& x) const {
 // Whether product() computes all of these maps at once.
 bool Block::can_share(const std::vector<std::string>& maps) const {
   return std::all_of(maps.begin(), maps.end(), [&](const std::string& map) {
-    return is_low_bit(map) == is_low_bit(maps.front()) && !weights_.has(map + ".bias");
+    return is_low_bit(map) == is_low_bit(maps.front()) && !weights_.has(map + ".bias") &&
+           weights_.row_scales.count(map) == weights_.row_scales.count(maps.front());
   });
 }
 
 // Of maps that share an input, side by side.
 at::Tensor Block::product(const std::vector<std::string>& maps, const at::Tensor& x) const {
+  const auto side_by_side = [](const std::vector<at::Tensor>& parts) {
+    return parts.size() == 1 ? parts.front() : at::cat(parts);
+  };
   std::vector<at::Tensor> weights;
-  for (const std::string& map : maps) weights.push_back(weights_.at(map + ".weight"));
+  std::vector<at::Tensor> scales;
+  for (const std::string& map : maps) {
+    weights.push_back(weights_.at(map + ".weight"));
+    const auto scale = weights_.row_scales.find(map);
+    if (scale != weights_.row_scales.end()) scales.push_back(scale->second);
+  }
   const at::Tensor seen = seen_by(maps.front(), x);
-  if (compute_ != at::kFloat) return dense_linear(seen, weights, compute_);
-  return at::matmul(seen, (weights.size() == 1 ? weights.front() : at::cat(weights)).t());
+  const at::Tensor y = compute_ != at::kFloat ? dense_linear(seen, weights, compute_)
+                                              : at::matmul(seen, side_by_side(weights).t());
+  return scales.empty() ? y : y * side_by_side(scales);
 }
 
 at::Tensor Block::rotated(const at::Tensor& heads) const {

@@ -17,6 +17,9 @@ namespace tercet::learn {
 // what they multiply with, also where the file holds w - 1.
 struct BlockWeights {
   std::map<std::string, at::Tensor> tensors;
+  // By map name, [rows]: what the outputs of a map are multiplied with. Its matrix may then be in
+  // the type of products.
+  std::map<std::string, at::Tensor> row_scales;
   const at::Tensor& at(const std::string& name) const;
   bool has(const std::string& name) const { return tensors.count(name) != 0; }
 };

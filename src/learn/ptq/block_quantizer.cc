@@ -253,6 +253,11 @@ void BlockQuantizer::advance(int64_t layer, const BlockWeights& original,
                              const BlockWeights& quantized) {
   const at::NoGradGuard no_gradients;
   const std::vector<std::string> low_bit = low_bit_maps(layer);
+  if (settings_.training.steps > 0) {  // to the same bits as train()
+    pass_whole(1, block_of(layer, original, {}));
+    pass_whole(0, block_of(layer, quantized, low_bit));
+    return;
+  }
   const Block in_full(*settings_.config, layer, original, *settings_.angles, {});
   const Block in_few(*settings_.config, layer, quantized, *settings_.angles, low_bit);
   const Sides sides{&in_few, &in_full};

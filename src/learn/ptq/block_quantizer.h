@@ -118,6 +118,9 @@ class BlockQuantizer {
   std::map<std::string, LayerResult> starting_points(const std::string& prefix,
                                                      const BlockWeights& weights,
                                                      const std::array<Moments, 4>& moments) const;
+  // As it is seen while it trains.
+  Block block_of(int64_t layer, const BlockWeights& weights,
+                 std::vector<std::string> low_bit) const;
   BlockTrainingTask training_task(int64_t layer, int sweep) const;
   BlockTrainingReport train_maps(int64_t layer, int sweep, BlockWeights& weights,
                                  std::map<std::string, LayerResult>& results);

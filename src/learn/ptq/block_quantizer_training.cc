@@ -35,6 +35,12 @@ void store_norms(const ModelConfig& config, BlockWeights& weights) {
 
 }  // namespace
 
+Block BlockQuantizer::block_of(int64_t layer, const BlockWeights& weights,
+                               std::vector<std::string> low_bit) const {
+  return {*settings_.config,         layer, weights, *settings_.angles, std::move(low_bit),
+          settings_.training_compute};
+}
+
 // The second moments of what enters each input's maps, with the block as it is.
 std::array<Moments, 4> BlockQuantizer::moments_of_inputs(const Block& block) const {
   const StageScope stage(settings_.clock, kMomentsStage);
@@ -49,7 +55,7 @@ std::array<Moments, 4> BlockQuantizer::moments_of_inputs(const Block& block) con
       if (streams[k].defined() && settings_.config->norm != NormPlacement::kSandwich) {
         seen = seen * token_weights(settings_.layer.token_weights, streams[k]).sqrt();
       }
-      out[k].add(seen, {}, {}, {});
+      out[k].add(seen.to(settings_.training_compute), {}, {}, {});
     }
   }
   for (Moments& moments : out) sum_moments(settings_.team, moments);
@@ -142,14 +148,13 @@ std::vector<LayerReport> BlockQuantizer::train(int64_t layer, BlockWeights& weig
   equalize_inputs(layer, weights);
   const BlockWeights before = weights;
   const std::vector<std::string> low_bit = low_bit_maps(layer);
-  const std::array<Moments, 4> moments =
-      moments_of_inputs(Block(*settings_.config, layer, before, *settings_.angles, low_bit));
+  const std::array<Moments, 4> moments = moments_of_inputs(block_of(layer, before, low_bit));
   std::map<std::string, LayerResult> results = starting_points(prefix, before, moments);
-  pass_whole(1, Block(*settings_.config, layer, before, *settings_.angles, {}));
+  pass_whole(1, block_of(layer, before, {}));
   BlockTrainingReport trained;
   latents_.clear();
   if (!results.empty()) trained = train_maps(layer, 0, weights, results);
-  pass_whole(0, Block(*settings_.config, layer, weights, *settings_.angles, low_bit));
+  pass_whole(0, block_of(layer, weights, low_bit));
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   std::vector<LayerReport> reports;
   for (size_t i = 0; i < moments.size(); ++i) {
@@ -176,7 +181,7 @@ void BlockQuantizer::retrain(int64_t layer, const BlockWeights& original, int sw
   const at::NoGradGuard no_gradients;
   const Clock::time_point start = Clock::now();
   const std::string prefix = fmt::format("model.layers.{}.", layer);
-  pass_whole(1, Block(*settings_.config, layer, original, *settings_.angles, {}));
+  pass_whole(1, block_of(layer, original, {}));
   std::map<std::string, LayerResult> results;
   for (const auto& [map, latent] : latents) {
     results[map].matrix = codes_of(weights.at(map + ".weight"), settings_.layer.grouping);
@@ -185,7 +190,7 @@ void BlockQuantizer::retrain(int64_t layer, const BlockWeights& original, int sw
   BlockTrainingReport trained;
   if (!results.empty()) trained = train_maps(layer, sweep, weights, results);
   latents = latents_;
-  pass_whole(0, Block(*settings_.config, layer, weights, *settings_.angles, low_bit_maps(layer)));
+  pass_whole(0, block_of(layer, weights, low_bit_maps(layer)));
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   for (LayerReport& report : reports) {
     const std::string map = report.name.substr(prefix.size());

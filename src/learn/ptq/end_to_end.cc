@@ -24,17 +24,28 @@ bool is_norm(const std::string& name) { return name.find("norm") != std::string:
 
 // A map whose scales are trained as logarithms.
 struct ScaledMap {
-  LowBitMatrix matrix;
+  LowBitMatrix matrix;   // codes in the type of products, where a row has one scale
   at::Tensor log_scale;  // [rows, groups], or [1, 1] with one scale for the tensor
 
-  at::Tensor scales() const { return log_scale.exp().expand_as(matrix.scales); }
-  at::Tensor values() const {
-    return scaled_ternary(matrix.codes, log_scale, matrix.grouping, kHardTernary);
+  // One scale a row goes to the outputs, so that the matrix needs no gradient: a third less work,
+  // and products of codes are exact.
+  bool scales_outputs() const { return matrix.scales.size(1) == 1; }
+  // What a step makes of the logarithms, and where its gradients are gathered.
+  at::Tensor made() const {
+    if (!scales_outputs()) {
+      return scaled_ternary(matrix.codes, log_scale, matrix.grouping, kHardTernary);
+    }
+    return log_scale.exp().expand_as(matrix.scales).reshape({-1});
+  }
+  void put(const at::Tensor& leaf, const std::string& map, BlockWeights& weights) const {
+    weights.tensors[map + ".weight"] = scales_outputs() ? matrix.codes : leaf;
+    if (scales_outputs()) weights.row_scales[map] = leaf;
   }
 };
 
-ScaledMap scaled_map(const at::Tensor& values, const Grouping& grouping) {
+ScaledMap scaled_map(const at::Tensor& values, const Grouping& grouping, at::ScalarType compute) {
   ScaledMap out{codes_of(values, grouping), {}};
+  if (out.scales_outputs()) out.matrix.codes = out.matrix.codes.to(compute);
   const bool one = grouping.scope == packing::ScaleScope::kTensor;
   const at::Tensor scales = one ? out.matrix.scales.narrow(0, 0, 1) : out.matrix.scales;
   // Groups without codes have scale 0, which stays without effect at any number.
@@ -51,8 +62,8 @@ class EndToEnd {
         config_(task.source->config()),
         blocks_(blocks),
         final_norm_(final_norm),
-        source_head_(*task.source),
-        head_(*task.source, task.rest.head),
+        source_head_(*task.source, std::nullopt, task.compute),
+        head_(*task.source, task.rest.head, task.compute),
         order_(kSeed) {
     for (const auto& window : *task.windows) rows_.push_back(std::ssize(window));
     angles_ = rotary_angles(config_, *std::max_element(rows_.begin(), rows_.end()));
@@ -86,28 +97,26 @@ class EndToEnd {
     for (const std::string& map : linear_maps()) {
       if (!task_.chosen(fmt::format("model.layers.{}.{}", layer, map))) continue;
       low_bit_.back().push_back(map);
-      const auto added =
-          maps_[layer].emplace(map, scaled_map(blocks_[layer].at(map + ".weight"), task_.grouping));
+      const auto added = maps_[layer].emplace(
+          map, scaled_map(blocks_[layer].at(map + ".weight"), task_.grouping, task_.compute));
       adam_.add(added.first->second.log_scale, options_.rate);
+      // Every step puts its own there.
+      blocks_[layer].tensors.at(map + ".weight").reset();
     }
     for (auto& [name, tensor] : blocks_[layer].tensors) {
       if (is_norm(name)) tensor = trainable(tensor);
     }
   }
 
-  at::Tensor wanted(size_t window) const {
-    const at::NoGradGuard no_gradients;
-    return source_head_.log_probabilities(task_.streams->get(window), task_.compute);
-  }
-
-  at::Tensor given(size_t window, const std::vector<BlockWeights>& now) const {
+  // The residual stream behind the last block.
+  at::Tensor stream(size_t window, const std::vector<BlockWeights>& now) const {
     at::Tensor r = embedded(*task_.source, (*task_.windows)[window], task_.rest.embedding);
     for (size_t layer = 0; layer < now.size(); ++layer) {
       const auto low_bit = task_.int8_inputs ? low_bit_[layer] : std::vector<std::string>();
       r = Block(config_, static_cast<int64_t>(layer), now[layer], angles_, low_bit, task_.compute)
               .whole(r);
     }
-    return head_.log_probabilities(r, task_.compute);
+    return r;
   }
 
   std::vector<size_t> draw() {
@@ -121,14 +130,14 @@ class EndToEnd {
   }
 
   double train_step(int step) {
-    // Gradients are gathered at the values of the maps and go on to scales once a step.
+    // Gradients are gathered at what is made of the logarithms and go on to these once a step.
     std::vector<std::pair<at::Tensor, at::Tensor>> values_and_leaves;
     std::vector<BlockWeights> now = blocks_;
     for (size_t layer = 0; layer < maps_.size(); ++layer) {
       for (const auto& [map, scaled] : maps_[layer]) {
-        const at::Tensor values = scaled.values();
+        const at::Tensor values = scaled.made();
         const at::Tensor leaf = values.detach().set_requires_grad(true);
-        now[layer].tensors[map + ".weight"] = leaf;
+        scaled.put(leaf, map, now[layer]);
         values_and_leaves.emplace_back(values, leaf);
       }
     }
@@ -162,8 +171,8 @@ class EndToEnd {
       if (task_.stop != nullptr && *task_.stop) {
         fail(ErrorCode::kInterrupted, "interrupted; finished blocks are kept, --resume continues");
       }
-      const at::Tensor p = wanted(window);
-      const at::Tensor loss = (p.exp() * (p - given(window, now))).sum() / tokens;
+      const at::Tensor loss =
+          divergence(source_head_, task_.streams->get(window), head_, stream(window, now)) / tokens;
       loss.backward();
       sum += loss.item<double>();
     }
@@ -177,7 +186,8 @@ class EndToEnd {
     const auto stored_norm = [&](const at::Tensor& x) { return (x.detach() - offset) + offset; };
     for (size_t layer = 0; layer < blocks_.size(); ++layer) {
       for (auto& [map, scaled] : maps_[layer]) {
-        scaled.matrix.scales = scaled.scales().contiguous();
+        scaled.matrix.scales = scaled.log_scale.exp().expand_as(scaled.matrix.scales).contiguous();
+        scaled.matrix.codes = scaled.matrix.codes.to(at::kFloat);
         round_to_stored(scaled.matrix);
         blocks_[layer].tensors[map + ".weight"] = scaled.matrix.values();
       }

@@ -15,15 +15,21 @@ namespace tercet::learn {
 at::Tensor embedded(const HfModel& model, const std::vector<int32_t>& ids,
                     std::optional<DType> type = std::nullopt);
 
-// What is behind the last block: final norm and head, f32.
+// What is behind the last block: final norm and head.
 class ModelHead {
  public:
-  // The matrix goes through `type` where given.
-  explicit ModelHead(const HfModel& model, std::optional<DType> type = std::nullopt);
+  // The matrix goes through `type` where given. `compute`: the type of its products.
+  explicit ModelHead(const HfModel& model, std::optional<DType> type = std::nullopt,
+                     at::ScalarType compute = at::kFloat);
 
-  // r: [tokens, hidden_size], the residual stream behind the last block. [tokens, vocab_size]
-  // `compute`: the type of the product.
-  at::Tensor log_probabilities(const at::Tensor& r, at::ScalarType compute = at::kFloat) const;
+  // r: [tokens, hidden_size], the residual stream behind the last block. [tokens, vocab_size], with
+  // products in f32.
+  at::Tensor log_probabilities(const at::Tensor& r) const;
+
+  // r through the final norm.
+  at::Tensor normed(const at::Tensor& r) const;
+  // [vocab_size, hidden_size] in the type of products.
+  const at::Tensor& matrix() const { return matrix_; }
 
   // What the final norm multiplies with, [hidden_size].
   at::Tensor& norm() { return norm_; }
@@ -32,5 +38,11 @@ class ModelHead {
   double eps_;
   at::Tensor norm_, matrix_;
 };
+
+// KL(source || given) of what two models predict behind the residual streams r_source and r, summed
+// over positions; logits of some positions exist at a time. Gradients flow to r and to the given
+// head's norm. Both heads take their products in one type.
+at::Tensor divergence(const ModelHead& source, const at::Tensor& r_source, const ModelHead& given,
+                      const at::Tensor& r);
 
 }  // namespace tercet::learn

@@ -39,8 +39,8 @@ PredictionLoss::PredictionLoss(const HfModel& source, std::optional<DType> head_
       angles_(angles),
       streams_(streams),
       compute_(compute),
-      source_head_(source),
-      head_(source, head_type),
+      source_head_(source, std::nullopt, compute),
+      head_(source, head_type, compute),
       low_bit_(static_cast<size_t>(config_.num_hidden_layers)) {
   for (int64_t layer = 0; layer < config_.num_hidden_layers; ++layer) {
     blocks_.push_back(load_block(source, layer));
@@ -54,16 +54,11 @@ void PredictionLoss::replace(int64_t layer, const BlockWeights& weights,
 }
 
 at::Tensor PredictionLoss::operator()(int64_t layer, size_t window, at::Tensor r) const {
-  at::Tensor wanted;
-  {
-    const at::NoGradGuard no_gradients;
-    wanted = source_head_.log_probabilities(streams_.get(window), compute_);
-  }
   for (size_t next = static_cast<size_t>(layer) + 1; next < blocks_.size(); ++next) {
     r = Block(config_, static_cast<int64_t>(next), blocks_[next], angles_, low_bit_[next], compute_)
             .whole(r);
   }
-  return (wanted.exp() * (wanted - head_.log_probabilities(r, compute_))).sum();
+  return divergence(source_head_, streams_.get(window), head_, r);
 }
 
 }  // namespace tercet::learn

@@ -9,13 +9,14 @@
 namespace tercet::learn {
 namespace {
 
-constexpr double kBlockBudget = 1.5e14;
-constexpr double kTuningBudget = 5e13;
+// What two cores with bf16 products get through in a quarter of an hour each.
+constexpr double kBlockBudget = 3e14;
+constexpr double kTuningBudget = 5.5e14;
 // For each sweep; with those towards predictions a block is trained twice.
 constexpr int kOutputSteps = 400;
 constexpr int kPredictionSteps = 200;
 constexpr int kSweeps = 1;
-constexpr int kTuningSteps = 200;
+constexpr int kTuningSteps = 600;
 constexpr int kFewestTuningSteps = 50;
 constexpr int64_t kFewestTokens = 512;
 constexpr int64_t kMostTokens = 2048;

@@ -54,6 +54,10 @@ struct TypedLoops {
   // (softmax - one_hot(target)) * gradient_scale. Targets below 0 give loss 0 and gradient 0.
   double (*cross_entropy)(Store* logits, const int64_t* targets, int64_t rows, int64_t vocab,
                           float gradient_scale);
+  // KL(softmax(wanted) || softmax(logits)) over rows of both, summed; logits become its gradient,
+  // (softmax(logits) - softmax(wanted)) * gradient_scale.
+  double (*divergence)(const Store* wanted, Store* logits, int64_t rows, int64_t vocab,
+                       float gradient_scale);
 };
 
 // The numbers of one update of AdamW.

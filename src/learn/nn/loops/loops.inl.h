@@ -6,6 +6,7 @@
 #include "learn/nn/loops/adamw.inl.h"
 #include "learn/nn/loops/attention.inl.h"
 #include "learn/nn/loops/cross_entropy.inl.h"
+#include "learn/nn/loops/divergence.inl.h"
 #include "learn/nn/loops/glu.inl.h"
 #include "learn/nn/loops/loop_table.h"
 #include "learn/nn/loops/norm.inl.h"
@@ -29,7 +30,8 @@ constexpr TypedLoops<Store> make_typed_loops() {
           .split_heads = split_heads<Store>,
           .causal_softmax = causal_softmax<Store>,
           .causal_softmax_backward = causal_softmax_backward<Store>,
-          .cross_entropy = cross_entropy<Store>};
+          .cross_entropy = cross_entropy<Store>,
+          .divergence = divergence<Store>};
 }
 
 constexpr LoopTable make_loop_table(const char* name) {
