@@ -77,7 +77,7 @@ void exec_learning_half(const std::vector<std::string>& arguments) {
   // costs a fifth on a shared machine and saves a quarter on a free one. Who knows better sets one
   // of the variables.
   if (std::getenv("OMP_WAIT_POLICY") == nullptr) {
-    ::setenv("OMP_WAIT_POLICY", "passive", /*overwrite=*/1);
+    ::setenv("OMP_WAIT_POLICY", "passive", /*overwrite=*/0);
     ::setenv("GOMP_SPINCOUNT", "1000", /*overwrite=*/0);
   }
   std::vector<std::string> words = {program->string()};

@@ -60,8 +60,8 @@ void print_time(const PtqPlan& plan) {
                format_seconds(stage.seconds), stage.flops * 1e-12,
                format_bytes(static_cast<uint64_t>(stage.memory_bytes)));
   }
-  print_text("  at {:.0f} GFLOP/s, {:.1f} GB/s of memory, {:.2g} GB/s of disk", hardware.gflops,
-             hardware.memory_gbps, hardware.disk_gbps);
+  print_text("  at {:.0f} GFLOP/s, {:.0f} in bf16, {:.1f} GB/s of memory, {:.2g} GB/s of disk",
+             hardware.gflops, hardware.bf16_gflops, hardware.memory_gbps, hardware.disk_gbps);
   if (hardware.ranks > 1) {
     print_text("; {} sent by each rank at {:.3g} GB/s", format_bytes(plan.network_bytes),
                hardware.network_gbps);

@@ -140,6 +140,8 @@ void add_plan_options(CLI::App& command, const std::shared_ptr<QuantizeArguments
         ->group(group);
   };
   add("--plan-gflops", hardware.gflops, "GFLOP/s of products in f32, of one rank");
+  add("--plan-bf16-gflops", hardware.bf16_gflops,
+      "The same in bf16, in which blocks are trained; as --plan-gflops if only that is given");
   add("--plan-bandwidth", hardware.memory_gbps, "GB/s of its memory");
   add("--plan-disk", hardware.disk_gbps, "GB/s of its disk; 0.5 if not given");
   add("--plan-network", hardware.network_gbps, "GB/s between ranks; 1 if not given");

@@ -32,8 +32,12 @@ PtqOptions options_of() {
   return options;
 }
 
-const PlanHardware kHardware{
-    .gflops = 100, .memory_gbps = 10, .disk_gbps = 1, .network_gbps = 2, .ranks = 1};
+const PlanHardware kHardware{.gflops = 100,
+                             .bf16_gflops = 400,
+                             .memory_gbps = 10,
+                             .disk_gbps = 1,
+                             .network_gbps = 2,
+                             .ranks = 1};
 
 const PlanStage& stage(const PtqPlan& plan, const std::string& name) {
   return *std::find_if(plan.stages.begin(), plan.stages.end(),
@@ -67,6 +71,31 @@ TEST(PtqPlan, RanksShareWindowsAndSendTheirMoments) {
   // 2 (ranks - 1) / ranks times.
   const double elements = 2 * (3 * 256.0 * 256 + 512.0 * 512) + 256.0 * 256 + 256.0 * 512;
   EXPECT_DOUBLE_EQ(stage(shared, "moments").network_bytes, 3 * 8 * elements * 1.5);
+}
+
+TEST(PtqPlan, TrainingTakesItsProductsInBf16) {
+  const std::vector<int64_t> rows(16, 512);
+  PtqOptions options = options_of();
+  options.block_training.steps = 100;
+  options.block_training.loss = BlockLoss::kOutput;
+  options.block_training.sweeps = 0;
+  options.block_training.tokens_per_step = 1024;
+  PtqOptions exact = options;
+  exact.trains_in_bf16 = false;
+  const ModelConfig config = config_of(256, 512, 3);
+  const PtqPlan fast = plan_quantization(config, options, rows, kHardware);
+  const PtqPlan slow = plan_quantization(config, exact, rows, kHardware);
+  for (const char* name : {"forward", "moments", "training"}) {
+    const PlanStage& in_bf16 = stage(fast, name);
+    const PlanStage& in_f32 = stage(slow, name);
+    EXPECT_GT(in_bf16.flops, 0) << name;
+    EXPECT_EQ(in_bf16.flops, in_bf16.bf16_flops) << name;
+    EXPECT_EQ(in_f32.bf16_flops, 0) << name;
+    EXPECT_NEAR(in_f32.seconds - in_bf16.seconds, in_f32.flops * 1e-9 * (1 / 100.0 - 1 / 400.0),
+                1e-9)
+        << name;
+  }
+  EXPECT_EQ(stage(fast, "solver").bf16_flops, 0);
 }
 
 TEST(PtqPlan, WhatDoesNotFitIsNamed) {

@@ -63,6 +63,7 @@ TEST(ScaledTernary, LeavesCodesWithoutGradientsAlone) {
   const at::Tensor values = scaled_ternary(codes, log_scale, parse_grouping("row"), kHardTernary);
   EXPECT_TRUE(at::allclose(values, codes * log_scale.exp()));
   values.backward(at::ones_like(codes));
+  EXPECT_FALSE(codes.grad().defined());
   EXPECT_TRUE(at::allclose(log_scale.grad(), values.detach().sum(1, true), 1e-5, 1e-6));
 }
 
@@ -293,14 +294,17 @@ TEST(Divergence, AndItsGradientsFollowTheFormula) {
   }
 }
 
-TEST(Block, ScalesOfRowsActAsInTheMatrix) {
+// Of some maps, so that none share a product, and of all.
+class RowScalesOf : public testing::TestWithParam<std::vector<std::string>> {};
+
+TEST_P(RowScalesOf, ActAsInTheMatrix) {
   const HfModel model(TERCET_SOURCE_DIR "/tests/golden/models/llama");
   const ModelConfig& config = model.config();
   const RotaryAngles angles = rotary_angles(config, 20);
   BlockWeights whole = load_block(model, 0);
   BlockWeights apart = whole;
-  for (const std::string map : {"self_attn.q_proj", "mlp.gate_proj", "mlp.down_proj"}) {
-    const std::string name = std::string(map) + ".weight";
+  for (const std::string& map : GetParam()) {
+    const std::string name = map + ".weight";
     const LowBitMatrix matrix = twn(whole.at(name), parse_grouping("row"));
     whole.tensors[name] = matrix.values();
     apart.tensors[name] = matrix.codes;
@@ -316,6 +320,39 @@ TEST(Block, ScalesOfRowsActAsInTheMatrix) {
   }
   const at::Tensor rounded = Block(config, 0, apart, angles, {}, at::kBFloat16).whole(r);
   EXPECT_LT((rounded - wanted).norm().item<double>(), 0.02 * wanted.norm().item<double>());
+}
+
+INSTANTIATE_TEST_SUITE_P(Maps, RowScalesOf,
+                         testing::Values(std::vector<std::string>{"self_attn.q_proj",
+                                                                  "mlp.gate_proj", "mlp.down_proj"},
+                                         linear_maps()));
+
+TEST(Adam, StepsFollowTheFormula) {
+  at::manual_seed(2);
+  at::Tensor x = at::randn({5, 7}).set_requires_grad(true);
+  at::Tensor y = at::randn({3}).set_requires_grad(true);
+  std::vector<at::Tensor> plain = {x.detach().to(at::kDouble), y.detach().to(at::kDouble)};
+  std::vector<at::Tensor> mean = {at::zeros_like(plain[0]), at::zeros_like(plain[1])};
+  std::vector<at::Tensor> square = {at::zeros_like(plain[0]), at::zeros_like(plain[1])};
+  const std::vector<double> rates = {0.1, 0.03};
+  Adam adam;
+  adam.add(x, rates[0]);
+  adam.add(y, rates[1]);
+  for (int step = 1; step <= 5; ++step) {
+    const double factor = 1.0 / step;
+    const std::vector<at::Tensor> gradients = {at::randn({5, 7}), at::randn({3})};
+    (x * gradients[0]).sum().backward();
+    (y * gradients[1]).sum().backward();
+    adam.step(factor);
+    for (size_t i = 0; i < plain.size(); ++i) {
+      mean[i] = 0.9 * mean[i] + 0.1 * gradients[i];
+      square[i] = 0.95 * square[i] + 0.05 * gradients[i] * gradients[i];
+      plain[i] = plain[i] - factor * rates[i] * (mean[i] / (1 - std::pow(0.9, step))) /
+                                ((square[i] / (1 - std::pow(0.95, step))).sqrt() + 1e-8);
+    }
+  }
+  EXPECT_TRUE(at::allclose(x.detach().to(at::kDouble), plain[0], 1e-5, 1e-6));
+  EXPECT_TRUE(at::allclose(y.detach().to(at::kDouble), plain[1], 1e-5, 1e-6));
 }
 
 }  // namespace

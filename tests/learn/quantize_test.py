@@ -116,6 +116,54 @@ class Quantize(QuantizeCase):
             if name.endswith(".safetensors"):
                 self.assertEqual(content, (again / name).read_bytes(), name)
 
+    # Here the source's own stream, which such blocks are trained towards, is carried on as well.
+    def test_training_towards_outputs_continues_to_the_same_bits(self):
+        for equalize in ("0", "0.5"):
+            with self.subTest(equalize=equalize):
+                options = ("--block-steps", 20, "--block-tokens", 128, "--block-loss", "output",
+                           "--tune-steps", 10, "--tune-tokens", 128, "--equalize", equalize)
+                out = self.new()
+                self.quantize(*options, "--out", out)
+                again = self.new()
+                command = ["quantize", self.source, "--calib", self.calib, "--ctx", 64, "--threads",
+                           1, *options, "--out", again]
+                self.kill_when(command, lambda: (again / "block-00001.safetensors").exists())
+                self.assertFalse((again / "config.json").exists())
+                self.must(*command, "--resume")
+                for name, content in self.contents(out).items():
+                    if name.endswith(".safetensors"):
+                        self.assertEqual(content, (again / name).read_bytes(), name)
+
+    @staticmethod
+    def tensors(folder):
+        out = {}
+        for file in sorted(folder.glob("*.safetensors")):
+            content = file.read_bytes()
+            size = struct.unpack("<Q", content[:8])[0]
+            for name, entry in json.loads(content[8:8 + size]).items():
+                if name != "__metadata__":
+                    begin, end = entry["data_offsets"]
+                    out[name] = content[8 + size + begin:8 + size + end]
+        return out
+
+    def test_equalized_norms_are_written_where_all_their_maps_are_chosen(self):
+        source = self.tensors(self.source)
+        first, second = (f"model.layers.0.{name}.weight"
+                         for name in ("input_layernorm", "post_attention_layernorm"))
+        out = self.new()
+        equalized = self.quantize("--equalize", 0.5, "--out", out)
+        written = self.tensors(out)
+        self.assertNotEqual(written[first], source[first])
+        self.assertNotEqual(written[second], source[second])
+        self.assertLess(equalized["evaluation"]["mean_nll"],
+                        self.summary["evaluation"]["mean_nll"] + 0.5)
+        out = self.new()
+        self.quantize("--equalize", 0.5, "--only", "gate_proj|self_attn", "--out", out)
+        written = self.tensors(out)
+        self.assertNotEqual(written[first], source[first])
+        for name in (second, "model.layers.0.mlp.up_proj.weight"):
+            self.assertEqual(written[name], source[name])
+
     def test_part_of_the_maps(self):
         summary = self.quantize("--only", "mlp", "--out", self.new())
         self.assertEqual(len(summary["layers"]), 2 * 3)

@@ -2,6 +2,7 @@
 #include "learn/pretrain/optimizer.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
@@ -9,7 +10,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "learn/nn/cpu_dispatch.h"
+#include "learn/nn/adamw_update.h"
 
 namespace tercet::learn {
 namespace {
@@ -45,18 +46,6 @@ double squares_on_cpu(const at::Tensor& gradient) {
     }
   });
   return std::accumulate(sums.begin(), sums.end(), 0.0);
-}
-
-void update_on_cpu(const at::Tensor& value, const at::Tensor& exp_avg, const at::Tensor& exp_avg_sq,
-                   const AdamwFactors& factors) {
-  const at::Tensor gradient = value.grad().contiguous();
-  at::parallel_for(0, value.numel(), kGrain, [&](int64_t begin, int64_t end) {
-    loops().adamw(factors, gradient.data_ptr<float>() + begin, end - begin,
-                  value.data_ptr<float>() + begin, exp_avg.data_ptr<float>() + begin,
-                  exp_avg_sq.data_ptr<float>() + begin);
-  });
-  // What was written behind libtorch's back still counts as a change.
-  value.unsafeGetTensorImpl()->bump_version();
 }
 
 void update_by_tensors(const at::Tensor& value, const at::Tensor& exp_avg,
@@ -114,7 +103,7 @@ void Optimizer::step(const StepRates& rates) {
     if (!value.grad().defined()) continue;
     const double decay = slot.parameter.decays ? rates.weight_decay : 0.0;
     factors.keep = static_cast<float>(1.0 - rates.learning_rate * decay);
-    const auto update = value.is_cpu() ? update_on_cpu : update_by_tensors;
+    const auto update = value.is_cpu() ? adamw_update : update_by_tensors;
     update(value, slot.exp_avg, slot.exp_avg_sq, factors);
   }
   clear_gradients();

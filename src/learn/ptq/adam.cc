@@ -2,12 +2,12 @@
 #include "learn/ptq/adam.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
 #include <cmath>
 
-#include "learn/nn/loops/loop_table.h"
+#include "core/error.h"
+#include "learn/nn/adamw_update.h"
 
 namespace tercet::learn {
 namespace {
@@ -19,6 +19,7 @@ constexpr float kEpsilon = 1e-8f;
 }  // namespace
 
 void Adam::add(const at::Tensor& parameter, double rate) {
+  if (!parameter.is_contiguous()) fail(ErrorCode::kInternal, "Adam: a parameter is not contiguous");
   slots_.push_back({parameter, at::zeros_like(parameter), at::zeros_like(parameter), rate});
 }
 
@@ -32,21 +33,9 @@ void Adam::step(double factor) {
   for (Slot& slot : slots_) {
     if (!slot.parameter.grad().defined()) continue;
     factors.step_size = static_cast<float>(factor * slot.rate / correction);
-    update(slot, factors);
+    adamw_update(slot.parameter, slot.mean, slot.square, factors);
     slot.parameter.mutable_grad().reset();
   }
-}
-
-void Adam::update(Slot& slot, const AdamwFactors& factors) {
-  constexpr int64_t kGrain = 32768;
-  const at::Tensor gradient = slot.parameter.grad().contiguous();
-  float* value = slot.parameter.data_ptr<float>();
-  at::parallel_for(0, gradient.numel(), kGrain, [&](int64_t begin, int64_t end) {
-    loops().adamw(factors, gradient.data_ptr<float>() + begin, end - begin, value + begin,
-                  slot.mean.data_ptr<float>() + begin, slot.square.data_ptr<float>() + begin);
-  });
-  // What was written behind libtorch's back still counts as a change.
-  slot.parameter.unsafeGetTensorImpl()->bump_version();
 }
 
 }  // namespace tercet::learn

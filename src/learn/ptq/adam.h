@@ -7,8 +7,6 @@
 
 namespace tercet::learn {
 
-struct AdamwFactors;
-
 // Adam (betas 0.9 and 0.95, no weight decay) over tensors that require gradients, each with a
 // learning rate of its own.
 class Adam {
@@ -22,8 +20,6 @@ class Adam {
     at::Tensor parameter, mean, square;
     double rate;
   };
-  static void update(Slot& slot, const AdamwFactors& factors);
-
   std::vector<Slot> slots_;
   int64_t steps_ = 0;
 };

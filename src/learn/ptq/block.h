@@ -18,7 +18,7 @@ namespace tercet::learn {
 struct BlockWeights {
   std::map<std::string, at::Tensor> tensors;
   // By map name, [rows]: what the outputs of a map are multiplied with. Its matrix may then be in
-  // the type of products.
+  // the type of products. Only for Block; what writes weights knows nothing of it.
   std::map<std::string, at::Tensor> row_scales;
   const at::Tensor& at(const std::string& name) const;
   bool has(const std::string& name) const { return tensors.count(name) != 0; }

@@ -213,9 +213,12 @@ void BlockQuantizer::equalize_inputs(int64_t layer, BlockWeights& weights) const
   }
   InputMagnitudes magnitudes;
   for (size_t k = 0; k < magnitudes.size(); ++k) {
-    const std::vector<std::string>& maps = inputs_of_block()[k].maps;
     settings_.team.sum(squares[k]);
-    const bool wanted = std::any_of(maps.begin(), maps.end(), [&](const std::string& map) {
+    // Maps that are not chosen stay as they are, so all that the factors would go into must be.
+    std::vector<std::string> maps = inputs_of_block()[k].maps;
+    if (k == 1) maps.push_back("self_attn.v_proj");
+    if (k == 3) maps.push_back("mlp.up_proj");
+    const bool wanted = std::all_of(maps.begin(), maps.end(), [&](const std::string& map) {
       return settings_.chosen(fmt::format("model.layers.{}.{}", layer, map));
     });
     if (wanted) magnitudes[k] = squares[k].sqrt().to(at::kFloat);
@@ -249,11 +252,11 @@ std::vector<LayerReport> BlockQuantizer::quantize(int64_t layer, BlockWeights& w
   return reports;
 }
 
-void BlockQuantizer::advance(int64_t layer, const BlockWeights& original,
-                             const BlockWeights& quantized) {
+void BlockQuantizer::advance(int64_t layer, BlockWeights original, const BlockWeights& quantized) {
   const at::NoGradGuard no_gradients;
+  equalize_inputs(layer, original);
   const std::vector<std::string> low_bit = low_bit_maps(layer);
-  if (settings_.training.steps > 0) {  // to the same bits as train()
+  if (settings_.training.steps > 0) {
     pass_whole(1, block_of(layer, original, {}));
     pass_whole(0, block_of(layer, quantized, low_bit));
     return;

@@ -68,7 +68,8 @@ class BlockQuantizer {
     BlockTrainingOptions training;
     const PredictionLoss* predictions = nullptr;  // for BlockLoss::kPredictions
     bool int8_inputs = false;
-    at::ScalarType training_compute = at::kFloat;  // the type of matrix products while it trains
+    // Of products where blocks are trained: steps, passes over all windows, second moments.
+    at::ScalarType training_compute = at::kFloat;
     // Which maps: by HF module name.
     std::function<bool(const std::string&)> chosen;
     Team team;  // the ranks that hold the other windows
@@ -83,12 +84,13 @@ class BlockQuantizer {
   std::vector<LayerReport> quantize(int64_t layer, BlockWeights& weights);
   // Trains a block that was trained before once more, from where its latent weights were left, and
   // carries the state on. `reports` are those of before, `sweep` counts from 1.
-  void retrain(int64_t layer, const BlockWeights& original, int sweep, BlockWeights& weights,
+  void retrain(int64_t layer, BlockWeights original, int sweep, BlockWeights& weights,
                LatentWeights& latents, std::vector<LayerReport>& reports);
   // Of the block that was trained last.
   LatentWeights& latents() { return latents_; }
-  // Carries the state through a block that is finished.
-  void advance(int64_t layer, const BlockWeights& original, const BlockWeights& quantized);
+  // Carries the state through a block that is finished, to the same bits as the call that finished
+  // it.
+  void advance(int64_t layer, BlockWeights original, const BlockWeights& quantized);
 
  private:
   struct Sides;  // the block in full precision and quantized
@@ -118,7 +120,7 @@ class BlockQuantizer {
   std::map<std::string, LayerResult> starting_points(const std::string& prefix,
                                                      const BlockWeights& weights,
                                                      const std::array<Moments, 4>& moments) const;
-  // As it is seen while it trains.
+  // The block with products in the type of training. It refers to `weights`.
   Block block_of(int64_t layer, const BlockWeights& weights,
                  std::vector<std::string> low_bit) const;
   BlockTrainingTask training_task(int64_t layer, int sweep) const;

@@ -44,6 +44,9 @@ Block BlockQuantizer::block_of(int64_t layer, const BlockWeights& weights,
 // The second moments of what enters each input's maps, with the block as it is.
 std::array<Moments, 4> BlockQuantizer::moments_of_inputs(const Block& block) const {
   const StageScope stage(settings_.clock, kMomentsStage);
+  // Sums of rounded products need the diagonal raised to be sure to stay positive definite.
+  const bool is_safe = settings_.layer.shrinkage >= 0.01 && !settings_.layer.feedback;
+  const at::ScalarType moments_type = is_safe ? settings_.training_compute : at::kFloat;
   std::array<Moments, 4> out;
   for (const size_t i : windows_here()) {
     check_stop();
@@ -55,7 +58,7 @@ std::array<Moments, 4> BlockQuantizer::moments_of_inputs(const Block& block) con
       if (streams[k].defined() && settings_.config->norm != NormPlacement::kSandwich) {
         seen = seen * token_weights(settings_.layer.token_weights, streams[k]).sqrt();
       }
-      out[k].add(seen.to(settings_.training_compute), {}, {}, {});
+      out[k].add(seen.to(moments_type), {}, {}, {});
     }
   }
   for (Moments& moments : out) sum_moments(settings_.team, moments);
@@ -174,13 +177,13 @@ std::vector<LayerReport> BlockQuantizer::train(int64_t layer, BlockWeights& weig
   return reports;
 }
 
-void BlockQuantizer::retrain(int64_t layer, const BlockWeights& original, int sweep,
-                             BlockWeights& weights, LatentWeights& latents,
-                             std::vector<LayerReport>& reports) {
+void BlockQuantizer::retrain(int64_t layer, BlockWeights original, int sweep, BlockWeights& weights,
+                             LatentWeights& latents, std::vector<LayerReport>& reports) {
   using Clock = std::chrono::steady_clock;
   const at::NoGradGuard no_gradients;
   const Clock::time_point start = Clock::now();
   const std::string prefix = fmt::format("model.layers.{}.", layer);
+  equalize_inputs(layer, original);
   pass_whole(1, block_of(layer, original, {}));
   std::map<std::string, LayerResult> results;
   for (const auto& [map, latent] : latents) {

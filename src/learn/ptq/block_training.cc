@@ -72,6 +72,7 @@ class BlockTraining {
         fail(ErrorCode::kInterrupted, "interrupted; finished blocks are kept, --resume continues");
       }
       const double loss = train_step(step);
+      check_finite(std::isfinite(loss), step);
       if (step < tenth) report.first_loss += loss / tenth;
       if (step >= options_.steps - tenth) report.last_loss += loss / tenth;
     }
@@ -139,12 +140,23 @@ class BlockTraining {
     return sum;
   }
 
+  void check_finite(bool is_finite, int step) const {
+    if (is_finite) return;
+    fail(ErrorCode::kBadInput,
+         "the training of block {} came to numbers that are not finite in step {}; try --precision "
+         "f32, or leave it out with --no-training",
+         task_.layer, step + 1);
+  }
+
   void finish() {
     const at::NoGradGuard no_gradients;
     for (auto& [name, map] : maps_) {
       LowBitMatrix& matrix = *map.matrix;
-      matrix.codes = ternary_codes(map.latent.detach());
+      matrix.codes = ternary_codes(map.latent);
       matrix.scales = map.log_scale.exp().expand_as(matrix.scales).contiguous();
+      check_finite(
+          matrix.scales.isfinite().all().item<bool>() && map.latent.isfinite().all().item<bool>(),
+          options_.steps - 1);
       round_to_stored(matrix);
       latents_[name] = map.latent.detach();
     }

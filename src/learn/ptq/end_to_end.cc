@@ -28,7 +28,7 @@ struct ScaledMap {
   at::Tensor log_scale;  // [rows, groups], or [1, 1] with one scale for the tensor
 
   // One scale a row goes to the outputs, so that the matrix needs no gradient: a third less work,
-  // and products of codes are exact.
+  // and scales are not rounded with the codes.
   bool scales_outputs() const { return matrix.scales.size(1) == 1; }
   // What a step makes of the logarithms, and where its gradients are gathered.
   at::Tensor made() const {
@@ -77,6 +77,12 @@ class EndToEnd {
     EndToEndReport report;
     for (int step = 0; step < options_.steps; ++step) {
       const double loss = train_step(step);
+      if (!std::isfinite(loss)) {
+        fail(ErrorCode::kBadInput,
+             "the last pass came to a loss that is not finite in step {}; try --precision f32, or "
+             "leave it out with --tune-steps 0",
+             step + 1);
+      }
       if (step < tenth) report.first_loss += loss / tenth;
       if (step >= options_.steps - tenth) report.last_loss += loss / tenth;
       if (task_.progress) task_.progress(step + 1, options_.steps, loss);
@@ -190,6 +196,7 @@ class EndToEnd {
         scaled.matrix.codes = scaled.matrix.codes.to(at::kFloat);
         round_to_stored(scaled.matrix);
         blocks_[layer].tensors[map + ".weight"] = scaled.matrix.values();
+        scaled.matrix = {};
       }
       for (auto& [name, tensor] : blocks_[layer].tensors) {
         if (is_norm(name)) tensor = stored_norm(tensor);

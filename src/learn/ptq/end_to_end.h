@@ -34,7 +34,7 @@ struct EndToEndTask {
   at::ScalarType compute = at::kFloat;  // the type of matrix products
   RestTypes rest;                       // of the quantized model
   const std::vector<std::vector<int32_t>>* windows = nullptr;
-  ActivationStore* streams = nullptr;  // of source_streams(), for these windows
+  ActivationStore* streams = nullptr;  // the source's, behind its last block, for these windows
   Team team;                           // the ranks that share the windows of a step
   const std::atomic<bool>* stop = nullptr;
   std::function<void(int64_t done, int64_t total, double loss)> progress;
@@ -47,7 +47,8 @@ struct EndToEndReport {
 
 // Trains `blocks` (one entry per layer, ternary values multiplied out as they are stored) and the
 // final norm in place. Afterwards every value is one that the files hold exactly. Throws
-// kInterrupted when *stop becomes true.
+// kInterrupted when *stop becomes true and kBadInput when the loss is not finite; `blocks` are then
+// of no more use.
 EndToEndReport train_end_to_end(const EndToEndTask& task, const EndToEndOptions& options,
                                 std::vector<BlockWeights>& blocks, at::Tensor& final_norm);
 

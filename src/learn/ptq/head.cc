@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "core/error.h"
 #include "learn/nn/cpu_dispatch.h"
 #include "learn/ptq/block.h"
 
@@ -81,11 +82,16 @@ ModelHead::ModelHead(const HfModel& model, std::optional<DType> type, at::Scalar
 at::Tensor ModelHead::normed(const at::Tensor& r) const { return rms_normed(r, norm_, eps_); }
 
 at::Tensor ModelHead::log_probabilities(const at::Tensor& r) const {
-  return at::log_softmax(at::matmul(normed(r), matrix_.t()), -1);
+  return at::log_softmax(at::matmul(normed(r), matrix_.to(at::kFloat).t()), -1);
 }
 
 at::Tensor divergence(const ModelHead& source, const at::Tensor& r_source, const ModelHead& given,
                       const at::Tensor& r) {
+  const at::ScalarType type = given.matrix().scalar_type();
+  if (type != source.matrix().scalar_type() || (type != at::kFloat && type != at::kBFloat16)) {
+    fail(ErrorCode::kInternal,
+         "divergence: both heads take their products in f32, or both in bf16");
+  }
   at::Tensor wanted;
   {
     const at::NoGradGuard no_gradients;

@@ -18,7 +18,7 @@ at::Tensor embedded(const HfModel& model, const std::vector<int32_t>& ids,
 // What is behind the last block: final norm and head.
 class ModelHead {
  public:
-  // The matrix goes through `type` where given. `compute`: the type of its products.
+  // The matrix goes through `type` where given. `compute`: the type of divergence()'s products.
   explicit ModelHead(const HfModel& model, std::optional<DType> type = std::nullopt,
                      at::ScalarType compute = at::kFloat);
 
@@ -28,7 +28,7 @@ class ModelHead {
 
   // r through the final norm.
   at::Tensor normed(const at::Tensor& r) const;
-  // [vocab_size, hidden_size] in the type of products.
+  // [vocab_size, hidden_size] in the type of divergence()'s products.
   const at::Tensor& matrix() const { return matrix_; }
 
   // What the final norm multiplies with, [hidden_size].

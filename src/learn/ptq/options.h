@@ -28,7 +28,8 @@ struct PtqOptions {
   LayerOptions layer;
   BlockTrainingOptions block_training;  // steps 0: layers are quantized one by one instead
   EndToEndOptions end_to_end;           // the last pass, over the whole model
-  // Whether both take their matrix products in bf16, and not in f32.
+  // Whether both, and the passes from block to block where these are trained, take their matrix
+  // products in bf16, and not in f32.
   bool trains_in_bf16 = true;
   uint64_t max_memory = 0;  // bytes, for all ranks of a machine; 0: half of what the machine has
   int threads = 0;          // 0: physical cores

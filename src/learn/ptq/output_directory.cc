@@ -168,8 +168,9 @@ std::string OutputDirectory::block_name(int64_t layer) const {
   return fmt::format("block-{:05}.safetensors", layer + 1);
 }
 
-bool OutputDirectory::trains_vectors() const {
-  return options_.block_training.steps > 0 || options_.end_to_end.steps > 0;
+bool OutputDirectory::changes_vectors() const {
+  return options_.block_training.steps > 0 || options_.end_to_end.steps > 0 ||
+         options_.layer.equalization > 0;
 }
 
 void OutputDirectory::write_state(const char* status, const Json& summary) const {
@@ -256,7 +257,7 @@ std::vector<OutputDirectory::Piece> OutputDirectory::pieces_of(int64_t layer,
     if (is_linear_weight(name) && is_chosen(options_, module)) {
       const at::Tensor half = weights.at(name).to(at::kHalf).contiguous();
       pieces.push_back({view_of(spec.hf_name, half), half});
-    } else if (trains_vectors() && spec.rows == 0) {
+    } else if (changes_vectors() && spec.rows == 0) {
       const at::Tensor stored =
           (weights.at(name) - static_cast<double>(spec.hf_offset)).contiguous();
       pieces.push_back({view_of(spec.hf_name, stored), stored});

@@ -50,7 +50,7 @@ class OutputDirectory {
  private:
   std::string shard_name(int64_t layer) const;
   std::string block_name(int64_t layer) const;
-  bool trains_vectors() const;
+  bool changes_vectors() const;
   // A tensor of the source under its name, or one that is owned here.
   struct Piece {
     TensorView view;

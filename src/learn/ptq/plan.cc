@@ -88,7 +88,8 @@ uint64_t machine_memory() {
 PtqPlan plan_quantization(const ModelConfig& config, const PtqOptions& options,
                           const std::vector<int64_t>& rows, const PlanHardware& hardware) {
   PtqPlan plan;
-  plan.hardware = settled(hardware);
+  const bool trains = options.block_training.steps > 0 || options.end_to_end.steps > 0;
+  plan.hardware = settled(hardware, trains && options.trains_in_bf16);
   plan.windows = std::ssize(rows);
   plan.tokens = std::accumulate(rows.begin(), rows.end(), int64_t{0});
   plan_memory(config, options, rows, plan);

@@ -27,9 +27,9 @@ double fastest(Action action) {
   return best;
 }
 
-double measured_gflops() {
+double measured_gflops(at::ScalarType type) {
   constexpr int64_t kSize = 512;
-  const at::Tensor a = at::ones({kSize, kSize}, at::kFloat);
+  const at::Tensor a = at::ones({kSize, kSize}, type);
   const double seconds = fastest([&] { at::matmul(a, a); });
   return 2.0 * kSize * kSize * kSize / seconds * 1e-9;
 }
@@ -44,8 +44,12 @@ double measured_memory_gbps() {
 
 }  // namespace
 
-PlanHardware settled(PlanHardware given) {
-  if (given.gflops == 0) given.gflops = measured_gflops();
+PlanHardware settled(PlanHardware given, bool trains) {
+  const bool is_elsewhere = given.gflops != 0;
+  if (given.gflops == 0) given.gflops = measured_gflops(at::kFloat);
+  if (given.bf16_gflops == 0) {
+    given.bf16_gflops = is_elsewhere || !trains ? given.gflops : measured_gflops(at::kBFloat16);
+  }
   if (given.memory_gbps == 0) given.memory_gbps = measured_memory_gbps();
   if (given.disk_gbps == 0) given.disk_gbps = kAssumedDisk;
   if (given.network_gbps == 0) given.network_gbps = kAssumedNetwork;
@@ -54,6 +58,7 @@ PlanHardware settled(PlanHardware given) {
 
 Json to_json(const PlanHardware& hardware) {
   return {{"gflops", hardware.gflops},
+          {"bf16_gflops", hardware.bf16_gflops},
           {"memory_gb_per_s", hardware.memory_gbps},
           {"disk_gb_per_s", hardware.disk_gbps},
           {"network_gb_per_s", hardware.network_gbps},

@@ -26,7 +26,27 @@ constexpr double kPassesOfRest = 40;
 constexpr double kPassesOfRead = 6;
 constexpr double kPassesOfWrite = 4;
 
+// What a training step moves, in passes: of its weights, on the way from latent weights to values,
+// back and through Adam; of codes to values and back where groups have scales, or of codes that
+// products read; and of a block's activations.
+constexpr double kPassesOfLatents = 16;
+constexpr double kPassesOfScaled = 8;
+constexpr double kPassesOfCodes = 1;
+constexpr double kPassesOfGradients = 3;
+
 double sum_bytes(double cols) { return cols > kWidestDouble ? 4 : 8; }
+
+// What one block's activations of all windows take, written or read once.
+double activation_floats(const ModelConfig& config, const std::vector<int64_t>& rows) {
+  const double hidden = static_cast<double>(config.hidden_size);
+  const double inner = static_cast<double>(config.intermediate_size);
+  double floats = 0;
+  for (const int64_t count : rows) {
+    floats += static_cast<double>(count) * (20 * hidden + 8 * inner) +
+              6 * static_cast<double>(config.num_attention_heads * count * count);
+  }
+  return floats;
+}
 
 // A block's work, layer for layer the same.
 class BlockTimes {
@@ -64,14 +84,8 @@ class BlockTimes {
     PlanStage stage{.name = kForwardStage};
     const double passes = sides_ + (options_.layer.equalization > 0 ? 1 : 0);
     stage.flops = passes * block_flops(config_, rows_) / ranks_;
-    const double hidden = static_cast<double>(config_.hidden_size);
-    const double inner = static_cast<double>(config_.intermediate_size);
-    double floats = tokens_ * (20 * hidden + 8 * inner);
-    for (const int64_t count : rows_) {
-      floats += 6 * static_cast<double>(config_.num_attention_heads * count * count);
-    }
-    stage.memory_bytes = sides_ * kFloat * floats / ranks_;
-    return stage;
+    stage.memory_bytes = sides_ * kFloat * activation_floats(config_, rows_) / ranks_;
+    return in_training_type(stage);
   }
 
   // Each rank sums over its windows; then all sums are added and everybody gets them.
@@ -87,7 +101,8 @@ class BlockTimes {
       stage.memory_bytes += windows * elements * (2 * sum_bytes(shape.cols) + 2 * kFloat);
       stage.network_bytes += elements * sum_bytes(shape.cols) * 2 * (ranks_ - 1) / ranks_;
     }
-    return stage;
+    if (trains_) stage.flops += block_flops(config_, rows_) / ranks_;  // to get at the inputs
+    return in_training_type(stage);
   }
 
   // The rows of a map are shared among ranks; what is done to its second moments is not.
@@ -98,6 +113,12 @@ class BlockTimes {
   }
 
  private:
+  // Where blocks are trained, their passes are taken like the training's.
+  PlanStage in_training_type(PlanStage stage) const {
+    if (trains_ && options_.trains_in_bf16) stage.bf16_flops = stage.flops;
+    return stage;
+  }
+
   // Training starts without flips.
   int flip_rounds() const { return trains_ ? 0 : options_.layer.flip_rounds; }
 
@@ -156,35 +177,55 @@ class BlockTimes {
   double weights_ = 0;
 };
 
+// Activations that steps of so many tokens move through all layers, forward and backward.
+double step_bytes(const ModelConfig& config, const std::vector<int64_t>& rows, double steps,
+                  int64_t tokens) {
+  if (rows.empty()) return 0;
+  const double all = static_cast<double>(std::accumulate(rows.begin(), rows.end(), int64_t{0}));
+  tokens = std::max(tokens, *std::max_element(rows.begin(), rows.end()));
+  return kPassesOfGradients * kFloat * static_cast<double>(config.num_hidden_layers) *
+         activation_floats(config, rows) * steps * static_cast<double>(tokens) / all;
+}
+
 // Gradients of a block's weights travel once a step, there and back.
 PlanStage training(const ModelConfig& config, const PtqOptions& options,
                    const std::vector<int64_t>& rows, double ranks) {
   const BlockTrainingOptions& training = options.block_training;
   PlanStage stage{.name = kTrainingStage};
   stage.flops = training_flops(config, training, rows) / ranks;
+  if (options.trains_in_bf16) stage.bf16_flops = stage.flops;
   if (training.steps <= 0) return stage;
   const double weights = static_cast<double>(config.linear_parameter_count());
   const double steps = static_cast<double>(training.steps) * (1 + std::max(training.sweeps, 0));
-  stage.memory_bytes = steps * weights * kFloat * 40;  // latent weights to values, back, and Adam
+  stage.memory_bytes = steps * weights * kFloat * kPassesOfLatents +
+                       step_bytes(config, rows, steps, training.tokens_per_step) / ranks;
   stage.network_bytes = steps * weights * kFloat * 2 * (ranks - 1) / ranks;
   return stage;
 }
 
 PlanStage tuning(const ModelConfig& config, const PtqOptions& options,
                  const std::vector<int64_t>& rows, double ranks) {
+  const EndToEndOptions& tuning = options.end_to_end;
   PlanStage stage{.name = kTuningStage};
-  stage.flops = tuning_flops(config, options.end_to_end, rows) / ranks;
-  if (options.end_to_end.steps <= 0) return stage;
+  stage.flops = tuning_flops(config, tuning, rows) / ranks;
+  if (options.trains_in_bf16) stage.bf16_flops = stage.flops;
+  if (tuning.steps <= 0) return stage;
   const double weights = static_cast<double>(config.linear_parameter_count());
-  stage.memory_bytes = options.end_to_end.steps * weights * kFloat * 8;
-  stage.network_bytes = options.end_to_end.steps * weights * kFloat * 2 * (ranks - 1) / ranks;
+  // One scale a row is trained at the outputs; only groups need gradients of whole matrices.
+  const bool groups = options.layer.grouping.groups(config.hidden_size) > 1;
+  const double passes = groups ? kPassesOfScaled : kPassesOfCodes;
+  stage.memory_bytes = tuning.steps * weights * kFloat * passes +
+                       step_bytes(config, rows, tuning.steps, tuning.tokens_per_step) / ranks;
+  const double sent = groups ? weights : weights / static_cast<double>(config.hidden_size);
+  stage.network_bytes = tuning.steps * sent * kFloat * 2 * (ranks - 1) / ranks;
   return stage;
 }
 
 double seconds_of(const PlanStage& stage, const PlanHardware& hardware) {
-  return 1e-9 * ((stage.flops + stage.double_flops) / hardware.gflops +
-                 stage.memory_bytes / hardware.memory_gbps + stage.disk_bytes / hardware.disk_gbps +
-                 stage.network_bytes / hardware.network_gbps);
+  return 1e-9 *
+         ((stage.flops - stage.bf16_flops + stage.double_flops) / hardware.gflops +
+          stage.bf16_flops / hardware.bf16_gflops + stage.memory_bytes / hardware.memory_gbps +
+          stage.disk_bytes / hardware.disk_gbps + stage.network_bytes / hardware.network_gbps);
 }
 
 }  // namespace
@@ -196,8 +237,8 @@ std::vector<PlanStage> plan_stages(const ModelConfig& config, const PtqOptions& 
                                    block.write()};
   const double layers = static_cast<double>(config.num_hidden_layers);
   for (PlanStage& stage : stages) {
-    for (double* part : {&stage.flops, &stage.double_flops, &stage.memory_bytes, &stage.disk_bytes,
-                         &stage.network_bytes}) {
+    for (double* part : {&stage.flops, &stage.double_flops, &stage.bf16_flops, &stage.memory_bytes,
+                         &stage.disk_bytes, &stage.network_bytes}) {
       *part *= layers;
     }
   }

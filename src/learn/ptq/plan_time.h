@@ -16,6 +16,7 @@ struct PlanStage {
   std::string name;  // as StageClock has it
   double flops = 0;
   double double_flops = 0;  // of these
+  double bf16_flops = 0;    // of these
   double memory_bytes = 0;  // through arrays that no cache holds
   double disk_bytes = 0;
   double network_bytes = 0;  // sent, and as many received

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <vector>
 
+#include "core/error.h"
 #include "learn/nn/cpu_dispatch.h"
 
 namespace tercet::learn {
@@ -36,10 +37,26 @@ struct ScaledParts {
   }
 };
 
-SoftTernary soft_form(double sharpness, float scale) {
-  return {static_cast<float>(sharpness), static_cast<float>(std::cosh(sharpness)),
-          scale / static_cast<float>(std::tanh(sharpness))};
-}
+// Beyond, cosh leaves what the loops can divide by.
+constexpr double kSharpest = 60;
+
+// The form of one call, of which each part takes its scale.
+class SoftForm {
+ public:
+  explicit SoftForm(double sharpness)
+      : form_{static_cast<float>(sharpness), static_cast<float>(std::cosh(sharpness)), 1},
+        inverse_tanh_(static_cast<float>(1 / std::tanh(sharpness))) {}
+
+  SoftTernary with(float scale) const {
+    SoftTernary out = form_;
+    out.unit = scale * inverse_tanh_;
+    return out;
+  }
+
+ private:
+  SoftTernary form_;
+  float inverse_tanh_;
+};
 
 class ScaledTernaryFunction : public torch::autograd::Function<ScaledTernaryFunction> {
  public:
@@ -48,6 +65,7 @@ class ScaledTernaryFunction : public torch::autograd::Function<ScaledTernaryFunc
     const at::Tensor scales = log_scale.exp();
     const at::Tensor y = at::empty_like(w);
     const ScaledParts parts = parts_of(w, log_scale, group_columns);
+    const SoftForm form(sharpness);
     const float* from = w.data_ptr<float>();
     const float* scale = scales.data_ptr<float>();
     float* to = y.data_ptr<float>();
@@ -56,7 +74,7 @@ class ScaledTernaryFunction : public torch::autograd::Function<ScaledTernaryFunc
         if (std::isinf(sharpness)) {
           return loops().hard_ternary(from + at, count, scale[of], to + at);
         }
-        loops().soft_ternary(soft_form(sharpness, scale[of]), from + at, count, to + at);
+        loops().soft_ternary(form.with(scale[of]), from + at, count, to + at);
       });
     });
     context->save_for_backward({w, scales});
@@ -72,6 +90,7 @@ class ScaledTernaryFunction : public torch::autograd::Function<ScaledTernaryFunc
     const at::Tensor dy = gradients[0].contiguous();
     const double sharpness = context->saved_data["sharpness"].toDouble();
     const ScaledParts parts = parts_of(w, scales, context->saved_data["group_columns"].toInt());
+    const SoftForm form(sharpness);
     const bool is_wanted = context->needs_input_grad(0);
     const at::Tensor dw = is_wanted ? at::empty_like(w) : at::Tensor();
     const at::Tensor sums = at::empty({w.size(0), parts.groups}, w.options());
@@ -85,8 +104,8 @@ class ScaledTernaryFunction : public torch::autograd::Function<ScaledTernaryFunc
         float* to = is_wanted ? dw.data_ptr<float>() + at : unused.data();
         sum[part] = std::isinf(sharpness)
                         ? loops().hard_ternary_backward(from + at, given + at, count, scale[of], to)
-                        : loops().soft_ternary_backward(soft_form(sharpness, scale[of]), from + at,
-                                                        given + at, count, to);
+                        : loops().soft_ternary_backward(form.with(scale[of]), from + at, given + at,
+                                                        count, to);
       });
     });
     // d exp(s) / ds = exp(s), so what reaches a logarithm is the sum of dy * y.
@@ -105,6 +124,13 @@ class ScaledTernaryFunction : public torch::autograd::Function<ScaledTernaryFunc
 
 at::Tensor scaled_ternary(const at::Tensor& w, const at::Tensor& log_scale,
                           const Grouping& grouping, double sharpness) {
+  const bool one = log_scale.numel() == 1;
+  if (log_scale.dim() != 2 || w.dim() != 2 ||
+      (!one &&
+       (log_scale.size(0) != w.size(0) || log_scale.size(1) != grouping.groups(w.size(1)))) ||
+      (std::isfinite(sharpness) && sharpness > kSharpest)) {
+    fail(ErrorCode::kInternal, "scaled_ternary: shapes or sharpness that it cannot take");
+  }
   return ScaledTernaryFunction::apply(w.contiguous(), log_scale.contiguous(),
                                       grouping.columns(w.size(1)), sharpness);
 }

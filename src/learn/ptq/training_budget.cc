@@ -9,9 +9,11 @@
 namespace tercet::learn {
 namespace {
 
-// What two cores with bf16 products get through in a quarter of an hour each.
+// Of products in bf16, a quarter of an hour each on two cores of 2024; in f32 they take so much
+// longer. Tuning has fewer weights to move and most of its operations in fast products.
 constexpr double kBlockBudget = 3e14;
 constexpr double kTuningBudget = 5.5e14;
+constexpr double kSlownessOfF32 = 4;
 // For each sweep; with those towards predictions a block is trained twice.
 constexpr int kOutputSteps = 400;
 constexpr int kPredictionSteps = 200;
@@ -40,24 +42,24 @@ int64_t tokens_for(double budget, double flops_of_one_token) {
 }
 
 // Whether training towards predictions, with all that is open at its most, is affordable.
-bool predictions_fit(const ModelConfig& config, const std::vector<int64_t>& rows,
+bool predictions_fit(const ModelConfig& config, const std::vector<int64_t>& rows, double budget,
                      BlockTrainingOptions training) {
   training.loss = BlockLoss::kPredictions;
   if (training.steps == kAuto) training.steps = kPredictionSteps;
   if (training.tokens_per_step == 0) training.tokens_per_step = kMostTokens;
   if (training.sweeps == kAuto) training.sweeps = kSweeps;
-  return training_flops(config, training, rows) <= kBlockBudget;
+  return training_flops(config, training, rows) <= budget;
 }
 
-void settle_blocks(const ModelConfig& config, const std::vector<int64_t>& rows, bool fits_memory,
-                   BlockTrainingOptions& training) {
+void settle_blocks(const ModelConfig& config, const std::vector<int64_t>& rows, double budget,
+                   bool fits_memory, BlockTrainingOptions& training) {
   if (training.steps == 0) {  // nothing that the result does not depend on may differ
     training.loss = BlockLoss::kOutput;
     training.sweeps = std::max(training.sweeps, 0);
     return;
   }
   if (training.loss == BlockLoss::kAuto) {
-    const bool predictions = fits_memory && predictions_fit(config, rows, training);
+    const bool predictions = fits_memory && predictions_fit(config, rows, budget, training);
     training.loss = predictions ? BlockLoss::kPredictions : BlockLoss::kOutput;
   }
   if (training.steps == kAuto) {
@@ -71,7 +73,7 @@ void settle_blocks(const ModelConfig& config, const std::vector<int64_t>& rows, 
   const double longest = static_cast<double>(*std::max_element(rows.begin(), rows.end()));
   training.tokens_per_step = 1;  // a step of the longest window, the least that there is
   const double least = training_flops(config, training, rows) / longest;
-  training.tokens_per_step = least > 0 ? tokens_for(kBlockBudget, least) : kFewestTokens;
+  training.tokens_per_step = least > 0 ? tokens_for(budget, least) : kFewestTokens;
 }
 
 }  // namespace
@@ -135,16 +137,18 @@ void settle_training(const ModelConfig& config, const std::vector<int64_t>& rows
   if (training.steps == kAuto && block_training_bytes(config, longest) > options.max_memory) {
     training.steps = 0;
   }
-  settle_blocks(config, rows, fits_memory, training);
+  const double slowness = options.trains_in_bf16 ? 1 : kSlownessOfF32;
+  settle_blocks(config, rows, kBlockBudget / slowness, fits_memory, training);
   const bool open_steps = tuning.steps == kAuto;
   if (open_steps) tuning.steps = fits_memory ? kTuningSteps : 0;
   if (tuning.steps == 0) return;
   if (tuning.tokens_per_step == 0) {
     tuning.tokens_per_step = 1;
     const double least = tuning_flops(config, tuning, rows) / static_cast<double>(longest);
-    tuning.tokens_per_step = least > 0 ? tokens_for(kTuningBudget, least) : kFewestTokens;
+    tuning.tokens_per_step =
+        least > 0 ? tokens_for(kTuningBudget / slowness, least) : kFewestTokens;
   }
-  const double wanted = tuning_flops(config, tuning, rows) / kTuningBudget;
+  const double wanted = tuning_flops(config, tuning, rows) * slowness / kTuningBudget;
   if (!open_steps || wanted <= 1) return;
   tuning.steps = std::max(static_cast<int>(tuning.steps / wanted), kFewestTuningSteps);
 }
