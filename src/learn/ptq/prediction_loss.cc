@@ -25,7 +25,10 @@ ActivationStore source_streams(const HfModel& model, const RotaryAngles& angles,
     const Block block(config, layer, weights, angles, {});
     for (size_t i = 0; i < windows.size(); ++i) {
       if (!out.holds(i)) continue;
-      if (stop != nullptr && *stop) fail(ErrorCode::kInterrupted, "interrupted before any block");
+      if (stop != nullptr && *stop) {
+        fail(ErrorCode::kInterrupted,
+             "interrupted before any block; --resume begins with the first");
+      }
       out.put(i, block.whole(out.get(i)));
     }
   }
