@@ -5,6 +5,7 @@
 #include <cmath>
 #include <filesystem>
 
+#include "core/error.h"
 #include "learn/ptq/adam.h"
 #include "learn/ptq/block_training.h"
 #include "learn/ptq/end_to_end.h"
@@ -55,6 +56,15 @@ TEST(ScaledTernary, AndItsGradientsFollowTheFormula) {
           << grouping_text << " " << sharpness;
     }
   }
+}
+
+TEST(ScaledTernary, RefusesWhatItWouldReadBeyond) {
+  const at::Tensor w = at::ones({4, 16});
+  const Grouping groups = parse_grouping("8");
+  EXPECT_THROW(scaled_ternary(w, at::zeros({4, 1}), groups, 4), Error);
+  EXPECT_THROW(scaled_ternary(w, at::zeros({3, 2}), groups, 4), Error);
+  EXPECT_THROW(scaled_ternary(w, at::zeros({4, 2}), groups, 100), Error);
+  EXPECT_NO_THROW(scaled_ternary(w, at::zeros({4, 2}), groups, 60));
 }
 
 TEST(ScaledTernary, LeavesCodesWithoutGradientsAlone) {
@@ -185,6 +195,22 @@ TEST(TrainBlock, ComesNearerToTheFullPrecisionBlock) {
   latents.clear();
   train_block(task, options, anew, maps, latents);
   EXPECT_GT(loss_of(anew), 1.1 * reached);
+
+  // The square root's slope at 0 is infinite: the loss of the last step is finite, what it makes of
+  // the weights is not.
+  for (const int steps : {1, 3}) {
+    options.steps = steps;
+    task.loss = [&](size_t, const at::Tensor& r) { return (r - r.detach()).abs().sum().sqrt(); };
+    BlockWeights lost = original;
+    latents.clear();
+    try {
+      train_block(task, options, lost, maps, latents);
+      ADD_FAILURE() << "training went on with numbers that are not finite";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kBadInput);
+      EXPECT_NE(std::string(error.what()).find("not finite in step"), std::string::npos);
+    }
+  }
 }
 
 std::vector<std::vector<int32_t>> some_windows(const ModelConfig& config) {
