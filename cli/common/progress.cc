@@ -85,7 +85,8 @@ std::string Progress::line_for(int64_t done, std::string_view note) const {
     line += fmt::format(" {}", done);
   }
   if (done > 0 && seconds > 0.0) {
-    line += fmt::format(", {:.1f}/s", static_cast<double>(done) / seconds);
+    const double each = seconds / static_cast<double>(done);
+    line += each < 1 ? fmt::format(", {:.1f}/s", 1 / each) : fmt::format(", {:.0f} s each", each);
     if (total_ > 0) {
       const double left = static_cast<double>(total_ - done) / static_cast<double>(done);
       line += ", " + format_seconds(seconds * left) + " left";

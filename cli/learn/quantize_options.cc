@@ -96,7 +96,7 @@ void add_training_options(CLI::App& command, const std::shared_ptr<QuantizeArgum
                   "More rounds over all blocks, each trained again between the others")
       ->check(CLI::Range(0, 1000))
       ->group(group);
-  command.add_option("--precision", arguments->precision, "Of matrix products while it trains")
+  command.add_option("--precision", arguments->precision, "Of matrix products of pt-bitnet")
       ->check(CLI::IsMember({"bf16", "f32"}))
       ->capture_default_str()
       ->group(group);
@@ -161,8 +161,10 @@ void add_text_options(CLI::App& command, const std::shared_ptr<QuantizeArguments
   PtqOptions& options = arguments->options;
   command.add_option("--calib", options.calibration,
                      "Text to calibrate on; lines <|endoftext|> divide documents");
-  command.add_option("--calib-tokens", options.calibration_tokens, "Tokens of it to use, 0: all")
-      ->capture_default_str();
+  command
+      .add_option("--calib-tokens", options.calibration_tokens,
+                  "Tokens of it to use, 0: all; 65536 if not given, for training up to 262144")
+      ->check(CLI::NonNegativeNumber);
   command.add_option("--ctx", options.context,
                      "Positions of a window; the model's own, 512 at most, if not given");
   command.add_flag("--cut", options.cut_documents,
@@ -310,7 +312,7 @@ PtqOptions options_of(const QuantizeArguments& arguments) {
   if (!arguments.shrinkage.empty()) layer.shrinkage = parse_shrinkage(arguments.shrinkage);
   options.held_out = arguments.held_out.value_or(layer.shrinkage < 0 ? 0.125 : 0.0);
   options.int8_activations = arguments.activations == "int8";
-  options.trains_in_bf16 = arguments.precision == "bf16";
+  options.uses_bf16 = arguments.precision == "bf16";
   options.rest = rest_types(arguments);
   settle_stages(arguments, method, options);
   return options;

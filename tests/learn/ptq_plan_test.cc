@@ -81,7 +81,7 @@ TEST(PtqPlan, TrainingTakesItsProductsInBf16) {
   options.block_training.sweeps = 0;
   options.block_training.tokens_per_step = 1024;
   PtqOptions exact = options;
-  exact.trains_in_bf16 = false;
+  exact.uses_bf16 = false;
   const ModelConfig config = config_of(256, 512, 3);
   const PtqPlan fast = plan_quantization(config, options, rows, kHardware);
   const PtqPlan slow = plan_quantization(config, exact, rows, kHardware);

@@ -82,6 +82,12 @@ std::vector<std::string> BlockQuantizer::low_bit_maps(int64_t layer) const {
   return settings_.int8_inputs ? chosen_maps(layer) : std::vector<std::string>();
 }
 
+Block BlockQuantizer::block_of(int64_t layer, const BlockWeights& weights,
+                               std::vector<std::string> low_bit) const {
+  return {*settings_.config, layer,           weights, *settings_.angles,
+          std::move(low_bit), settings_.compute};
+}
+
 // What this rank holds.
 std::vector<size_t> BlockQuantizer::windows_here() const {
   std::vector<size_t> out;
@@ -100,10 +106,11 @@ void BlockQuantizer::gather(const Sides& sides, const std::string& map, const Se
   };
   const at::Tensor x_q = weighted(sides.quantized->seen_by(map, seen.inputs[0]));
   const bool cross = settings_.layer.cross_term != 0 && seen.inputs.size() > 1;
-  if (!cross) return moments.add(x_q, {}, {}, {});
+  const at::ScalarType compute = settings_.moments_compute;
+  if (!cross) return moments.add(x_q, {}, {}, {}, compute);
   const at::Tensor x_f = weighted(seen.inputs[1]);
-  if (seen.residual.empty()) return moments.add(x_q, x_f, {}, {});
-  moments.add(x_q, x_f, weighted(seen.residual[1]), weighted(seen.residual[0]));
+  if (seen.residual.empty()) return moments.add(x_q, x_f, {}, {}, compute);
+  moments.add(x_q, x_f, weighted(seen.residual[1]), weighted(seen.residual[0]), compute);
 }
 
 at::Tensor BlockQuantizer::carry(Step step, size_t window, size_t side, const Block& block,
@@ -198,7 +205,7 @@ void BlockQuantizer::quantize_maps(const std::vector<std::string>& maps, Moments
 void BlockQuantizer::equalize_inputs(int64_t layer, BlockWeights& weights) const {
   if (settings_.layer.equalization == 0) return;
   const StageScope stage(settings_.clock, kForwardStage);
-  const Block block(*settings_.config, layer, weights, *settings_.angles, {});
+  const Block block = block_of(layer, weights, {});
   InputMagnitudes squares;
   for (size_t k = 0; k < squares.size(); ++k) {
     const at::Tensor& weight = weights.at(inputs_of_block()[k].maps.front() + ".weight");
@@ -232,9 +239,8 @@ std::vector<LayerReport> BlockQuantizer::quantize(int64_t layer, BlockWeights& w
   const std::string prefix = fmt::format("model.layers.{}.", layer);
   equalize_inputs(layer, weights);
   const BlockWeights original = weights;
-  const std::vector<std::string> low_bit = low_bit_maps(layer);
-  const Block in_full(*settings_.config, layer, original, *settings_.angles, {});
-  const Block in_few(*settings_.config, layer, weights, *settings_.angles, low_bit);
+  const Block in_full = block_of(layer, original, {});
+  const Block in_few = block_of(layer, weights, low_bit_maps(layer));
   const Sides sides{&in_few, &in_full};
   std::vector<LayerReport> reports;
   for (size_t i = 0; i < inputs_of_block().size(); ++i) {
@@ -255,14 +261,13 @@ std::vector<LayerReport> BlockQuantizer::quantize(int64_t layer, BlockWeights& w
 void BlockQuantizer::advance(int64_t layer, BlockWeights original, const BlockWeights& quantized) {
   const at::NoGradGuard no_gradients;
   equalize_inputs(layer, original);
-  const std::vector<std::string> low_bit = low_bit_maps(layer);
+  const Block in_full = block_of(layer, original, {});
+  const Block in_few = block_of(layer, quantized, low_bit_maps(layer));
   if (settings_.training.steps > 0) {
-    pass_whole(1, block_of(layer, original, {}));
-    pass_whole(0, block_of(layer, quantized, low_bit));
+    pass_whole(1, in_full);
+    pass_whole(0, in_few);
     return;
   }
-  const Block in_full(*settings_.config, layer, original, *settings_.angles, {});
-  const Block in_few(*settings_.config, layer, quantized, *settings_.angles, low_bit);
   const Sides sides{&in_few, &in_full};
   for (const Step step :
        {Step::kAttention, Step::kOutput, Step::kFeedForward, Step::kDown, Step::kDone}) {

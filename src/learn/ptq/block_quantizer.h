@@ -68,8 +68,8 @@ class BlockQuantizer {
     BlockTrainingOptions training;
     const PredictionLoss* predictions = nullptr;  // for BlockLoss::kPredictions
     bool int8_inputs = false;
-    // Of products where blocks are trained: steps, passes over all windows, second moments.
-    at::ScalarType training_compute = at::kFloat;
+    at::ScalarType compute = at::kFloat;  // of products: in passes over all windows and in training
+    at::ScalarType moments_compute = at::kFloat;
     // Which maps: by HF module name.
     std::function<bool(const std::string&)> chosen;
     Team team;  // the ranks that hold the other windows
@@ -120,7 +120,7 @@ class BlockQuantizer {
   std::map<std::string, LayerResult> starting_points(const std::string& prefix,
                                                      const BlockWeights& weights,
                                                      const std::array<Moments, 4>& moments) const;
-  // The block with products in the type of training. It refers to `weights`.
+  // It refers to `weights`.
   Block block_of(int64_t layer, const BlockWeights& weights,
                  std::vector<std::string> low_bit) const;
   BlockTrainingTask training_task(int64_t layer, int sweep) const;

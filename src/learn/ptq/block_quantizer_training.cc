@@ -9,6 +9,8 @@
 #include "learn/ptq/block_quantizer.h"
 #include "learn/ptq/end_to_end.h"
 #include "learn/ptq/ranks.h"
+#include "learn/ptq/training_budget.h"
+#include "learn/ptq/window_order.h"
 
 namespace tercet::learn {
 namespace {
@@ -35,20 +37,14 @@ void store_norms(const ModelConfig& config, BlockWeights& weights) {
 
 }  // namespace
 
-Block BlockQuantizer::block_of(int64_t layer, const BlockWeights& weights,
-                               std::vector<std::string> low_bit) const {
-  return {*settings_.config,         layer, weights, *settings_.angles, std::move(low_bit),
-          settings_.training_compute};
-}
-
-// The second moments of what enters each input's maps, with the block as it is.
+// The second moments of what enters each input's maps, with the block as it is, over as many windows
+// as a start takes.
 std::array<Moments, 4> BlockQuantizer::moments_of_inputs(const Block& block) const {
   const StageScope stage(settings_.clock, kMomentsStage);
-  // Sums of rounded products need the diagonal raised to be sure to stay positive definite.
-  const bool is_safe = settings_.layer.shrinkage >= 0.01 && !settings_.layer.feedback;
-  const at::ScalarType moments_type = is_safe ? settings_.training_compute : at::kFloat;
+  const double share = starting_share(state_.rows);
   std::array<Moments, 4> out;
   for (const size_t i : windows_here()) {
+    if (!is_in_sample(i, share)) continue;
     check_stop();
     const auto [inputs, between] = block.inputs(state_.residual[0].get(i));
     const std::array<at::Tensor, 4> streams = {at::Tensor(), between, at::Tensor(),
@@ -58,7 +54,7 @@ std::array<Moments, 4> BlockQuantizer::moments_of_inputs(const Block& block) con
       if (streams[k].defined() && settings_.config->norm != NormPlacement::kSandwich) {
         seen = seen * token_weights(settings_.layer.token_weights, streams[k]).sqrt();
       }
-      out[k].add(seen.to(moments_type), {}, {}, {});
+      out[k].add(seen, {}, {}, {}, settings_.moments_compute);
     }
   }
   for (Moments& moments : out) sum_moments(settings_.team, moments);
@@ -100,7 +96,7 @@ BlockTrainingTask BlockQuantizer::training_task(int64_t layer, int sweep) const 
   task.angles = settings_.angles;
   task.layer = layer;
   task.low_bit = low_bit_maps(layer);
-  task.compute = settings_.training_compute;
+  task.compute = settings_.compute;
   task.seed = kSeed + static_cast<uint64_t>(layer) + (static_cast<uint64_t>(sweep) << 32);
   task.rows = state_.rows;
   task.input = [this](size_t window) { return state_.residual[0].get(window); };

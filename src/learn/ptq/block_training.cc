@@ -8,10 +8,10 @@
 #include <cmath>
 
 #include "core/error.h"
-#include "core/rng.h"
 #include "learn/ptq/adam.h"
 #include "learn/ptq/ranks.h"
 #include "learn/ptq/scaled_ternary.h"
+#include "learn/ptq/window_order.h"
 
 namespace tercet::learn {
 namespace {
@@ -51,7 +51,11 @@ class BlockTraining {
   BlockTraining(const BlockTrainingTask& task, const BlockTrainingOptions& options,
                 BlockWeights& weights, std::map<std::string, LowBitMatrix>& maps,
                 LatentWeights& latents)
-      : task_(task), options_(options), weights_(weights), latents_(latents), order_(task.seed) {
+      : task_(task),
+        options_(options),
+        weights_(weights),
+        latents_(latents),
+        order_(task.rows, task.seed) {
     for (auto& [name, matrix] : maps) {
       maps_.emplace(name, trained_map(matrix, weights.at(name + ".weight"), latents[name]));
       adam_.add(maps_.at(name).latent, options.latent_rate);
@@ -81,16 +85,6 @@ class BlockTraining {
   }
 
  private:
-  std::vector<size_t> draw() {
-    std::vector<size_t> drawn;
-    int64_t tokens = 0;
-    while (tokens < options_.tokens_per_step || drawn.empty()) {
-      drawn.push_back(order_.below(task_.rows.size()));
-      tokens += task_.rows[drawn.back()];
-    }
-    return drawn;
-  }
-
   double train_step(int step) {
     const double progress = static_cast<double>(step) / static_cast<double>(options_.steps);
     const double way = progress / kSoftShare;
@@ -125,7 +119,7 @@ class BlockTraining {
   // One window in memory at a time.
   double pass_windows(const BlockWeights& now) {
     const Block block(*task_.config, task_.layer, now, *task_.angles, task_.low_bit, task_.compute);
-    const std::vector<size_t> drawn = draw();
+    const std::vector<size_t> drawn = order_.draw(options_.tokens_per_step);
     const std::vector<size_t> taken = task_.take ? task_.take(drawn) : drawn;
     double size = 1e-30;
     for (const size_t window : taken) size += task_.size(window);
@@ -189,7 +183,7 @@ class BlockTraining {
   LatentWeights& latents_;
   std::map<std::string, TrainedMap> maps_;
   Adam adam_;
-  Rng order_;
+  WindowOrder order_;
 };
 
 }  // namespace

@@ -9,11 +9,12 @@
 #include <map>
 
 #include "core/error.h"
-#include "core/rng.h"
 #include "learn/ptq/adam.h"
+#include "learn/ptq/calibration.h"
 #include "learn/ptq/head.h"
 #include "learn/ptq/ranks.h"
 #include "learn/ptq/scaled_ternary.h"
+#include "learn/ptq/window_order.h"
 
 namespace tercet::learn {
 namespace {
@@ -62,10 +63,10 @@ class EndToEnd {
         config_(task.source->config()),
         blocks_(blocks),
         final_norm_(final_norm),
+        rows_(lengths_of(*task.windows)),
         source_head_(*task.source, std::nullopt, task.compute),
         head_(*task.source, task.rest.head, task.compute),
-        order_(kSeed) {
-    for (const auto& window : *task.windows) rows_.push_back(std::ssize(window));
+        order_(rows_, kSeed) {
     angles_ = rotary_angles(config_, *std::max_element(rows_.begin(), rows_.end()));
     maps_.resize(blocks.size());
     for (size_t layer = 0; layer < blocks.size(); ++layer) add_block(layer);
@@ -125,16 +126,6 @@ class EndToEnd {
     return r;
   }
 
-  std::vector<size_t> draw() {
-    std::vector<size_t> drawn;
-    int64_t tokens = 0;
-    while (tokens < options_.tokens_per_step || drawn.empty()) {
-      drawn.push_back(order_.below(task_.windows->size()));
-      tokens += rows_[drawn.back()];
-    }
-    return drawn;
-  }
-
   double train_step(int step) {
     // Gradients are gathered at what is made of the logarithms and go on to these once a step.
     std::vector<std::pair<at::Tensor, at::Tensor>> values_and_leaves;
@@ -169,7 +160,7 @@ class EndToEnd {
   }
 
   double pass_windows(const std::vector<BlockWeights>& now) {
-    const std::vector<size_t> drawn = draw();
+    const std::vector<size_t> drawn = order_.draw(options_.tokens_per_step);
     double tokens = 0;
     for (const size_t window : drawn) tokens += static_cast<double>(rows_[window]);
     double sum = 0;
@@ -217,7 +208,7 @@ class EndToEnd {
   ModelHead source_head_;
   ModelHead head_;
   Adam adam_;
-  Rng order_;
+  WindowOrder order_;
 };
 
 }  // namespace

@@ -36,10 +36,11 @@ void add_sum(at::Tensor& sum, const at::Tensor& other) {
 at::ScalarType moment_type(int64_t cols) { return cols > kWidestDouble ? at::kFloat : at::kDouble; }
 
 void Moments::add(const at::Tensor& x_q, const at::Tensor& x_f, const at::Tensor& r_f,
-                  const at::Tensor& r_q) {
-  accumulate(qq, x_q, x_q);
-  if (x_f.defined()) accumulate(fq, x_f, x_q);
-  if (x_f.defined() && r_f.defined()) accumulate(residual, r_f - r_q, x_q);
+                  const at::Tensor& r_q, at::ScalarType compute) {
+  const at::Tensor x = x_q.to(compute);
+  accumulate(qq, x, x);
+  if (x_f.defined()) accumulate(fq, x_f.to(compute), x);
+  if (x_f.defined() && r_f.defined()) accumulate(residual, (r_f - r_q).to(compute), x);
   tokens += x_q.size(0);
 }
 

@@ -26,8 +26,9 @@ struct Moments {
   int64_t tokens = 0;
 
   // x_f, x_q: [tokens, cols]; r_f, r_q: [tokens, rows] or undefined. x_f undefined: no cross terms.
+  // compute: what the products take, and give, before these are summed.
   void add(const at::Tensor& x_q, const at::Tensor& x_f, const at::Tensor& r_f,
-           const at::Tensor& r_q);
+           const at::Tensor& r_q, at::ScalarType compute = at::kFloat);
   void add(const Moments& other);
 };
 

@@ -34,7 +34,7 @@ Json to_json(const PtqOptions& options) {
           {"tune_steps", options.end_to_end.steps},
           {"tune_tokens", options.end_to_end.tokens_per_step},
           {"tune_rate", options.end_to_end.rate},
-          {"precision", options.trains_in_bf16 ? "bf16" : "f32"},
+          {"precision", options.uses_bf16 ? "bf16" : "f32"},
           {"shrinkage", layer.shrinkage < 0 ? Json("auto") : Json(layer.shrinkage)},
           {"calib_tokens", options.calibration_tokens},
           {"ctx", options.context},
@@ -80,7 +80,7 @@ void check(const PtqOptions& options) {
   if (layer.method == PtqMethod::kSvid && layer.grouping.scope != packing::ScaleScope::kRow) {
     fail(ErrorCode::kUsage, "svid has a scale per row and one per column; leave out --group-size");
   }
-  if (options.calibration_tokens != 0 && options.calibration_tokens < 256) {
+  if (options.calibration_tokens > 0 && options.calibration_tokens < 256) {
     fail(ErrorCode::kUsage, "--calib-tokens is {}; give 256 at least, or 0 for all",
          options.calibration_tokens);
   }

@@ -18,7 +18,7 @@ struct PtqOptions {
   std::filesystem::path source;        // an HF directory in full precision
   std::filesystem::path out;           // the HF directory to write
   std::filesystem::path calibration;   // text; empty for methods that need none
-  int64_t calibration_tokens = 65536;  // 0: all
+  int64_t calibration_tokens = kAuto;  // 0: all
   int64_t context = 0;                 // positions of a window; 0: the model's own, 512 at most
   bool cut_documents = false;          // to one window, instead of into several
   double held_out = 0;                 // share of the windows that only judges
@@ -28,9 +28,9 @@ struct PtqOptions {
   LayerOptions layer;
   BlockTrainingOptions block_training;  // steps 0: layers are quantized one by one instead
   EndToEndOptions end_to_end;           // the last pass, over the whole model
-  // Whether both, and the passes from block to block where these are trained, take their matrix
-  // products in bf16, and not in f32.
-  bool trains_in_bf16 = true;
+  // Whether pt-bitnet takes its matrix products in bf16, and not in f32: those of the passes from
+  // block to block, of second moments where that is safe, and of all training.
+  bool uses_bf16 = true;
   uint64_t max_memory = 0;  // bytes, for all ranks of a machine; 0: half of what the machine has
   int threads = 0;          // 0: physical cores
   bool resume = false;
@@ -40,6 +40,11 @@ struct PtqOptions {
 
   // Whether blocks are trained again when all are quantized.
   bool changes_blocks_later() const { return block_training.sweeps > 0 || end_to_end.steps > 0; }
+  bool products_in_bf16() const { return uses_bf16 && layer.method == PtqMethod::kPtBitnet; }
+  // Sums of rounded products need the diagonal raised to be sure to stay positive definite.
+  bool moments_in_bf16() const {
+    return products_in_bf16() && layer.shrinkage >= 0.01 && !layer.feedback;
+  }
   bool uses_predictions() const {
     return block_training.steps > 0 && block_training.loss == BlockLoss::kPredictions;
   }

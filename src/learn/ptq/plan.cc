@@ -42,22 +42,31 @@ uint64_t waiting_bytes(const ModelConfig& config, const PtqOptions& options) {
   return maps * (options.block_training.sweeps > 0 ? 2 + sizeof(float) : 2);
 }
 
+// The calibration windows on their way through the model.
+uint64_t activation_bytes(const ModelConfig& config, const PtqOptions& options,
+                          const std::vector<int64_t>& rows) {
+  if (rows.empty()) return 0;
+  const bool trains = options.block_training.steps > 0;
+  const bool both = options.layer.cross_term != 0 || trains || options.end_to_end.steps > 0;
+  // Blocks that are trained go from stream to stream; maps that are solved one by one have what lies
+  // between kept as well. Predictions need the source's last stream.
+  const int64_t inner =
+      trains ? 0 : config.num_attention_heads * config.head_dim + config.intermediate_size;
+  const uint64_t sides = (both ? 2 : 1) + (options.uses_predictions() ? 1 : 0);
+  return sides * ActivationStore::bytes(rows, config.hidden_size + inner);
+}
+
 void plan_memory(const ModelConfig& config, const PtqOptions& options,
                  const std::vector<int64_t>& rows, PtqPlan& plan) {
-  const bool both = options.layer.cross_term != 0 || options.block_training.steps > 0 ||
-                    options.end_to_end.steps > 0;
-  const uint64_t sides = rows.empty() ? 0 : (both ? 2 : 1);
-  const int64_t width =
-      config.hidden_size + config.num_attention_heads * config.head_dim + config.intermediate_size;
   plan.activation_bytes =
-      sides * ActivationStore::bytes(share_of_rank(rows, plan.hardware.ranks), width);
+      activation_bytes(config, options, share_of_rank(rows, plan.hardware.ranks));
   const int64_t longest = rows.empty() ? 0 : *std::max_element(rows.begin(), rows.end());
   const BlockMemory block = block_memory(config, options, longest);
   plan.block_bytes = block.bytes;
   plan.widest_work = block.where;
   plan.program_bytes = resident_bytes() + kLibraryBuffers;
   const bool whole = options.end_to_end.steps > 0 || options.uses_predictions();
-  const uint64_t whole_bytes = whole ? whole_model_bytes(config, longest) : 0;
+  const uint64_t whole_bytes = whole ? whole_model_bytes(config, options, longest) : 0;
   plan.spills = plan.activation_bytes + plan.block_bytes > options.max_memory;
   plan.peak_memory = plan.program_bytes + std::max(plan.block_bytes, whole_bytes) +
                      (plan.spills ? 0 : plan.activation_bytes);
@@ -88,8 +97,7 @@ uint64_t machine_memory() {
 PtqPlan plan_quantization(const ModelConfig& config, const PtqOptions& options,
                           const std::vector<int64_t>& rows, const PlanHardware& hardware) {
   PtqPlan plan;
-  const bool trains = options.block_training.steps > 0 || options.end_to_end.steps > 0;
-  plan.hardware = settled(hardware, trains && options.trains_in_bf16);
+  plan.hardware = settled(hardware, options.products_in_bf16());
   plan.windows = std::ssize(rows);
   plan.tokens = std::accumulate(rows.begin(), rows.end(), int64_t{0});
   plan_memory(config, options, rows, plan);

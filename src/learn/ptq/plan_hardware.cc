@@ -44,11 +44,11 @@ double measured_memory_gbps() {
 
 }  // namespace
 
-PlanHardware settled(PlanHardware given, bool trains) {
+PlanHardware settled(PlanHardware given, bool uses_bf16) {
   const bool is_elsewhere = given.gflops != 0;
   if (given.gflops == 0) given.gflops = measured_gflops(at::kFloat);
   if (given.bf16_gflops == 0) {
-    given.bf16_gflops = is_elsewhere || !trains ? given.gflops : measured_gflops(at::kBFloat16);
+    given.bf16_gflops = is_elsewhere || !uses_bf16 ? given.gflops : measured_gflops(at::kBFloat16);
   }
   if (given.memory_gbps == 0) given.memory_gbps = measured_memory_gbps();
   if (given.disk_gbps == 0) given.disk_gbps = kAssumedDisk;

@@ -85,24 +85,25 @@ class BlockTimes {
     const double passes = sides_ + (options_.layer.equalization > 0 ? 1 : 0);
     stage.flops = passes * block_flops(config_, rows_) / ranks_;
     stage.memory_bytes = sides_ * kFloat * activation_floats(config_, rows_) / ranks_;
-    return in_training_type(stage);
+    return with_products(stage, options_.products_in_bf16());
   }
 
   // Each rank sums over its windows; then all sums are added and everybody gets them.
   PlanStage moments() const {
     PlanStage stage{.name = kMomentsStage};
     if (rows_.empty()) return stage;
+    const double share = (trains_ ? starting_share(rows_) : 1) / ranks_;  // of the windows
     for (const MapShape& shape : shapes_) {
       if (!shape.last_of_input) continue;
       double elements = shape.cols * shape.cols * (cross_ ? 2 : 1);
       if (cross_ && shape.writes_residual) elements += shape.weights();
-      stage.flops += 2 * tokens_ * elements / ranks_;
-      const double windows = static_cast<double>(rows_.size()) / ranks_;
+      stage.flops += 2 * tokens_ * elements * share;
+      const double windows = static_cast<double>(rows_.size()) * share;
       stage.memory_bytes += windows * elements * (2 * sum_bytes(shape.cols) + 2 * kFloat);
       stage.network_bytes += elements * sum_bytes(shape.cols) * 2 * (ranks_ - 1) / ranks_;
     }
-    if (trains_) stage.flops += block_flops(config_, rows_) / ranks_;  // to get at the inputs
-    return in_training_type(stage);
+    if (trains_) stage.flops += block_flops(config_, rows_) * share;  // to get at the inputs
+    return with_products(stage, options_.moments_in_bf16());
   }
 
   // The rows of a map are shared among ranks; what is done to its second moments is not.
@@ -113,9 +114,8 @@ class BlockTimes {
   }
 
  private:
-  // Where blocks are trained, their passes are taken like the training's.
-  PlanStage in_training_type(PlanStage stage) const {
-    if (trains_ && options_.trains_in_bf16) stage.bf16_flops = stage.flops;
+  static PlanStage with_products(PlanStage stage, bool in_bf16) {
+    if (in_bf16) stage.bf16_flops = stage.flops;
     return stage;
   }
 
@@ -193,7 +193,7 @@ PlanStage training(const ModelConfig& config, const PtqOptions& options,
   const BlockTrainingOptions& training = options.block_training;
   PlanStage stage{.name = kTrainingStage};
   stage.flops = training_flops(config, training, rows) / ranks;
-  if (options.trains_in_bf16) stage.bf16_flops = stage.flops;
+  if (options.products_in_bf16()) stage.bf16_flops = stage.flops;
   if (training.steps <= 0) return stage;
   const double weights = static_cast<double>(config.linear_parameter_count());
   const double steps = static_cast<double>(training.steps) * (1 + std::max(training.sweeps, 0));
@@ -208,7 +208,7 @@ PlanStage tuning(const ModelConfig& config, const PtqOptions& options,
   const EndToEndOptions& tuning = options.end_to_end;
   PlanStage stage{.name = kTuningStage};
   stage.flops = tuning_flops(config, tuning, rows) / ranks;
-  if (options.trains_in_bf16) stage.bf16_flops = stage.flops;
+  if (options.products_in_bf16()) stage.bf16_flops = stage.flops;
   if (tuning.steps <= 0) return stage;
   const double weights = static_cast<double>(config.linear_parameter_count());
   // One scale a row is trained at the outputs; only groups need gradients of whole matrices.

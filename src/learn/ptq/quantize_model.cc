@@ -79,6 +79,7 @@ void settle(PtqOptions& options, const ModelConfig& config, int64_t sharing) {
   if (!is_packable(options.layer.method)) options.int8_activations = false;
   settle_context(options.context, kCalibrationContext, "--ctx", config);
   settle_context(options.evaluation_context, kEvaluationContext, "--eval-ctx", config);
+  settle_text(config, options);
   check_choice(options, config);
   check(options.rest, config, options.source.string());
 }
@@ -176,7 +177,7 @@ class Run {
     std::optional<PredictionLoss> predictions;
     if (options_.uses_predictions()) {
       streams_.emplace(source_streams(source_, angles_, windows, spill(), stop_, share_));
-      predictions.emplace(source_, options_.rest.head, angles_, *streams_, training_compute());
+      predictions.emplace(source_, options_.rest.head, angles_, *streams_, compute());
     }
     for (int sweep = 0; sweep <= options_.block_training.sweeps; ++sweep) {
       CalibrationState state = initial_state(source_, options_, spill(), windows, share_);
@@ -198,7 +199,8 @@ class Run {
     settings.training = options_.block_training;
     settings.predictions = predictions;
     settings.int8_inputs = options_.int8_activations;
-    settings.training_compute = training_compute();
+    settings.compute = compute();
+    settings.moments_compute = options_.moments_in_bf16() ? at::kBFloat16 : at::kFloat;
     settings.chosen = [this](const std::string& module) { return is_chosen(options_, module); };
     settings.team = team_;
     settings.stop = stop_;
@@ -254,8 +256,8 @@ class Run {
     return out;
   }
 
-  at::ScalarType training_compute() const {
-    return options_.trains_in_bf16 ? at::kBFloat16 : at::kFloat;
+  at::ScalarType compute() const {
+    return options_.products_in_bf16() ? at::kBFloat16 : at::kFloat;
   }
 
   // Another machine may be without the output directory.
@@ -286,7 +288,7 @@ class Run {
     task.grouping = options_.layer.grouping;
     task.chosen = [this](const std::string& module) { return is_chosen(options_, module); };
     task.int8_inputs = options_.int8_activations;
-    task.compute = training_compute();
+    task.compute = compute();
     task.rest = options_.rest;
     task.windows = &windows;
     task.streams = &*streams_;

@@ -22,6 +22,12 @@ constexpr int kTuningSteps = 600;
 constexpr int kFewestTuningSteps = 50;
 constexpr int64_t kFewestTokens = 512;
 constexpr int64_t kMostTokens = 2048;
+constexpr double kStartingTokens = 32768;
+// Of text, and what it may cost to carry it through a model that is trained, once as it was and once
+// as it has become.
+constexpr int64_t kFewestText = 65536;
+constexpr int64_t kMostText = 262144;
+constexpr double kTextBudget = 1.2e14;
 
 // The part of the windows that a step of so many tokens takes.
 double share_of(const std::vector<int64_t>& rows, int64_t tokens) {
@@ -113,14 +119,37 @@ double tuning_flops(const ModelConfig& config, const EndToEndOptions& tuning,
          (3 * layers * block_flops(config, rows) + 3 * head_flops(config, rows));
 }
 
-// The model, the values that the scales give with their gradients, and the activations of one
-// window through all layers.
-uint64_t whole_model_bytes(const ModelConfig& config, int64_t longest) {
-  const int64_t window = config.num_hidden_layers * longest *
-                             (12 * config.hidden_size + 8 * config.intermediate_size +
-                              3 * config.num_attention_heads * longest) +
-                         4 * longest * config.vocab_size;
-  return sizeof(float) * static_cast<uint64_t>(4 * config.parameter_count() + window);
+void settle_text(const ModelConfig& config, PtqOptions& options) {
+  if (options.calibration_tokens != kAuto) return;
+  options.calibration_tokens = kFewestText;
+  const bool trains = options.block_training.steps != 0 || options.end_to_end.steps != 0;
+  if (options.layer.method != PtqMethod::kPtBitnet || !trains) return;
+  const double flops = 4 * static_cast<double>(config.linear_parameter_count());
+  options.calibration_tokens =
+      std::clamp(static_cast<int64_t>(kTextBudget / flops), kFewestText, kMostText);
+}
+
+double starting_share(const std::vector<int64_t>& rows) {
+  const int64_t tokens = std::accumulate(rows.begin(), rows.end(), int64_t{0});
+  return std::min(kStartingTokens / static_cast<double>(tokens), 1.0);
+}
+
+// All blocks, both heads, what the scales of groups give with its gradients, and what a window leaves
+// in all layers for the way back. In bf16 operators keep less, and probabilities in bf16 alone.
+uint64_t whole_model_bytes(const ModelConfig& config, const PtqOptions& options, int64_t longest) {
+  const bool bf16 = options.uses_bf16;
+  const bool plain_attention = bf16 && !config.qk_norm && config.sliding_window == 0;
+  const double hidden = static_cast<double>(config.hidden_size);
+  const double inner = static_cast<double>(config.intermediate_size);
+  const double token =
+      (bf16 ? 7 * hidden + 4.5 * inner : 12 * hidden + 8 * inner) +
+      (plain_attention ? 0.5 : 3) * static_cast<double>(config.num_attention_heads * longest);
+  const double maps = static_cast<double>(config.linear_parameter_count());
+  const bool groups = options.layer.grouping.groups(config.hidden_size) > 1;
+  const double heads = (bf16 ? 1 : 2) * static_cast<double>(config.vocab_size) * hidden;
+  const double window =
+      static_cast<double>(config.num_hidden_layers) * static_cast<double>(longest) * token;
+  return static_cast<uint64_t>(sizeof(float) * ((groups ? 4 : 1.5) * maps + heads + window));
 }
 
 void settle_training(const ModelConfig& config, const std::vector<int64_t>& rows,
@@ -133,11 +162,11 @@ void settle_training(const ModelConfig& config, const std::vector<int64_t>& rows
   if (rows.empty() || training.steps == 0) training.sweeps = std::max(training.sweeps, 0);
   if (rows.empty()) return;
   const int64_t longest = *std::max_element(rows.begin(), rows.end());
-  const bool fits_memory = whole_model_bytes(config, longest) <= options.max_memory;
+  const bool fits_memory = whole_model_bytes(config, options, longest) <= options.max_memory;
   if (training.steps == kAuto && block_training_bytes(config, longest) > options.max_memory) {
     training.steps = 0;
   }
-  const double slowness = options.trains_in_bf16 ? 1 : kSlownessOfF32;
+  const double slowness = options.uses_bf16 ? 1 : kSlownessOfF32;
   settle_blocks(config, rows, kBlockBudget / slowness, fits_memory, training);
   const bool open_steps = tuning.steps == kAuto;
   if (open_steps) tuning.steps = fits_memory ? kTuningSteps : 0;
