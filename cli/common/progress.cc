@@ -84,12 +84,11 @@ std::string Progress::line_for(int64_t done, std::string_view note) const {
   } else {
     line += fmt::format(" {}", done);
   }
-  if (done > 0 && seconds > 0.0) {
-    const double each = seconds / static_cast<double>(done);
+  if (done > before_ && seconds > 0.0) {
+    const double each = seconds / static_cast<double>(done - before_);
     line += each < 1 ? fmt::format(", {:.1f}/s", 1 / each) : fmt::format(", {:.0f} s each", each);
     if (total_ > 0) {
-      const double left = static_cast<double>(total_ - done) / static_cast<double>(done);
-      line += ", " + format_seconds(seconds * left) + " left";
+      line += ", " + format_seconds(each * static_cast<double>(total_ - done)) + " left";
     }
   }
   if (!note.empty()) line += fmt::format(", {}", note);
@@ -108,6 +107,11 @@ void Progress::update(int64_t done, std::string_view note) {
   }
   std::fflush(stderr);
   next_draw_ = Clock::now() + std::chrono::milliseconds(style_.interactive ? 100 : 10000);
+}
+
+void Progress::begin_at(int64_t done) {
+  start_ = Clock::now();
+  before_ = done;
 }
 
 void Progress::message(std::string_view line) {

@@ -36,6 +36,9 @@ class Progress {
   // it draws ten times a second on a terminal, every ten seconds elsewhere.
   void update(int64_t done, std::string_view note = {});
 
+  // What is done already, when the work goes on with what was left: rates count from here.
+  void begin_at(int64_t done);
+
   // A lasting line of its own, above the progress line.
   void message(std::string_view line);
 
@@ -50,6 +53,7 @@ class Progress {
   TerminalStyle style_;
   bool drawn_ = false;
   Clock::time_point start_;
+  int64_t before_ = 0;  // done when that was
   Clock::time_point next_draw_;
 };
 

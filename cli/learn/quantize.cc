@@ -101,6 +101,12 @@ class Reporter {
     events.on_plan = [this](const PtqPlan& plan) { begin(plan); };
     events.on_block = [this](int64_t done, int64_t total, const std::vector<LayerReport>& layers,
                              bool resumed) { block(done, total, layers, resumed); };
+    events.on_training = [this](int64_t done, int step, int steps, double loss) {
+      if (progress_) {
+        progress_->update(done, fmt::format("step {}/{} of block {}, loss {:.4g}", step, steps,
+                                            done + 1, loss));
+      }
+    };
     events.on_tuning = [this](int64_t done, int64_t total, double kl) { tuning(done, total, kl); };
     events.on_evaluation = [this](int64_t done, int64_t total) { evaluation(done, total); };
     return events;
@@ -113,7 +119,10 @@ class Reporter {
   }
 
   void begin(const PtqPlan& plan) {
-    if (!json_) return;
+    if (!json_) {
+      progress_ = std::make_unique<Progress>("quantize: blocks", plan.blocks);
+      return;
+    }
     Json json = learn::to_json(plan);
     json["event"] = "plan";
     line(json);
@@ -129,7 +138,7 @@ class Reporter {
                    {"maps", names},
                    {"resumed", resumed}});
     }
-    if (!progress_) progress_ = std::make_unique<Progress>("quantize: blocks", total);
+    if (resumed) progress_->begin_at(done);
     const double error =
         layers.empty() || layers.back().stages.empty() ? 0 : layers.back().stages.back().error;
     progress_->update(done, layers.empty()
@@ -142,6 +151,7 @@ class Reporter {
     if (!tuning_) {
       progress_.reset();
       tuning_ = std::make_unique<Progress>("tune: steps", total);
+      tuning_->begin_at(done - 1);
     }
     tuning_->update(done, fmt::format("KL {:.4f}", kl));
   }
@@ -186,6 +196,13 @@ void print_result(const QuantizeArguments& arguments, const PtqResult& result) {
              100 * e.top1_agreement);
 }
 
+ErrorCode error_of_child(int exit_status) {
+  for (const ErrorCode code : {ErrorCode::kBadInput, ErrorCode::kIo, ErrorCode::kInterrupted}) {
+    if (exit_status == exit_code(code)) return code;
+  }
+  return ErrorCode::kUsage;
+}
+
 // The file that the runtime half makes of the directory.
 learn::PackedFile write_gguf(const QuantizeArguments& arguments, const PtqOptions& options,
                              Json& report) {
@@ -196,9 +213,9 @@ learn::PackedFile write_gguf(const QuantizeArguments& arguments, const PtqOption
                        "--rest-type", to_string(*options.rest.head), "--embedding-type",
                        to_string(*options.rest.embedding), "--json"});
   if (child.exit_status != 0) {
-    fail(ErrorCode::kUsage,
-         "the directory '{}' is complete, but its GGUF file was not written for the reason above; "
-         "tercet convert with another --type makes one",
+    fail(error_of_child(child.exit_status),
+         "the model in '{}' is complete, but its GGUF file was not written for the reason above; "
+         "--resume tries again, tercet convert makes one of another type",
          options.out.string());
   }
   report = parse_json(child.output, "tercet convert");
@@ -226,7 +243,7 @@ PtqResult run_reported(const QuantizeArguments& arguments, const PtqOptions& opt
     if (team.is_first()) announce_stop("\nstopping; finished blocks are kept\n");
     return learn::quantize_model(options, events, &stop_requested(), team);
   } catch (const c10::Error& error) {
-    learn::rethrow_torch_error(error);
+    learn::rethrow_torch_error(error, "--max-memory, --ctx or --calib-tokens");
   }
 }
 

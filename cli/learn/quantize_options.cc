@@ -56,7 +56,9 @@ void add_stage_options(CLI::App& command, const std::shared_ptr<QuantizeArgument
       .add_flag("--feedback", arguments->feedback,
                 "Feed the error of columns into those that follow, as GPTQ does")
       ->group(group);
-  command.add_flag("--no-feedback", arguments->no_feedback, "Leave that out of gptq")->group(group);
+  command.add_flag("--no-feedback", arguments->no_feedback, "Leave that out of gptq")
+      ->excludes("--feedback")
+      ->group(group);
   command.add_option("--grid-points", arguments->grid_points, "Thresholds that are tried")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str()
@@ -165,20 +167,26 @@ void add_text_options(CLI::App& command, const std::shared_ptr<QuantizeArguments
       .add_option("--calib-tokens", options.calibration_tokens,
                   "Tokens of it to use, 0: all; 65536 if not given, for training up to 262144")
       ->check(CLI::NonNegativeNumber);
-  command.add_option("--ctx", options.context,
-                     "Positions of a window; the model's own, 512 at most, if not given");
+  command
+      .add_option("--ctx", options.context,
+                  "Positions of a window; the model's own, 512 at most, if not given")
+      ->check(CLI::NonNegativeNumber);
   command.add_flag("--cut", options.cut_documents,
                    "Cut documents to one window instead of dividing them into several");
   command.add_option("--eval-text", options.evaluation,
                      "Text on which to compare with the source when all is done");
-  command.add_option("--eval-ctx", options.evaluation_context,
-                     "Positions of a window there; the model's own, 2048 at most, if not given");
-  command.add_option("--eval-tokens", options.evaluation_tokens, "Tokens of it to use, 0: all");
+  command
+      .add_option("--eval-ctx", options.evaluation_context,
+                  "Positions of a window there; the model's own, 2048 at most, if not given")
+      ->check(CLI::NonNegativeNumber);
+  command.add_option("--eval-tokens", options.evaluation_tokens, "Tokens of it to use, 0: all")
+      ->check(CLI::NonNegativeNumber);
 }
 
 }  // namespace
 
 void add_quantize_options(CLI::App& command, const std::shared_ptr<QuantizeArguments>& arguments) {
+  arguments->command = &command;
   PtqOptions& options = arguments->options;
   command
       .add_option("SRC", options.source,
@@ -230,6 +238,47 @@ void add_quantize_options(CLI::App& command, const std::shared_ptr<QuantizeArgum
 
 namespace {
 
+// What a user gives and what then has no effect would pass for something else.
+void refuse(const QuantizeArguments& arguments, std::initializer_list<const char*> options,
+            const std::string& why) {
+  for (const char* option : options) {
+    if (arguments.command->count(option) > 0) fail(ErrorCode::kUsage, "{} {}", option, why);
+  }
+}
+
+void refuse_without_effect(const QuantizeArguments& arguments, PtqMethod method,
+                           const PtqOptions& options) {
+  const bool solves = method == PtqMethod::kGptq || method == PtqMethod::kPtBitnet;
+  if (!solves) {
+    refuse(arguments, {"--flips", "--feedback", "--no-feedback"},
+           fmt::format("is a stage of pt-bitnet and gptq, not of {}", arguments.method));
+  }
+  if (!solves && method != PtqMethod::kGrid) {
+    refuse(arguments, {"--grid-points", "--no-hessian"},
+           fmt::format("is for methods that try thresholds, which {} does not", arguments.method));
+  }
+  if (!learn::needs_calibration(method)) {
+    refuse(arguments, {"--token-weights", "--shrinkage", "--cross-term", "--held-out"},
+           fmt::format("has nothing to do: {} looks at no activations", arguments.method));
+  }
+  if (options.block_training.steps != 0) {
+    refuse(arguments, {"--flips", "--feedback", "--cross-term", "--held-out"},
+           "is a stage of maps that are solved one by one, which training takes the place of; add "
+           "--no-training or --block-steps 0");
+    if (options.layer.shrinkage < 0) {
+      fail(ErrorCode::kUsage,
+           "--shrinkage auto goes with maps that are solved one by one; add --no-training or "
+           "--block-steps 0");
+    }
+  } else {
+    refuse(arguments, {"--block-tokens", "--block-loss", "--block-rate"},
+           "is for the training of blocks, and there is none");
+  }
+  if (options.end_to_end.steps == 0) {
+    refuse(arguments, {"--tune-tokens", "--tune-rate"}, "is for the last pass, and there is none");
+  }
+}
+
 void settle_stages(const QuantizeArguments& arguments, PtqMethod method, PtqOptions& options) {
   const bool given = arguments.block_steps.value_or(0) > 0 ||
                      arguments.tune_steps.value_or(0) > 0 || arguments.sweeps.value_or(0) > 0;
@@ -275,6 +324,19 @@ learn::RestTypes rest_types(const QuantizeArguments& arguments) {
 
 }  // namespace
 
+namespace {
+
+std::optional<packing::Layout> layout_of(const QuantizeArguments& arguments) {
+  if (!why_no_gguf(arguments).empty()) return std::nullopt;
+  for (const packing::Layout layout :
+       {packing::Layout::kTq1_0, packing::Layout::kTq2_0, packing::Layout::kI2S}) {
+    if (arguments.gguf_type == to_string(layout)) return layout;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
 std::string why_no_gguf(const QuantizeArguments& arguments) {
   if (!learn::is_packable(learn::parse_ptq_method(arguments.method))) {
     return fmt::format("{} has shifts or column scales, which no packed type holds",
@@ -292,18 +354,9 @@ PtqOptions options_of(const QuantizeArguments& arguments) {
                                                                       : arguments.group_size);
   layer.grid_points = arguments.grid_points;
   layer.hessian = !arguments.no_hessian;
-  const bool solves = method == PtqMethod::kGptq || method == PtqMethod::kPtBitnet;
-  if (!solves && (arguments.flip_rounds || arguments.feedback || arguments.no_feedback)) {
-    fail(ErrorCode::kUsage, "--flips and --feedback are stages of pt-bitnet and gptq, not of {}",
-         arguments.method);
-  }
   if (arguments.cross_term) layer.cross_term = *arguments.cross_term;
   layer.equalization = arguments.equalization;
   if (!arguments.token_weights.empty()) {
-    if (!learn::needs_calibration(method)) {
-      fail(ErrorCode::kUsage, "{} looks at no activations; leave out --token-weights",
-           arguments.method);
-    }
     layer.token_weights = learn::parse_token_weights(arguments.token_weights);
   }
   if (arguments.flip_rounds) layer.flip_rounds = *arguments.flip_rounds;
@@ -313,8 +366,11 @@ PtqOptions options_of(const QuantizeArguments& arguments) {
   options.held_out = arguments.held_out.value_or(layer.shrinkage < 0 ? 0.125 : 0.0);
   options.int8_activations = arguments.activations == "int8";
   options.uses_bf16 = arguments.precision == "bf16";
+  options.layout = layout_of(arguments);
   options.rest = rest_types(arguments);
   settle_stages(arguments, method, options);
+  refuse_without_effect(arguments, method, options);
+  if (method != PtqMethod::kPtBitnet && options.end_to_end.steps == 0) options.uses_bf16 = false;
   return options;
 }
 

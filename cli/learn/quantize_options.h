@@ -13,6 +13,7 @@ namespace tercet::cli {
 
 // As given; what is not given follows from the method.
 struct QuantizeArguments {
+  const CLI::App* command = nullptr;  // that knows what was given
   learn::PtqOptions options;
   std::string method = "pt-bitnet";
   std::string group_size;

@@ -126,6 +126,14 @@ uint64_t available_memory_bytes() {
   return machine == 0 ? *group : std::min(machine, *group);
 }
 
+uint64_t usable_memory_bytes() {
+  const uint64_t machine = number_after("/proc/meminfo", "MemTotal:").value_or(0) * 1024;
+  const std::string group = control_group();
+  const auto limit = group.empty() ? std::nullopt : number_after(group + "/memory.max", "");
+  if (!limit) return machine;
+  return machine == 0 ? *limit : std::min(machine, *limit);
+}
+
 // Not getrusage(): its figure survives exec(), so that a small program started by a large one would
 // report the large one's peak.
 uint64_t peak_rss_bytes() {

@@ -27,6 +27,9 @@ int usable_cores();
 // control group of this process (a container's limit) leaves. 0 when the system does not say.
 uint64_t available_memory_bytes();
 
+// What is installed, and not more than the control group allows. 0 when the system does not say.
+uint64_t usable_memory_bytes();
+
 // Peak resident set of this process in bytes.
 uint64_t peak_rss_bytes();
 

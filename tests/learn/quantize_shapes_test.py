@@ -118,7 +118,8 @@ class QuantizeShapes(CommandCase):
     def test_a_plan_reads_text_where_there_is_some(self):
         read = self.plan(self.source, "--calib", self.text, "--ctx", 64)
         self.assertFalse(read["tokens_are_assumed"] or read["without_weights"])
-        self.assertEqual(self.plan(self.source)["tokens"], 65536)
+        self.assertEqual(self.plan(self.source)["tokens"], 262144)
+        self.assertEqual(self.plan(self.source, "--no-training")["tokens"], 65536)
 
     def test_types_that_do_not_fit_are_refused_before_any_work(self):
         narrow = self.synthesize("narrow", hidden=96)

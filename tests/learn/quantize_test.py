@@ -1,19 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """A full-precision model made ternary by the command line: that the files compute what was
-measured, that a killed run continues to the same bits, and that mistakes are named.
+measured, and that mistakes are named.
 
 Environment: TERCET, the path of the program.
 """
 
 import json
 import shutil
-import signal
 import struct
-import subprocess
-import time
 import unittest
 
-from pretrain_support import TERCET, run
+from pretrain_support import run
 from quantize_support import QuantizeCase
 
 
@@ -76,14 +73,17 @@ class Quantize(QuantizeCase):
                 self.assertAlmostEqual(self.perplexity(summary["model"]),
                                        summary["evaluation"]["mean_nll"], delta=2e-3)
 
-    @staticmethod
-    def kill_when(command, reached):
-        process = subprocess.Popen([TERCET, *map(str, command)], stdout=subprocess.DEVNULL,
-                                   stderr=subprocess.DEVNULL)
-        while process.poll() is None and not reached():
-            time.sleep(0.002)
-        process.kill()
-        process.wait()
+    def test_training_goes_further(self):
+        for loss, sweeps in (("predictions", 1), ("output", 0)):
+            with self.subTest(loss=loss):
+                summary = self.quantize("--block-steps", 20, "--block-tokens", 128, "--block-loss",
+                                        loss, "--sweeps", sweeps, "--tune-steps", 10,
+                                        "--tune-tokens", 128, "--out", self.new())
+                evaluation = summary["evaluation"]
+                self.assertLess(evaluation["mean_nll"], self.summary["evaluation"]["mean_nll"])
+                self.assertLess(summary["tuning"]["last_kl"], summary["tuning"]["first_kl"])
+                self.assertAlmostEqual(self.perplexity(summary["model"]), evaluation["mean_nll"],
+                                       delta=2e-3)
 
     def test_the_default_trains(self):
         base = ["quantize", self.source, "--calib", self.calib, "--ctx", 64, "--dry-run", "--json"]
@@ -93,46 +93,6 @@ class Quantize(QuantizeCase):
         self.assertGreater(small["tune_steps"], 0)
         none = json.loads(self.must(*base, "--no-training").stdout)["training"]
         self.assertEqual((none["block_steps"], none["tune_steps"]), (0, 0))
-
-    def test_training_goes_further_and_continues_to_the_same_bits(self):
-        out = self.new()
-        options = ("--block-steps", 20, "--block-tokens", 128, "--block-loss", "predictions",
-                   "--sweeps", 1, "--tune-steps", 10, "--tune-tokens", 128)
-        summary = self.quantize(*options, "--out", out)
-        evaluation = summary["evaluation"]
-        self.assertLess(evaluation["mean_nll"], self.summary["evaluation"]["mean_nll"])
-        self.assertLess(summary["tuning"]["last_kl"], summary["tuning"]["first_kl"])
-        self.assertAlmostEqual(self.perplexity(summary["model"]), evaluation["mean_nll"],
-                               delta=2e-3)
-        self.assertEqual(list(out.glob("block-*")), [])
-        again = self.new()
-        command = ["quantize", self.source, "--calib", self.calib, "--ctx", 64, "--threads", 1,
-                   *options, "--out", again]
-        self.kill_when(command, lambda: (again / "block-00001.safetensors").exists())
-        in_sweep = lambda: b'"sweep":"1"' in (again / "block-00001.safetensors").read_bytes()
-        self.kill_when([*command, "--resume"], in_sweep)
-        self.must(*command, "--resume")
-        for name, content in self.contents(out).items():
-            if name.endswith(".safetensors"):
-                self.assertEqual(content, (again / name).read_bytes(), name)
-
-    # Here the source's own stream, which such blocks are trained towards, is carried on as well.
-    def test_training_towards_outputs_continues_to_the_same_bits(self):
-        for equalize in ("0", "0.5"):
-            with self.subTest(equalize=equalize):
-                options = ("--block-steps", 20, "--block-tokens", 128, "--block-loss", "output",
-                           "--tune-steps", 10, "--tune-tokens", 128, "--equalize", equalize)
-                out = self.new()
-                self.quantize(*options, "--out", out)
-                again = self.new()
-                command = ["quantize", self.source, "--calib", self.calib, "--ctx", 64, "--threads",
-                           1, *options, "--out", again]
-                self.kill_when(command, lambda: (again / "block-00001.safetensors").exists())
-                self.assertFalse((again / "config.json").exists())
-                self.must(*command, "--resume")
-                for name, content in self.contents(out).items():
-                    if name.endswith(".safetensors"):
-                        self.assertEqual(content, (again / name).read_bytes(), name)
 
     @staticmethod
     def tensors(folder):
@@ -170,42 +130,6 @@ class Quantize(QuantizeCase):
         self.assertAlmostEqual(self.perplexity(summary["model"]),
                                summary["evaluation"]["mean_nll"], delta=2e-3)
 
-    def test_a_killed_run_continues_to_the_same_bits_also_from_disk(self):
-        out = self.new()
-        command = [TERCET, "quantize", str(self.source), "--calib", str(self.calib), "--ctx", "64",
-                   "--threads", "1", "--no-training", "--out", str(out)]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        first = out / "model-00001-of-00003.safetensors"
-        deadline = time.monotonic() + 60
-        while not first.exists() and time.monotonic() < deadline:
-            time.sleep(0.002)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        self.assertFalse((out / "config.json").exists())
-        result = run("perplexity", out, "--text", self.heldout)
-        self.assertNotEqual(result.returncode, 0)
-        self.assert_error(run(*command[1:]), 2, "not empty", "--resume")
-        self.assert_error(run(*command[1:], "--resume", "--flips", 3), 2, "other options")
-        self.must(*command[1:], "--resume", "--max-memory", "2MB")
-        for name, content in self.contents(self.reference).items():
-            if name.endswith(".safetensors"):
-                tensors = content[8 + struct.unpack("<Q", content[:8])[0]:]
-                other = (out / name).read_bytes()
-                self.assertEqual(tensors, other[8 + struct.unpack("<Q", other[:8])[0]:], name)
-        self.assertEqual(len(list(out.glob("activations-*"))), 0)
-
-    def test_an_interrupt_keeps_finished_blocks(self):
-        out = self.new()
-        process = subprocess.Popen([TERCET, "quantize", str(self.source), "--calib",
-                                    str(self.calib), "--ctx", "64", "--flips", "1000",
-                                    "--out", str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        while not (out / "quantize.json").exists() and process.poll() is None:
-            time.sleep(0.002)
-        process.send_signal(signal.SIGINT)
-        process.communicate()
-        self.assertEqual(process.returncode, 130)
-        self.assertEqual(json.loads((out / "quantize.json").read_text())["status"], "running")
-
     def test_a_dry_run_writes_nothing(self):
         result = self.must("quantize", self.source, "--calib", self.calib, "--ctx", 64,
                            "--dry-run", "--json")
@@ -224,7 +148,7 @@ class Quantize(QuantizeCase):
         self.assert_error(run(*base, "--group-size", "5"), 2, "5")
         self.assert_error(run(*base, "--only", "nothing_like_it"), 2, "nothing_like_it")
         self.assert_error(run(*base, "--only", "("), 2, "regular expression")
-        self.assert_error(run(*base, "--cross-term", "2"), 2, "--cross-term")
+        self.assert_error(run(*base, "--no-training", "--cross-term", "2"), 2, "--cross-term")
         self.assert_error(run(*base, "--equalize", "2"), 2, "--equalize")
         self.assert_error(run(*base, "--equalize", "nan"), 2, "--equalize")
         self.assert_error(run(*base, "--token-weights", "first"), 2, "token weights")
@@ -241,23 +165,50 @@ class Quantize(QuantizeCase):
                           "ternary already")
         self.assert_error(run("quantize", self.reference / "model.gguf", "--out", out), 2,
                           "tercet convert")
+        self.assert_error(run(*base[:-1], source / "inside"), 2, "source")
+        self.assert_error(run(*base, "--ctx", -5), 2, "--ctx")
+        # What only the end needs is looked at first.
+        self.assert_error(run(*base, "--eval-text", self.folder / "nowhere.txt"), 4, "nowhere.txt")
+        self.assert_error(run(*base, "--gguf-type", "tq2_0"), 2, "tq2_0", "256", "48", "trit5")
+        self.assert_error(run(*base, "--gguf-type", "i2_s"), 2, "i2_s", "--group-size tensor")
+        self.assert_error(run(*base, "--gguf-type", "tq1_0", "--group-size", 16), 2, "tq1_0", "16")
+        self.assertFalse(out.exists())
         short = self.folder / "short.txt"
         short.write_text("In", encoding="utf-8")
         self.assert_error(run("quantize", source, "--calib", short, "--out", out), 3, "too short")
         self.assertEqual(self.contents(self.source), self.before)
 
+    def test_options_without_effect_are_refused(self):
+        base = ["quantize", self.source, "--calib", self.calib, "--ctx", 64, "--out", self.new()]
+        for option, value in (("--flips", 3), ("--cross-term", 0.5), ("--held-out", 0.1),
+                              ("--feedback", None), ("--shrinkage", "auto")):
+            given = [option] if value is None else [option, value]
+            self.assert_error(run(*base, *given), 2, option, "--no-training")
+        for option, value in (("--block-tokens", 64), ("--block-rate", 0.1),
+                              ("--block-loss", "output"), ("--tune-tokens", 64),
+                              ("--tune-rate", 0.1)):
+            self.assert_error(run(*base, "--no-training", option, value), 2, option)
+        for method, option in (("absmean", "--grid-points"), ("pt2-llm", "--grid-points"),
+                               ("absmean", "--shrinkage"), ("twn", "--cross-term"),
+                               ("grid", "--flips")):
+            self.assert_error(run(*base, "--method", method, option, 1), 2, option, method)
+
     def test_weights_that_are_not_finite_are_named(self):
-        broken = self.new()
-        shutil.copytree(self.source, broken)
-        path = broken / "model.safetensors"
-        content = bytearray(path.read_bytes())
-        size = struct.unpack("<Q", content[:8])[0]
-        header = json.loads(content[8:8 + size])
-        begin = header["model.layers.1.mlp.up_proj.weight"]["data_offsets"][0]
-        content[8 + size + begin:8 + size + begin + 4] = struct.pack("<f", float("nan"))
-        path.write_bytes(bytes(content))
-        self.assert_error(run("quantize", broken, "--calib", self.calib, "--ctx", 64, "--out",
-                              self.new()), 3, "model.layers.1.mlp.up_proj")
+        for name in ("model.layers.1.mlp.up_proj.weight", "model.embed_tokens.weight",
+                     "model.norm.weight"):
+            with self.subTest(tensor=name):
+                broken, out = self.new(), self.new()
+                shutil.copytree(self.source, broken)
+                path = broken / "model.safetensors"
+                content = bytearray(path.read_bytes())
+                size = struct.unpack("<Q", content[:8])[0]
+                header = json.loads(content[8:8 + size])
+                end = 8 + size + header[name]["data_offsets"][1]
+                content[end - 4:end] = struct.pack("<f", float("nan"))
+                path.write_bytes(bytes(content))
+                self.assert_error(run("quantize", broken, "--calib", self.calib, "--ctx", 64,
+                                      "--no-training", "--out", out), 3, name)
+                self.assertEqual(list(out.glob("*.safetensors")), [])
 
 
 if __name__ == "__main__":

@@ -53,15 +53,13 @@ void settle_threads(Recipe& recipe, int64_t sharing) {
   set_compute_threads(static_cast<int>(recipe.threads));
 }
 
-void rethrow_torch_error(const c10::Error& error) {
+void rethrow_torch_error(const c10::Error& error, const char* to_lower) {
   // What follows the first line is a stack trace.
   std::string message = error.what_without_backtrace();
   message = message.substr(0, message.find('\n'));
   if (message.find("not enough memory") != std::string::npos ||
       message.find("out of memory") != std::string::npos) {
-    fail(ErrorCode::kUsage,
-         "there is not enough memory for this training; lower micro_batch_size, sequence_length, "
-         "hidden_size or num_hidden_layers");
+    fail(ErrorCode::kUsage, "there is not enough memory for this; lower {}", to_lower);
   }
   fail(ErrorCode::kInternal, "libtorch: {}", message);
 }

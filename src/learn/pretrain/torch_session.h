@@ -21,8 +21,8 @@ at::Device open_device(const std::string& name, Team team);
 // run on them.
 void settle_threads(Recipe& recipe, int64_t sharing);
 
-// Throws what a libtorch error means to the user: kUsage where memory ran out, else kInternal with
-// its first line.
-[[noreturn]] void rethrow_torch_error(const c10::Error& error);
+// Throws what a libtorch error means to the user: kUsage with what is `to_lower` where memory ran
+// out, else kInternal with its first line.
+[[noreturn]] void rethrow_torch_error(const c10::Error& error, const char* to_lower);
 
 }  // namespace tercet::learn

@@ -38,4 +38,22 @@ void Adam::step(double factor) {
   }
 }
 
+std::vector<at::Tensor> Adam::state() const {
+  std::vector<at::Tensor> out;
+  for (const Slot& slot : slots_) {
+    for (const at::Tensor& tensor : {slot.parameter, slot.mean, slot.square}) {
+      out.push_back(tensor.detach());
+    }
+  }
+  return out;
+}
+
+void Adam::restore(const std::vector<at::Tensor>& state, int64_t steps) {
+  const at::NoGradGuard no_gradients;
+  const std::vector<at::Tensor> own = this->state();
+  if (state.size() != own.size()) fail(ErrorCode::kInternal, "Adam: a state of other parameters");
+  for (size_t i = 0; i < own.size(); ++i) own[i].copy_(state[i].view(own[i].sizes()));
+  steps_ = steps;
+}
+
 }  // namespace tercet::learn

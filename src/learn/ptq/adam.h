@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <vector>
 
 namespace tercet::learn {
@@ -14,6 +15,11 @@ class Adam {
   void add(const at::Tensor& parameter, double rate);
   // One step; every rate is multiplied by `factor`. Gradients are used up.
   void step(double factor);
+
+  // What goes on from where this one is: parameters, means and squares, in the order of add().
+  std::vector<at::Tensor> state() const;
+  // Takes such a state, of the same parameters after so many steps.
+  void restore(const std::vector<at::Tensor>& state, int64_t steps);
 
  private:
   struct Slot {

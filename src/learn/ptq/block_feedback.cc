@@ -24,11 +24,12 @@ at::Tensor without(const at::Tensor& from, const at::Tensor& taken) {
 }
 
 // The change of the columns in `rest` that makes up for the error of those in `block`.
-at::Tensor compensation(const at::Tensor& error, const at::Tensor& h, const at::Tensor& block,
+at::Tensor compensation(const at::Tensor& error, const LayerTarget& target, const at::Tensor& block,
                         const at::Tensor& rest) {
-  const at::Tensor cross = h.index_select(0, block).index_select(1, rest);
-  const at::Tensor factor = at::linalg_cholesky(h.index_select(0, rest).index_select(1, rest));
-  const at::Tensor right = at::matmul(error.to(at::kDouble), cross);
+  const at::Tensor cross = target.h.index_select(0, block).index_select(1, rest);
+  const at::Tensor factor =
+      cholesky_factor(target.h.index_select(0, rest).index_select(1, rest), target.name);
+  const at::Tensor right = at::matmul(error.to(at::kDouble), cross.to(at::kDouble));
   return at::cholesky_solve(right.t().contiguous(), factor).t().to(at::kFloat);
 }
 
@@ -38,7 +39,6 @@ LowBitMatrix quantize_blocks(const LayerTarget& target, const Grouping& grouping
                              const BlockQuantizer& quantize) {
   const int64_t cols = target.weight.size(1);
   const int64_t step = grouping.columns(cols);
-  const at::Tensor h = target.h.to(at::kDouble);
   const at::Tensor weight = target.weight.clone();
   LowBitMatrix out;
   out.grouping = grouping;
@@ -62,7 +62,7 @@ LowBitMatrix quantize_blocks(const LayerTarget& target, const Grouping& grouping
     scales.push_back(done.scales);
     if (done.shifts.defined()) shifts.push_back(done.shifts);
     if (rest.size(0) == 0) break;
-    const at::Tensor change = compensation(done.values() - part, h, block, rest);
+    const at::Tensor change = compensation(done.values() - part, target, block, rest);
     weight.index_add_(1, rest, change, -1);
   }
   out.scales = at::cat(scales, 1);

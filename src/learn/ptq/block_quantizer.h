@@ -75,6 +75,7 @@ class BlockQuantizer {
     Team team;  // the ranks that hold the other windows
     const std::atomic<bool>* stop = nullptr;
     StageClock* clock = nullptr;
+    std::function<void(int64_t layer, int step, int steps, double loss)> progress;  // of training
   };
   BlockQuantizer(const Settings& settings, CalibrationState& state);
 

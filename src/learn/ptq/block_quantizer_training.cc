@@ -102,6 +102,11 @@ BlockTrainingTask BlockQuantizer::training_task(int64_t layer, int sweep) const 
   task.input = [this](size_t window) { return state_.residual[0].get(window); };
   task.stop = settings_.stop;
   task.team = settings_.team;
+  if (settings_.progress) {
+    task.progress = [this, layer](int step, int steps, double loss) {
+      settings_.progress(layer, step, steps, loss);
+    };
+  }
   task.take = [this](const std::vector<size_t>& drawn) {
     const bool output = settings_.training.loss == BlockLoss::kOutput;
     return take_windows(

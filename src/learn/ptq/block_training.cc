@@ -77,6 +77,7 @@ class BlockTraining {
       }
       const double loss = train_step(step);
       check_finite(std::isfinite(loss), step);
+      if (task_.progress) task_.progress(step + 1, options_.steps, loss);
       if (step < tenth) report.first_loss += loss / tenth;
       if (step >= options_.steps - tenth) report.last_loss += loss / tenth;
     }

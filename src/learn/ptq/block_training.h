@@ -52,6 +52,7 @@ struct BlockTrainingTask {
   // Those of the drawn windows that this rank works on, as of take_windows().
   std::function<std::vector<size_t>(const std::vector<size_t>& drawn)> take;
   const std::atomic<bool>* stop = nullptr;
+  std::function<void(int done, int steps, double loss)> progress;
 };
 
 // Weights over their scale by map name, as training moves them.

@@ -51,6 +51,11 @@ Windows calibration_windows(const PtqOptions& options, const HfModel& model, int
   return windows;
 }
 
+Windows evaluation_windows(const PtqOptions& options, const HfModel& model) {
+  return text_windows(options.evaluation, model, options.evaluation_context,
+                      options.evaluation_tokens, options.cut_documents);
+}
+
 std::vector<int64_t> lengths_of(const Windows& windows) {
   std::vector<int64_t> rows;
   for (const auto& window : windows) rows.push_back(std::ssize(window));

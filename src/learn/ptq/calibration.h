@@ -23,6 +23,9 @@ Windows text_windows(const std::filesystem::path& text, const HfModel& model, in
 // when there is no window for each rank.
 Windows calibration_windows(const PtqOptions& options, const HfModel& model, int64_t ranks);
 
+// Those to evaluate on, none without a text.
+Windows evaluation_windows(const PtqOptions& options, const HfModel& model);
+
 // Tokens of each window.
 std::vector<int64_t> lengths_of(const Windows& windows);
 

@@ -20,6 +20,7 @@ namespace tercet::learn {
 namespace {
 
 constexpr uint64_t kSeed = 0x656E64;
+constexpr int kSaves = 20;  // in a whole pass
 
 bool is_norm(const std::string& name) { return name.find("norm") != std::string::npos; }
 
@@ -76,7 +77,14 @@ class EndToEnd {
   EndToEndReport run() {
     const int tenth = std::max(options_.steps / 10, 1);
     EndToEndReport report;
-    for (int step = 0; step < options_.steps; ++step) {
+    int step = 0;
+    if (task_.begin) {
+      report = task_.begin->report;
+      adam_.restore(task_.begin->optimizer, task_.begin->steps);
+      for (; step < task_.begin->steps; ++step) order_.draw(options_.tokens_per_step);
+    }
+    for (; step < options_.steps; ++step) {
+      check_stop(step, report);
       const double loss = train_step(step);
       if (!std::isfinite(loss)) {
         fail(ErrorCode::kBadInput,
@@ -87,12 +95,25 @@ class EndToEnd {
       if (step < tenth) report.first_loss += loss / tenth;
       if (step >= options_.steps - tenth) report.last_loss += loss / tenth;
       if (task_.progress) task_.progress(step + 1, options_.steps, loss);
+      if ((step + 1) % std::max(options_.steps / kSaves, 1) == 0) save(step + 1, report);
     }
     finish();
     return report;
   }
 
  private:
+  void save(int steps, const EndToEndReport& report) const {
+    if (task_.save) task_.save({steps, report, adam_.state()});
+  }
+
+  // All ranks stop before the same step.
+  void check_stop(int steps, const EndToEndReport& report) const {
+    if (!task_.team.any(task_.stop != nullptr && *task_.stop)) return;
+    save(steps, report);
+    fail(ErrorCode::kInterrupted, "interrupted in step {} of the last pass; --resume continues",
+         steps + 1);
+  }
+
   at::Tensor trainable(const at::Tensor& tensor) {
     at::Tensor out = tensor.clone().set_requires_grad(true);
     adam_.add(out, options_.rate);
@@ -165,9 +186,6 @@ class EndToEnd {
     for (const size_t window : drawn) tokens += static_cast<double>(rows_[window]);
     double sum = 0;
     for (const size_t window : take_windows(task_.team, rows_, drawn, {task_.streams})) {
-      if (task_.stop != nullptr && *task_.stop) {
-        fail(ErrorCode::kInterrupted, "interrupted; finished blocks are kept, --resume continues");
-      }
       const at::Tensor loss =
           divergence(source_head_, task_.streams->get(window), head_, stream(window, now)) / tokens;
       loss.backward();

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,18 @@ struct EndToEndOptions {
   double rate = 5e-3;           // of logarithms of scales, and of norm gains
 };
 
+struct EndToEndReport {
+  double first_loss = 0;  // nats per token, mean of the first tenth of the steps
+  double last_loss = 0;   // of the last tenth
+};
+
+// Where the pass is after some steps; with it a pass goes on to the same bits.
+struct EndToEndState {
+  int steps = 0;
+  EndToEndReport report;              // sums so far
+  std::vector<at::Tensor> optimizer;  // Adam::state()
+};
+
 struct EndToEndTask {
   const HfModel* source = nullptr;
   Grouping grouping;
@@ -38,11 +51,8 @@ struct EndToEndTask {
   Team team;                           // the ranks that share the windows of a step
   const std::atomic<bool>* stop = nullptr;
   std::function<void(int64_t done, int64_t total, double loss)> progress;
-};
-
-struct EndToEndReport {
-  double first_loss = 0;  // nats per token, mean of the first tenth of the steps
-  double last_loss = 0;   // of the last tenth
+  std::optional<EndToEndState> begin;                // goes on from there
+  std::function<void(const EndToEndState&)> save;    // now and then, and when *stop becomes true
 };
 
 // Trains `blocks` (one entry per layer, ternary values multiplied out as they are stored) and the

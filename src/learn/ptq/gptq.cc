@@ -28,9 +28,10 @@ void round_row(const float* upper, const float* scale, int64_t count, float* wei
 
 LowBitMatrix gptq(const LayerTarget& target, const LowBitMatrix& start) {
   const at::Tensor order = target.h.diagonal().argsort(0, /*descending=*/true);
-  const at::Tensor h = target.h.index_select(0, order).index_select(1, order).to(at::kDouble);
-  const at::Tensor inverse = at::cholesky_inverse(at::linalg_cholesky(h));
-  const at::Tensor upper = at::linalg_cholesky(inverse, /*upper=*/true).to(at::kFloat).contiguous();
+  const at::Tensor h = target.h.index_select(0, order).index_select(1, order);
+  const at::Tensor inverse = at::cholesky_inverse(cholesky_factor(h, target.name));
+  const at::Tensor upper =
+      cholesky_factor(inverse, target.name, /*upper=*/true).to(at::kFloat).contiguous();
   const at::Tensor weight = target.weight.index_select(1, order).contiguous();
   const at::Tensor scales =
       at_columns(start.scales, start.column_group).index_select(1, order).contiguous();

@@ -105,7 +105,7 @@ class LayerRun {
 LayerResult quantize_with(const at::Tensor& weight, Moments fit, const Moments& held_out,
                           const LayerOptions& options, double shrinkage, const std::string& name,
                           Team team) {
-  LayerTarget target{weight, {}};
+  LayerTarget target{weight, {}, name};
   const bool is_fitted = fit.tokens > 0;
   if (is_fitted) {
     target = layer_target(weight, std::move(fit), shrinkage, options.cross_term, name.c_str());

@@ -26,12 +26,25 @@ void accumulate(at::Tensor& sum, const at::Tensor& left, const at::Tensor& right
   }
 }
 
+[[noreturn]] void fail_singular(const std::string& name) {
+  fail(ErrorCode::kBadInput,
+       "'{}': the second moments of its inputs cannot be inverted; give more calibration text or a "
+       "larger --shrinkage",
+       name);
+}
+
 void add_sum(at::Tensor& sum, const at::Tensor& other) {
   if (!other.defined()) return;
   sum = sum.defined() ? sum + other : other;
 }
 
 }  // namespace
+
+at::Tensor cholesky_factor(const at::Tensor& matrix, const std::string& name, bool upper) {
+  const auto [factor, info] = at::linalg_cholesky_ex(matrix.to(at::kDouble), upper);
+  if (info.item<int>() != 0) fail_singular(name);
+  return factor;
+}
 
 at::ScalarType moment_type(int64_t cols) { return cols > kWidestDouble ? at::kFloat : at::kDouble; }
 
@@ -59,12 +72,7 @@ at::Tensor divided_by(at::Tensor right, at::Tensor damped, const char* name) {
   at::Tensor lower = damped.t();
   at::Tensor info = at::empty({}, at::kInt);
   at::linalg_cholesky_ex_out(lower, info, lower);
-  if (info.item<int>() != 0) {
-    fail(ErrorCode::kBadInput,
-         "'{}': the second moments of its inputs cannot be inverted; give more calibration text or "
-         "a larger --shrinkage",
-         name);
-  }
+  if (info.item<int>() != 0) fail_singular(name);
   right = at::linalg_solve_triangular(lower.t(), right, /*upper=*/true, /*left=*/false);
   return at::linalg_solve_triangular(lower, right, /*upper=*/false, /*left=*/false);
 }
@@ -98,7 +106,7 @@ LayerTarget layer_target(const at::Tensor& weight, Moments moments, double lambd
          name);
   }
   const at::Tensor damping = diagonal * lambda + kSilent * mean;
-  LayerTarget out{weight, {}};
+  LayerTarget out{weight, {}, name};
   if (gamma != 0) out.weight = corrected(weight, moments, damping, gamma, name);
   at::Tensor damped = moments.qq / tokens;
   damped.diagonal().add_(damping);

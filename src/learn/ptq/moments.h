@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <string>
 
 #include "learn/dist/team.h"
 
@@ -36,7 +37,12 @@ struct Moments {
 struct LayerTarget {
   at::Tensor weight;  // [rows, cols] f32
   at::Tensor h;       // [cols, cols] f32, symmetric, positive definite
+  std::string name{};  // of the map, for errors
 };
+
+// L with L L' = matrix (in double); upper: L'. Throws kBadInput naming `name` for a matrix that is
+// not positive definite.
+at::Tensor cholesky_factor(const at::Tensor& matrix, const std::string& name, bool upper = false);
 
 // methods.md 25: with H = qq, D = lambda diag(H): W_s = (W_f fq + residual + W_f D) (H + D)^-1,
 // target = gamma W_s + (1 - gamma) W_f, h = H + D, both divided by the tokens. W_f: weight

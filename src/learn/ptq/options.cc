@@ -4,6 +4,7 @@
 #include <regex>
 
 #include "core/error.h"
+#include "packing/row_codes.h"
 
 namespace tercet::learn {
 
@@ -88,6 +89,36 @@ void check(const PtqOptions& options) {
     const std::regex pattern(options.only);
   } catch (const std::regex_error& error) {
     fail(ErrorCode::kUsage, "--only '{}' is no regular expression: {}", options.only, error.what());
+  }
+}
+
+bool is_chosen(const PtqOptions& options, const std::string& module) {
+  return options.only.empty() || std::regex_search(module, std::regex(options.only));
+}
+
+void check_layout(const PtqOptions& options, const ModelConfig& config) {
+  constexpr size_t kWeight = std::string_view(".weight").size();
+  if (!options.layout) return;
+  const char* name = to_string(*options.layout);
+  const Grouping& grouping = options.layer.grouping;
+  const int64_t block = packing::block_codes(*options.layout);
+  const bool has_scales = packing::has_block_scales(*options.layout);
+  const bool one_scale = block > 1 && !has_scales;
+  if (one_scale && grouping.scope != packing::ScaleScope::kTensor) {
+    fail(ErrorCode::kUsage,
+         "--gguf-type {} has one scale for a whole tensor; use trit5, or --group-size tensor", name);
+  }
+  if (grouping.scope == packing::ScaleScope::kGroup && grouping.size % block != 0) {
+    fail(ErrorCode::kUsage, "--gguf-type {} has one scale for {} columns, --group-size is {}; use "
+         "trit5", name, block, grouping.size);
+  }
+  for (const TensorSpec& spec : tensor_specs(config)) {
+    if (spec.rows == 0 || !spec.hf_name.starts_with("model.layers.")) continue;
+    const std::string module = spec.hf_name.substr(0, spec.hf_name.size() - kWeight);
+    if (spec.cols % block == 0 || !is_chosen(options, module)) continue;
+    fail(ErrorCode::kUsage,
+         "--gguf-type {} needs rows of a multiple of {}, '{}' has {} columns; use trit5", name,
+         block, module, spec.cols);
   }
 }
 

@@ -6,10 +6,12 @@
 #include <string>
 
 #include "formats/json.h"
+#include "formats/model_config.h"
 #include "learn/ptq/block_training.h"
 #include "learn/ptq/end_to_end.h"
 #include "learn/ptq/layer_quantizer.h"
 #include "learn/ptq/stored_matrix.h"
+#include "packing/ternary.h"
 
 namespace tercet::learn {
 
@@ -24,12 +26,15 @@ struct PtqOptions {
   double held_out = 0;                 // share of the windows that only judges
   std::string only;              // regular expression for HF module names; empty: all linear maps
   bool int8_activations = true;  // W1.58A8 instead of A16
+  // Of ternary maps in the GGUF file that will be made; empty: no file, or one of a type that holds
+  // any shape.
+  std::optional<packing::Layout> layout;
   RestTypes rest;                // of the GGUF file that will be made; what is measured goes by it
   LayerOptions layer;
   BlockTrainingOptions block_training;  // steps 0: layers are quantized one by one instead
   EndToEndOptions end_to_end;           // the last pass, over the whole model
-  // Whether pt-bitnet takes its matrix products in bf16, and not in f32: those of the passes from
-  // block to block, of second moments where that is safe, and of all training.
+  // Whether matrix products are taken in bf16, and not in f32: those of all training and, in
+  // pt-bitnet, of the passes from block to block and of second moments where that is safe.
   bool uses_bf16 = true;
   uint64_t max_memory = 0;  // bytes, for all ranks of a machine; 0: half of what the machine has
   int threads = 0;          // 0: physical cores
@@ -53,10 +58,15 @@ struct PtqOptions {
 // Everything that the result depends on, under the names of the options.
 Json to_json(const PtqOptions& options);
 
+// Whether the linear map of that HF name is to be quantized.
+bool is_chosen(const PtqOptions& options, const std::string& module);
+
 // Throws kUsage naming the option for values that make no sense, and for options that the method
 // does not have.
 void check(const PtqOptions& options);
 // Throws kUsage where text to calibrate on is needed and not given.
 void check_calibration(const PtqOptions& options);
+// Throws kUsage where `layout` cannot hold the maps of the model.
+void check_layout(const PtqOptions& options, const ModelConfig& config);
 
 }  // namespace tercet::learn

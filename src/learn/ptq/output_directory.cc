@@ -4,7 +4,6 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <regex>
 
 #include "core/error.h"
 #include "core/file.h"
@@ -18,6 +17,13 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kState = "quantize.json";
+constexpr const char* kStatus = "status";
+constexpr const char* kRunning = "running";
+constexpr const char* kQuantized = "quantized";
+constexpr const char* kComplete = "complete";
+constexpr const char* kTuning = "tuning.safetensors";
+// Another number when the same options come to be computed otherwise.
+constexpr int kAlgorithm = 2;
 constexpr const char* kReports = "reports";
 constexpr const char* kSweep = "sweep";
 constexpr std::string_view kLatent = ".latent";
@@ -44,17 +50,37 @@ TensorView view_of(const std::string& name, const at::Tensor& tensor) {
   return view;
 }
 
+// Of a file that a killed process was about to write.
+bool is_temporary(const fs::path& path) { return path.extension() == ".tmp"; }
+
 bool has_nothing(const fs::path& path) {
   std::error_code ignored;
-  return !fs::exists(path, ignored) || fs::is_empty(path, ignored);
+  if (!fs::exists(path, ignored)) return true;
+  if (!fs::is_directory(path, ignored)) return false;
+  const fs::directory_iterator entries(path);
+  return std::all_of(begin(entries), end(entries),
+                     [](const fs::directory_entry& entry) { return is_temporary(entry.path()); });
+}
+
+bool is_inside(const fs::path& path, const fs::path& directory) {
+  std::error_code ignored;
+  const fs::path inner = fs::weakly_canonical(path, ignored);
+  const fs::path outer = fs::weakly_canonical(directory, ignored);
+  return std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first == outer.end();
+}
+
+bool has_model(const Json& state) {
+  const std::string status = state.value(kStatus, "");
+  return status == kQuantized || status == kComplete;
 }
 
 void check_target(const PtqOptions& options, const std::string& fingerprint) {
   const fs::path state = options.out / kState;
   std::error_code ignored;
   const bool has_state = fs::exists(state, ignored);
-  if (fs::equivalent(options.source, options.out, ignored)) {
-    fail(ErrorCode::kUsage, "--out is the source directory; choose another");
+  if (is_inside(options.out, options.source)) {
+    fail(ErrorCode::kUsage, "--out '{}' is the source directory or lies in it; choose another",
+         options.out.string());
   }
   if (!options.resume) {
     if (has_nothing(options.out)) return;
@@ -88,9 +114,12 @@ std::string fingerprint_of(const HfModel& source, const std::vector<std::vector<
     source.release(view);
   }
   for (const auto& window : windows) {
+    const size_t length = window.size();
+    hash.update({reinterpret_cast<const uint8_t*>(&length), sizeof(length)});
     hash.update({reinterpret_cast<const uint8_t*>(window.data()), window.size() * sizeof(int32_t)});
   }
   hash.update(bytes_of(options.dump()));
+  hash.update(bytes_of(std::to_string(kAlgorithm)));
   return fmt::format("{:016x}", hash.value());
 }
 
@@ -135,17 +164,29 @@ LayerReport layer_report_from_json(const Json& json) {
   return out;
 }
 
-bool is_chosen(const PtqOptions& options, const std::string& module) {
-  return options.only.empty() || std::regex_search(module, std::regex(options.only));
-}
-
 OutputDirectory::OutputDirectory(const PtqOptions& options, const HfModel& source,
                                  const std::string& fingerprint)
     : path_(options.out), source_(source), options_(options), fingerprint_(fingerprint) {
   check_target(options, fingerprint);
-  if (options.resume) return;
   make_directories(path_);
-  write_state("running", Json::object());
+  for (const fs::directory_entry& entry : fs::directory_iterator(path_)) {
+    if (is_temporary(entry.path())) fs::remove(entry.path());
+  }
+  if (!options.resume) return write_state(kRunning, Json::object());
+  const Json state = read_json_file(path_ / kState);
+  if (!has_model(state)) return;
+  summary_ = state;
+  discard_unfinished();
+}
+
+// What a finished model has no more use for.
+void OutputDirectory::discard_unfinished() const {
+  std::error_code ignored;
+  fs::remove(path_ / kTuning, ignored);
+  if (!options_.changes_blocks_later()) return;
+  for (int64_t layer = 0; layer < source_.config().num_hidden_layers; ++layer) {
+    fs::remove(path_ / block_name(layer), ignored);
+  }
 }
 
 void OutputDirectory::write_pieces(const fs::path& path, const std::vector<Piece>& pieces,
@@ -174,7 +215,7 @@ bool OutputDirectory::changes_vectors() const {
 }
 
 void OutputDirectory::write_state(const char* status, const Json& summary) const {
-  Json state = {{"status", status},
+  Json state = {{kStatus, status},
                 {"fingerprint", fingerprint_},
                 {"source", options_.source.string()},
                 {"calibration", options_.calibration.string()},
@@ -244,6 +285,37 @@ void OutputDirectory::write_block(int64_t layer, int sweep, const BlockWeights& 
 
 void OutputDirectory::write_trained_block(int64_t layer, const BlockWeights& weights) const {
   write_pieces(path_ / shard_name(layer), pieces_of(layer, weights), {});
+}
+
+void OutputDirectory::write_tuning(const EndToEndState& state) const {
+  std::vector<TensorView> views;
+  for (size_t i = 0; i < state.optimizer.size(); ++i) {
+    views.push_back(view_of(fmt::format("{:06}", i), state.optimizer[i]));
+  }
+  write_safetensors(path_ / kTuning, views,
+                    {{"steps", fmt::format("{}", state.steps)},
+                     {"first_loss", fmt::format("{}", state.report.first_loss)},
+                     {"last_loss", fmt::format("{}", state.report.last_loss)}});
+}
+
+std::optional<EndToEndState> OutputDirectory::read_tuning() const {
+  std::error_code ignored;
+  if (!fs::exists(path_ / kTuning, ignored)) return std::nullopt;
+  const SafetensorsFile file(path_ / kTuning);
+  EndToEndState out;
+  try {
+    out.steps = std::stoi(file.metadata().at("steps"));
+    out.report.first_loss = std::stod(file.metadata().at("first_loss"));
+    out.report.last_loss = std::stod(file.metadata().at("last_loss"));
+  } catch (const std::exception&) {
+    fail(ErrorCode::kBadInput, "'{}' is not of this run; remove it", (path_ / kTuning).string());
+  }
+  for (size_t i = 0; i < file.tensors().size(); ++i) {
+    const TensorView& view = file.tensor(fmt::format("{:06}", i));
+    std::vector<float> values = to_f32(view);
+    out.optimizer.push_back(at::from_blob(values.data(), view.shape, at::kFloat).clone());
+  }
+  return out;
 }
 
 std::vector<OutputDirectory::Piece> OutputDirectory::pieces_of(int64_t layer,
@@ -331,20 +403,20 @@ void OutputDirectory::finish(const Json& summary, const at::Tensor& final_norm) 
     write_text_file(path_ / "generation_config.json", read_text_file(generation, 1u << 20));
   }
   write_config();
-  write_state("complete", summary);
-  if (!options_.changes_blocks_later()) return;
-  for (int64_t layer = 0; layer < source_.config().num_hidden_layers; ++layer) {
-    fs::remove(path_ / block_name(layer), ignored);
-  }
+  // Only when this is on disk may what it was made of go.
+  write_state(kQuantized, summary);
+  discard_unfinished();
 }
 
-bool OutputDirectory::is_complete(const fs::path& path, const std::string& fingerprint) {
+bool OutputDirectory::is_quantized(const fs::path& path, const std::string& fingerprint) {
   std::error_code ignored;
   if (!fs::exists(path / kState, ignored)) return false;
   const Json state = read_json_file(path / kState);
-  return state.value("status", "") == "complete" && state.value("fingerprint", "") == fingerprint;
+  return has_model(state) && state.value("fingerprint", "") == fingerprint;
 }
 
-void OutputDirectory::amend(const Json& summary) const { write_state("complete", summary); }
+void OutputDirectory::amend(const Json& summary, bool is_complete) const {
+  write_state(is_complete ? kComplete : kQuantized, summary);
+}
 
 }  // namespace tercet::learn

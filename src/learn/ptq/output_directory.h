@@ -10,21 +10,26 @@
 #include "formats/json.h"
 #include "learn/ptq/block.h"
 #include "learn/ptq/block_quantizer.h"
+#include "learn/ptq/end_to_end.h"
 #include "learn/ptq/options.h"
 
 namespace tercet::learn {
 
 // The HF directory that a quantization writes, block by block. A finished block is one safetensors
 // file, which appears whole or not at all; config.json comes last, so that an unfinished directory
-// is no model. quantize.json says what the run is and how far it got.
+// is no model. quantize.json says what the run is and how far it got: "running", "quantized" (the
+// model is there, its evaluation or its GGUF file is not) or "complete".
 class OutputDirectory {
  public:
   // Makes the directory, or enters that of an unfinished run when options.resume. Throws kUsage
   // when there is something else, another run's work, or nothing to resume.
   OutputDirectory(const PtqOptions& options, const HfModel& source, const std::string& fingerprint);
 
-  // Whether the finished model of that run is at `path`.
-  static bool is_complete(const std::filesystem::path& path, const std::string& fingerprint);
+  // Whether the model of that run is at `path`.
+  static bool is_quantized(const std::filesystem::path& path, const std::string& fingerprint);
+
+  // What finish() or amend() was given last, where a run is resumed whose model is there.
+  const std::optional<Json>& summary() const { return summary_; }
 
   // The reports of a block that is finished, in that round over all blocks (0: the first); nothing
   // while it is not.
@@ -39,11 +44,14 @@ class OutputDirectory {
                    const LatentWeights& latents, const std::vector<LayerReport>& reports) const;
   // A block as sweeps and the last pass over the whole model left it.
   void write_trained_block(int64_t layer, const BlockWeights& weights) const;
+  // Where the last pass stands; nothing before its first state is written.
+  void write_tuning(const EndToEndState& state) const;
+  std::optional<EndToEndState> read_tuning() const;
   // Embedding, final norm (defined if it was trained) and head, the index, tokenizer files, and
   // config.json with the mark that says what is ternary. `summary` becomes part of quantize.json.
   void finish(const Json& summary, const at::Tensor& final_norm) const;
-  // Adds what came out after finish().
-  void amend(const Json& summary) const;
+  // Adds what came out after finish(); is_complete when nothing is to follow.
+  void amend(const Json& summary, bool is_complete) const;
 
   const std::filesystem::path& path() const { return path_; }
 
@@ -63,11 +71,13 @@ class OutputDirectory {
   void write_rest(const at::Tensor& final_norm) const;
   void write_index() const;
   void write_config() const;
+  void discard_unfinished() const;
 
   std::filesystem::path path_;
   const HfModel& source_;
   const PtqOptions& options_;
   std::string fingerprint_;
+  std::optional<Json> summary_;
 };
 
 // What the run depends on, as a short text: the source's configuration and weights, the calibration
@@ -77,8 +87,5 @@ std::string fingerprint_of(const HfModel& source, const std::vector<std::vector<
 
 Json to_json(const LayerReport& report);
 LayerReport layer_report_from_json(const Json& json);
-
-// Whether `module` is to be quantized.
-bool is_chosen(const PtqOptions& options, const std::string& module);
 
 }  // namespace tercet::learn

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "learn/ptq/plan.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <numeric>
 
@@ -24,8 +22,11 @@ std::vector<int64_t> share_of_rank(std::vector<int64_t> rows, int ranks) {
   return out;
 }
 
+// Maps in f16; the rest as the source has it, which is f32 at most.
 uint64_t directory_bytes(const ModelConfig& config) {
-  return 2 * static_cast<uint64_t>(config.parameter_count());
+  const uint64_t maps = static_cast<uint64_t>(config.linear_parameter_count());
+  const uint64_t rest = static_cast<uint64_t>(config.parameter_count()) - maps;
+  return 2 * maps + 4 * rest;
 }
 
 // Of the packed file, with embedding and head in f16.
@@ -67,14 +68,16 @@ void plan_memory(const ModelConfig& config, const PtqOptions& options,
   plan.program_bytes = resident_bytes() + kLibraryBuffers;
   const bool whole = options.end_to_end.steps > 0 || options.uses_predictions();
   const uint64_t whole_bytes = whole ? whole_model_bytes(config, options, longest) : 0;
-  plan.spills = plan.activation_bytes + plan.block_bytes > options.max_memory;
-  plan.peak_memory = plan.program_bytes + std::max(plan.block_bytes, whole_bytes) +
-                     (plan.spills ? 0 : plan.activation_bytes);
-  if (whole_bytes > options.max_memory) {
+  // Towards predictions a block is trained while the whole model waits.
+  const uint64_t widest = options.uses_predictions() ? plan.block_bytes + whole_bytes
+                                                     : std::max(plan.block_bytes, whole_bytes);
+  plan.spills = plan.activation_bytes + widest > options.max_memory;
+  plan.peak_memory = plan.program_bytes + widest + (plan.spills ? 0 : plan.activation_bytes);
+  if (whole && widest > options.max_memory) {
     fail(ErrorCode::kUsage,
          "--tune-steps and --block-loss predictions need the whole model in memory, {} MiB a rank, "
          "--max-memory leaves {} MiB; leave them out, or give more",
-         whole_bytes >> 20, options.max_memory >> 20);
+         widest >> 20, options.max_memory >> 20);
   }
   if (plan.block_bytes > options.max_memory) {
     fail(ErrorCode::kUsage,
@@ -88,16 +91,12 @@ void plan_memory(const ModelConfig& config, const PtqOptions& options,
 
 }  // namespace
 
-uint64_t machine_memory() {
-  const long pages = ::sysconf(_SC_PHYS_PAGES);
-  const long page = ::sysconf(_SC_PAGESIZE);
-  return pages > 0 && page > 0 ? static_cast<uint64_t>(pages) * static_cast<uint64_t>(page) : 0;
-}
-
 PtqPlan plan_quantization(const ModelConfig& config, const PtqOptions& options,
                           const std::vector<int64_t>& rows, const PlanHardware& hardware) {
   PtqPlan plan;
-  plan.hardware = settled(hardware, options.products_in_bf16());
+  plan.hardware = settled(hardware, options.products_in_bf16() ||
+                                        (options.uses_bf16 && options.end_to_end.steps > 0));
+  plan.blocks = config.num_hidden_layers * (1 + std::max(options.block_training.sweeps, 0));
   plan.windows = std::ssize(rows);
   plan.tokens = std::accumulate(rows.begin(), rows.end(), int64_t{0});
   plan_memory(config, options, rows, plan);
@@ -118,7 +117,8 @@ PtqPlan plan_quantization(const ModelConfig& config, const PtqOptions& options,
 Json to_json(const PtqPlan& plan) {
   Json stages = Json::object();
   for (const PlanStage& stage : plan.stages) stages[stage.name] = stage.seconds;
-  return {{"windows", plan.windows},
+  return {{"blocks", plan.blocks},
+          {"windows", plan.windows},
           {"tokens", plan.tokens},
           {"ranks", plan.hardware.ranks},
           {"activation_bytes", plan.activation_bytes},

@@ -16,6 +16,7 @@ namespace tercet::learn {
 
 // What a run will need, computed before it begins. Bytes and seconds.
 struct PtqPlan {
+  int64_t blocks = 0;  // those of all sweeps
   int64_t windows = 0;
   int64_t tokens = 0;             // of calibration
   uint64_t activation_bytes = 0;  // on the way through the model
@@ -43,8 +44,5 @@ PtqPlan plan_quantization(const ModelConfig& config, const PtqOptions& options,
                           const std::vector<int64_t>& rows, const PlanHardware& hardware = {});
 
 Json to_json(const PtqPlan& plan);
-
-// Physical memory of the machine in bytes, for a default of max_memory.
-uint64_t machine_memory();
 
 }  // namespace tercet::learn

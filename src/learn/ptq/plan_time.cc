@@ -208,7 +208,7 @@ PlanStage tuning(const ModelConfig& config, const PtqOptions& options,
   const EndToEndOptions& tuning = options.end_to_end;
   PlanStage stage{.name = kTuningStage};
   stage.flops = tuning_flops(config, tuning, rows) / ranks;
-  if (options.products_in_bf16()) stage.bf16_flops = stage.flops;
+  if (options.uses_bf16) stage.bf16_flops = stage.flops;
   if (tuning.steps <= 0) return stage;
   const double weights = static_cast<double>(config.linear_parameter_count());
   // One scale a row is trained at the outputs; only groups need gradients of whole matrices.
@@ -236,11 +236,18 @@ std::vector<PlanStage> plan_stages(const ModelConfig& config, const PtqOptions& 
   std::vector<PlanStage> stages = {block.read(), block.forward(), block.moments(), block.solver(),
                                    block.write()};
   const double layers = static_cast<double>(config.num_hidden_layers);
+  // Later sweeps read, pass and write all blocks again, and solve none. The source's own last stream
+  // is found by a pass before them, in f32.
+  const double sweeps = 1 + std::max(options.block_training.sweeps, 0);
   for (PlanStage& stage : stages) {
+    const bool once = stage.name == kMomentsStage || stage.name == kSolverStage;
     for (double* part : {&stage.flops, &stage.double_flops, &stage.bf16_flops, &stage.memory_bytes,
                          &stage.disk_bytes, &stage.network_bytes}) {
-      *part *= layers;
+      *part *= layers * (once ? 1 : sweeps);
     }
+  }
+  if (options.uses_predictions()) {
+    stages[1].flops += layers * block_flops(config, rows) / hardware.ranks;
   }
   stages.push_back(training(config, options, rows, hardware.ranks));
   stages.push_back(tuning(config, options, rows, hardware.ranks));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "learn/ptq/ptq_result.h"
 
+#include "core/error.h"
 #include "learn/ptq/output_directory.h"
 
 namespace tercet::learn {
@@ -38,6 +39,24 @@ Json to_json(const PtqResult& result) {
                          {"source_perplexity", e.source_perplexity()},
                          {"kl_divergence_mean", e.kl_divergence_mean},
                          {"top1_agreement", e.top1_agreement}};
+  }
+  return out;
+}
+
+PtqResult ptq_result_from_json(const Json& json) {
+  PtqResult out;
+  try {
+    for (const Json& layer : json.at("layers")) out.layers.push_back(layer_report_from_json(layer));
+    out.quantized_weights = json.at("quantized_weights").get<int64_t>();
+    out.bits_per_weight = json.at("bits_per_weight").get<double>();
+    out.seconds = json.at("seconds").get<double>();
+    out.stage_seconds = json.at("stage_seconds").get<std::map<std::string, double>>();
+    out.peak_rss_bytes = json.at("peak_rss_bytes").get<uint64_t>();
+    if (const auto tuning = json.find("tuning"); tuning != json.end()) {
+      out.tuning = {tuning->at("first_kl").get<double>(), tuning->at("last_kl").get<double>()};
+    }
+  } catch (const Json::exception& error) {
+    fail(ErrorCode::kBadInput, "quantize.json of the finished model is damaged: {}", error.what());
   }
   return out;
 }

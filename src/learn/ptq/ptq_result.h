@@ -41,5 +41,8 @@ struct PtqResult {
 };
 
 Json to_json(const PtqResult& result);
+// What to_json() told of the model itself: without plan, evaluation and packed file. Throws
+// kBadInput for anything else.
+PtqResult ptq_result_from_json(const Json& json);
 
 }  // namespace tercet::learn

@@ -3,13 +3,13 @@
 
 #include <ATen/ATen.h>
 #include <malloc.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
 #include <optional>
 
 #include "core/cpu.h"
+#include "core/disk.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "learn/nn/threads.h"
@@ -29,6 +29,7 @@ namespace fs = std::filesystem;
 constexpr int64_t kCalibrationContext = 512;
 constexpr int64_t kEvaluationContext = 2048;
 constexpr uint64_t kEvaluationMemory = uint64_t{512} << 20;
+constexpr double kCertain = 0.9;  // of the memory that a plan says
 
 HfModel open_source(const fs::path& path) {
   std::error_code ignored;
@@ -81,6 +82,7 @@ void settle(PtqOptions& options, const ModelConfig& config, int64_t sharing) {
   settle_context(options.evaluation_context, kEvaluationContext, "--eval-ctx", config);
   settle_text(config, options);
   check_choice(options, config);
+  check_layout(options, config);
   check(options.rest, config, options.source.string());
 }
 
@@ -98,13 +100,16 @@ std::vector<int64_t> assumed_windows(const PtqOptions& options) {
 }
 
 uint64_t memory_limit(const PtqOptions& options) {
-  return options.max_memory != 0 ? options.max_memory : machine_memory() / 2;
+  return options.max_memory != 0 ? options.max_memory : usable_memory_bytes() / 2;
 }
 
-uint64_t peak_rss() {
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
+uint64_t bytes_in(const fs::path& directory) {
+  uint64_t bytes = 0;
+  std::error_code ignored;
+  for (const fs::directory_entry& entry : fs::directory_iterator(directory, ignored)) {
+    if (entry.is_regular_file(ignored)) bytes += entry.file_size(ignored);
+  }
+  return bytes;
 }
 
 // One run with everything settled.
@@ -122,31 +127,72 @@ class Run {
   PtqResult run() {
     const auto start = std::chrono::steady_clock::now();
     const Windows windows = calibration_windows(options_, source_, team_.ranks());
+    const Windows judged = evaluation_windows(options_, source_);
     settle_with_memory(lengths_of(windows));
     if (events_.on_plan) events_.on_plan(result_.plan);
-    check_agreement(windows);
+    check_agreement(windows, judged);
     const SharedOutput out(team_, options_, source_, result_.fingerprint);
-    quantize_blocks_of(out, windows);
-
-    add_up();
-    const at::Tensor final_norm = finish_blocks(out, windows);
-    result_.seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    result_.peak_rss_bytes = peak_rss();
-    result_.stage_seconds = clock_.seconds();
-    out.finish(to_json(result_), final_norm);
-    if (!options_.evaluation.empty()) evaluate(out.is_seen_by_all());
-    publish(out);
-    if (events_.write_file) result_.file = events_.write_file();
-    if (result_.file) publish(out);
+    if (out.summary()) {
+      take_up(*out.summary());
+    } else {
+      check_room();
+      if (team_.is_first()) check_values(source_);
+      quantize_blocks_of(out, windows);
+      add_up();
+      const at::Tensor final_norm = finish_blocks(out, windows);
+      result_.seconds =
+          std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      result_.peak_rss_bytes = peak_rss_bytes();
+      result_.stage_seconds = clock_.seconds();
+      out.finish(to_json(result_), final_norm);
+    }
+    if (!judged.empty()) evaluate(judged, out.is_seen_by_all());
+    publish(out, !events_.write_file);
+    if (events_.write_file) {
+      result_.file = events_.write_file();
+      publish(out, true);
+    }
     return std::move(result_);
   }
 
  private:
-  void publish(const SharedOutput& out) const {
-    out.amend(to_json(result_));
+  void publish(const SharedOutput& out, bool is_complete) const {
+    if (team_.is_first()) {
+      write_text_file(options_.out / "report.html", report_page(options_, result_));
+    }
+    out.amend(to_json(result_), is_complete);
+  }
+
+  // Of a model that an earlier run finished.
+  void take_up(const Json& summary) {
+    const PtqPlan plan = result_.plan;
+    const std::string fingerprint = result_.fingerprint;
+    result_ = ptq_result_from_json(summary);
+    result_.plan = plan;
+    result_.fingerprint = fingerprint;
+  }
+
+  // Before hours are spent. What others need of disk and memory until then is not known.
+  void check_room() const {
     if (!team_.is_first()) return;
-    write_text_file(options_.out / "report.html", report_page(options_, result_));
+    const Disk disk = disk_of(options_.out);
+    const uint64_t there = options_.resume ? bytes_in(options_.out) : 0;
+    if (result_.plan.disk_bytes > disk.free_bytes + there) {
+      fail(ErrorCode::kIo,
+           "the disk at '{}' has {} MiB free, the run needs {}; free some space or choose another "
+           "--out",
+           disk.mount_point.string(), disk.free_bytes >> 20,
+           (result_.plan.disk_bytes - there) >> 20);
+    }
+    const uint64_t available = available_memory_bytes();
+    const auto needed = static_cast<uint64_t>(
+        kCertain * static_cast<double>(result_.plan.peak_memory - result_.plan.program_bytes) *
+        static_cast<double>(most_on_one_machine_));
+    if (available == 0 || needed <= available) return;
+    fail(ErrorCode::kUsage,
+         "the run needs about {} MiB of memory, {} are free; give less with --max-memory, a shorter "
+         "--ctx or less --calib-tokens",
+         needed >> 20, available >> 20);
   }
 
   // What is trained follows from the memory of rank 0's machine, so that it is the same for any
@@ -155,20 +201,23 @@ class Run {
     const uint64_t limit = memory_limit(options_);
     options_.max_memory = std::stoull(team_.share(fmt::format("{}", limit)));
     settle_training(source_.config(), rows, options_);
-    options_.max_memory = limit / static_cast<uint64_t>(most_on_one_machine(team_));
+    most_on_one_machine_ = most_on_one_machine(team_);
+    options_.max_memory = limit / static_cast<uint64_t>(most_on_one_machine_);
     PlanHardware hardware;
     hardware.ranks = static_cast<int>(team_.ranks());
     result_.plan = plan_quantization(source_.config(), options_, rows, hardware);
   }
 
   // Of all ranks, and of a run with the one that continues it. Threads may differ.
-  void check_agreement(const Windows& windows) {
+  void check_agreement(const Windows& windows, const Windows& judged) {
     Json options = to_json(options_);
     options.erase("threads");
     result_.fingerprint = fingerprint_of(source_, windows, options);
     ProcessGroup::NamedValues values;
     for (const auto& [name, value] : options.items()) values.emplace_back(name, value.dump());
     values.emplace_back("the checksum of model and calibration text", result_.fingerprint);
+    values.emplace_back("the checksum of the evaluation text",
+                        fingerprint_of(source_, judged, {}));
     team_.check_agreement(values);
   }
 
@@ -181,17 +230,17 @@ class Run {
     }
     for (int sweep = 0; sweep <= options_.block_training.sweeps; ++sweep) {
       CalibrationState state = initial_state(source_, options_, spill(), windows, share_);
-      BlockQuantizer quantizer(block_settings(predictions ? &*predictions : nullptr), state);
+      BlockQuantizer quantizer(block_settings(predictions ? &*predictions : nullptr, sweep), state);
       result_.layers.clear();
       for (int64_t layer = 0; layer < source_.config().num_hidden_layers; ++layer) {
         quantize_block(out, quantizer, layer, sweep);
         if (predictions) predictions->replace(layer, out.read_block(layer), low_bit_maps(layer));
       }
-      if (state.has_float() && !streams_) streams_.emplace(std::move(state.residual[1]));
+      if (options_.end_to_end.steps > 0 && state.has_float() && !streams_) streams_.emplace(std::move(state.residual[1]));
     }
   }
 
-  BlockQuantizer::Settings block_settings(const PredictionLoss* predictions) {
+  BlockQuantizer::Settings block_settings(const PredictionLoss* predictions, int sweep) {
     BlockQuantizer::Settings settings;
     settings.config = &source_.config();
     settings.angles = &angles_;
@@ -205,6 +254,11 @@ class Run {
     settings.team = team_;
     settings.stop = stop_;
     settings.clock = &clock_;
+    if (events_.on_training) {
+      settings.progress = [this, sweep](int64_t layer, int step, int steps, double loss) {
+        events_.on_training(sweep * source_.config().num_hidden_layers + layer, step, steps, loss);
+      };
+    }
     return settings;
   }
 
@@ -270,31 +324,55 @@ class Run {
   at::Tensor finish_blocks(const SharedOutput& out, const Windows& windows) {
     at::Tensor final_norm;
     if (!options_.changes_blocks_later()) return final_norm;
-    std::vector<BlockWeights> blocks;
-    for (int64_t layer = 0; layer < source_.config().num_hidden_layers; ++layer) {
-      blocks.push_back(out.read_block(layer));
+    const int64_t layers = source_.config().num_hidden_layers;
+    if (options_.end_to_end.steps == 0) {
+      for (int64_t layer = 0; layer < layers; ++layer) {
+        out.write_trained_block(layer, out.read_block(layer));
+      }
+      return final_norm;
     }
-    if (options_.end_to_end.steps > 0) final_norm = tune(blocks, windows);
-    for (int64_t layer = 0; layer < std::ssize(blocks); ++layer) {
+    std::vector<BlockWeights> blocks;
+    for (int64_t layer = 0; layer < layers; ++layer) blocks.push_back(out.read_block(layer));
+    final_norm = tune(out, blocks, windows);
+    for (int64_t layer = 0; layer < layers; ++layer) {
       out.write_trained_block(layer, blocks[static_cast<size_t>(layer)]);
     }
+    update_scales(blocks);
     return final_norm;
   }
 
-  at::Tensor tune(std::vector<BlockWeights>& blocks, const Windows& windows) {
+  // The last pass leaves codes as they are.
+  void update_scales(const std::vector<BlockWeights>& blocks) {
+    for (LayerReport& report : result_.layers) {
+      constexpr std::string_view kPrefix = "model.layers.";
+      const size_t dot = report.name.find('.', kPrefix.size());
+      const size_t layer = std::stoul(report.name.substr(kPrefix.size(), dot - kPrefix.size()));
+      const at::Tensor& values = blocks[layer].at(report.name.substr(dot + 1) + ".weight");
+      report.mean_scale = codes_of(values, options_.layer.grouping)
+                              .scales.to(at::kDouble)
+                              .mean()
+                              .item<double>();
+    }
+  }
+
+  at::Tensor tune(const SharedOutput& out, std::vector<BlockWeights>& blocks,
+                  const Windows& windows) {
     const StageScope stage(&clock_, kTuningStage);
     EndToEndTask task;
     task.source = &source_;
     task.grouping = options_.layer.grouping;
     task.chosen = [this](const std::string& module) { return is_chosen(options_, module); };
     task.int8_inputs = options_.int8_activations;
-    task.compute = compute();
+    // Also behind the baselines, which take everything else in f32.
+    task.compute = options_.uses_bf16 ? at::kBFloat16 : at::kFloat;
     task.rest = options_.rest;
     task.windows = &windows;
     task.streams = &*streams_;
     task.team = team_;
     task.stop = stop_;
     task.progress = events_.on_tuning;
+    task.begin = out.read_tuning();
+    task.save = [&out](const EndToEndState& state) { out.write_tuning(state); };
     at::Tensor final_norm = ModelHead(source_).norm();
     result_.tuning = train_end_to_end(task, options_.end_to_end, blocks, final_norm);
     return final_norm;
@@ -311,11 +389,7 @@ class Run {
   }
 
   // together: every rank scores its share of the windows; otherwise rank 0 scores all.
-  void evaluate(bool together) {
-    Windows windows = text_windows(options_.evaluation, source_, options_.evaluation_context,
-                                   options_.evaluation_tokens, options_.cut_documents);
-    team_.check_agreement(
-        {{"the checksum of the evaluation text", fingerprint_of(source_, windows, {})}});
+  void evaluate(Windows windows, bool together) {
     if (!together && !team_.is_first()) return;
     const HfModel quantized(options_.out);
     EvaluationRequest request;
@@ -344,6 +418,7 @@ class Run {
   WindowShare share_;
   RotaryAngles angles_;
   std::optional<ActivationStore> streams_;  // of the source, behind its last block
+  int64_t most_on_one_machine_ = 1;
   StageClock clock_;
   PtqResult result_;
 };

@@ -19,6 +19,8 @@ struct PtqEvents {
   // A block is finished (resumed: it was before).
   std::function<void(int64_t done, int64_t total, const std::vector<LayerReport>&, bool resumed)>
       on_block;
+  // Steps of the training of a block, while so many blocks are done.
+  std::function<void(int64_t done, int step, int steps, double loss)> on_training;
   std::function<void(int64_t done, int64_t total, double kl)> on_tuning;  // steps
   std::function<void(int64_t done, int64_t total)> on_evaluation;         // blocks
   // The directory is complete and measured: makes the GGUF file of it, if there is to be one.

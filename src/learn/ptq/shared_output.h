@@ -24,8 +24,13 @@ class SharedOutput {
   void write_block(int64_t layer, int sweep, const BlockWeights& weights,
                    const LatentWeights& latents, const std::vector<LayerReport>& reports) const;
   void write_trained_block(int64_t layer, const BlockWeights& weights) const;
+  // Of rank 0.
+  void write_tuning(const EndToEndState& state) const;
+  std::optional<EndToEndState> read_tuning() const;
   void finish(const Json& summary, const at::Tensor& final_norm) const;
-  void amend(const Json& summary) const;
+  void amend(const Json& summary, bool is_complete) const;
+  // What is known of the model where a run is resumed that has only to be evaluated and packed.
+  const std::optional<Json>& summary() const { return summary_; }
 
   // Whether all ranks see the finished directory. Waits for rank 0 to finish it.
   bool is_seen_by_all() const;
@@ -35,6 +40,7 @@ class SharedOutput {
   std::filesystem::path path_;
   std::string fingerprint_;
   std::optional<OutputDirectory> out_;  // of rank 0
+  std::optional<Json> summary_;
 };
 
 }  // namespace tercet::learn

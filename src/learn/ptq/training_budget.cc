@@ -138,7 +138,9 @@ double starting_share(const std::vector<int64_t>& rows) {
 // in all layers for the way back. In bf16 operators keep less, and probabilities in bf16 alone.
 uint64_t whole_model_bytes(const ModelConfig& config, const PtqOptions& options, int64_t longest) {
   const bool bf16 = options.uses_bf16;
-  const bool plain_attention = bf16 && !config.qk_norm && config.sliding_window == 0;
+  const bool plain_attention = bf16 && !config.qk_norm && !config.attention_bias &&
+                               config.sliding_window == 0 && config.attention_scale == 0.0f &&
+                               config.rotary_dimensions() == config.head_dim;
   const double hidden = static_cast<double>(config.hidden_size);
   const double inner = static_cast<double>(config.intermediate_size);
   const double token =
@@ -162,12 +164,13 @@ void settle_training(const ModelConfig& config, const std::vector<int64_t>& rows
   if (rows.empty() || training.steps == 0) training.sweeps = std::max(training.sweeps, 0);
   if (rows.empty()) return;
   const int64_t longest = *std::max_element(rows.begin(), rows.end());
-  const bool fits_memory = whole_model_bytes(config, options, longest) <= options.max_memory;
-  if (training.steps == kAuto && block_training_bytes(config, longest) > options.max_memory) {
-    training.steps = 0;
-  }
+  const uint64_t whole = whole_model_bytes(config, options, longest);
+  const uint64_t block = block_training_bytes(config, longest);
+  const bool fits_memory = whole <= options.max_memory;
+  if (training.steps == kAuto && block > options.max_memory) training.steps = 0;
   const double slowness = options.uses_bf16 ? 1 : kSlownessOfF32;
-  settle_blocks(config, rows, kBlockBudget / slowness, fits_memory, training);
+  settle_blocks(config, rows, kBlockBudget / slowness, whole + block <= options.max_memory,
+                training);
   const bool open_steps = tuning.steps == kAuto;
   if (open_steps) tuning.steps = fits_memory ? kTuningSteps : 0;
   if (tuning.steps == 0) return;

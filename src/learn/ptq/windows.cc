@@ -33,6 +33,29 @@ std::vector<std::string_view> documents(std::string_view text) {
   }
 }
 
+// Never splits a character of UTF-8.
+std::string_view beginning(std::string_view text, size_t bytes) {
+  if (bytes >= text.size()) return text;
+  while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xC0u) == 0x80u) --bytes;
+  return text.substr(0, bytes);
+}
+
+// The first `most` tokens of a document, which may be far longer than these.
+std::vector<int32_t> first_tokens(const Tokenizer& tokenizer, std::string_view document,
+                                  int64_t most) {
+  // What lies behind a token has an effect on it over less than so many.
+  constexpr size_t kMargin = 256;
+  constexpr size_t kBytesOfToken = 8;
+  const size_t wanted = static_cast<size_t>(std::min<int64_t>(most, std::ssize(document)));
+  for (size_t bytes = kBytesOfToken * (wanted + kMargin);; bytes *= 2) {
+    const std::string_view part = beginning(document, bytes);
+    std::vector<int32_t> ids = tokenizer.encode(part);
+    if (part.size() < document.size() && ids.size() < wanted + kMargin) continue;
+    if (ids.size() > wanted) ids.resize(wanted);
+    return ids;
+  }
+}
+
 }  // namespace
 
 int64_t TextWindows::tokens() const {
@@ -50,7 +73,8 @@ TextWindows read_windows(const std::filesystem::path& file, const Tokenizer& tok
   const int64_t room = context - (out.has_bos ? 1 : 0);
   int64_t left = limit > 0 ? limit : INT64_MAX;
   for (const std::string_view document : documents(text)) {
-    const std::vector<int32_t> ids = tokenizer.encode(document);
+    if (left < kShortest) break;
+    const std::vector<int32_t> ids = first_tokens(tokenizer, document, cut ? room : left);
     for (int64_t first = 0; first < std::ssize(ids); first += room) {
       const int64_t bos = out.has_bos ? 1 : 0;
       const int64_t count = std::min({room, std::ssize(ids) - first, left - bos});
