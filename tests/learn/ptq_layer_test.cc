@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/error.h"
@@ -473,6 +474,28 @@ TEST(LayerTarget, IsWhatMinimisesTheOutputError) {
   EXPECT_TRUE(at::allclose(layer_target(w, moments, 0, 0.5, "w").weight, 0.5 * (w + target.weight),
                            1e-4, 1e-5));
   EXPECT_TRUE(layer_target(w, moments, 0, 0, "w").weight.equal(w));
+}
+
+// Streams that are long and differ by little: the difference is what is rounded, not they.
+TEST(Moments, InBf16AreNearThoseInF32) {
+  const at::Tensor x_q = random_matrix(200, 12, 110);
+  const at::Tensor x_f = x_q + 0.3 * random_matrix(200, 12, 111);
+  const at::Tensor r_q = 1000 * random_matrix(200, 5, 112);
+  const at::Tensor r_f = r_q + random_matrix(200, 5, 113) + x_q.narrow(1, 0, 5);
+  Moments exact;
+  Moments rounded;
+  for (int64_t first = 0; first < 200; first += 50) {
+    const auto part = [&](const at::Tensor& x) { return x.narrow(0, first, 50); };
+    exact.add(part(x_q), part(x_f), part(r_f), part(r_q));
+    rounded.add(part(x_q), part(x_f), part(r_f), part(r_q), at::kBFloat16);
+  }
+  EXPECT_EQ(rounded.tokens, 200);
+  for (const auto& [one, other] : {std::pair{exact.qq, rounded.qq}, {exact.fq, rounded.fq},
+                                   {exact.residual, rounded.residual}}) {
+    EXPECT_EQ(other.scalar_type(), at::kDouble);
+    EXPECT_LT((one - other).norm().item<double>(), 0.005 * one.norm().item<double>());
+    EXPECT_FALSE(one.equal(other));
+  }
 }
 
 TEST(TokenWeights, ResidualOnesMakeErrorsRelative) {

@@ -259,6 +259,7 @@ TEST(TrainBlock, ComesNearerToTheFullPrecisionBlock) {
   const double reached = loss_of(trained);
   options.softest = options.sharpest;
   options.latent_rate = 1e-3;
+  options.scale_rate = 1e-4;
   options.steps = 5;
   train_block(task, options, trained, maps, latents);
   EXPECT_LT(loss_of(trained), 1.02 * reached);

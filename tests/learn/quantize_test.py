@@ -77,8 +77,8 @@ class Quantize(QuantizeCase):
         for loss, sweeps in (("predictions", 1), ("output", 0)):
             with self.subTest(loss=loss):
                 summary = self.quantize("--block-steps", 20, "--block-tokens", 128, "--block-loss",
-                                        loss, "--sweeps", sweeps, "--tune-steps", 10,
-                                        "--tune-tokens", 128, "--out", self.new())
+                                        loss, "--sweeps", sweeps, "--tune-steps", 60,
+                                        "--tune-tokens", 256, "--out", self.new())
                 evaluation = summary["evaluation"]
                 self.assertLess(evaluation["mean_nll"], self.summary["evaluation"]["mean_nll"])
                 self.assertLess(summary["tuning"]["last_kl"], summary["tuning"]["first_kl"])

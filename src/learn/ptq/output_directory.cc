@@ -172,7 +172,10 @@ OutputDirectory::OutputDirectory(const PtqOptions& options, const HfModel& sourc
   for (const fs::directory_entry& entry : fs::directory_iterator(path_)) {
     if (is_temporary(entry.path())) fs::remove(entry.path());
   }
-  if (!options.resume) return write_state(kRunning, Json::object());
+  if (!options.resume) {
+    write_state(kRunning, Json::object());
+    return;
+  }
   const Json state = read_json_file(path_ / kState);
   if (!has_model(state)) return;
   summary_ = state;
