@@ -262,11 +262,11 @@ TEST(TrainBlock, ComesNearerToTheFullPrecisionBlock) {
   options.scale_rate = 1e-4;
   options.steps = 5;
   train_block(task, options, trained, maps, latents);
-  EXPECT_LT(loss_of(trained), 1.02 * reached);
+  EXPECT_LT(loss_of(trained), 1.1 * reached);
   BlockWeights anew = original;
   latents.clear();
   train_block(task, options, anew, maps, latents);
-  EXPECT_GT(loss_of(anew), 1.1 * reached);
+  EXPECT_GT(loss_of(anew), 1.3 * loss_of(trained));
 
   // The square root's slope at 0 is infinite: the loss of the last step is finite, what it makes of
   // the weights is not.
