@@ -134,8 +134,9 @@ double starting_share(const std::vector<int64_t>& rows) {
   return std::min(kStartingTokens / static_cast<double>(tokens), 1.0);
 }
 
-// All blocks, both heads, what the scales of groups give with its gradients, and what a window leaves
-// in all layers for the way back. In bf16 operators keep less, and probabilities in bf16 alone.
+// All blocks, what the scales of groups give, both heads, and what a window leaves in all layers for
+// the way back (gradients come as that goes). In bf16 operators keep less, and probabilities in bf16
+// alone.
 uint64_t whole_model_bytes(const ModelConfig& config, const PtqOptions& options, int64_t longest) {
   const bool bf16 = options.uses_bf16;
   const bool plain_attention = bf16 && !config.qk_norm && !config.attention_bias &&
@@ -151,7 +152,7 @@ uint64_t whole_model_bytes(const ModelConfig& config, const PtqOptions& options,
   const double heads = (bf16 ? 1 : 2) * static_cast<double>(config.vocab_size) * hidden;
   const double window =
       static_cast<double>(config.num_hidden_layers) * static_cast<double>(longest) * token;
-  return static_cast<uint64_t>(sizeof(float) * ((groups ? 4 : 1.5) * maps + heads + window));
+  return static_cast<uint64_t>(sizeof(float) * ((groups ? 2 : 1.5) * maps + heads + window));
 }
 
 void settle_training(const ModelConfig& config, const std::vector<int64_t>& rows,
