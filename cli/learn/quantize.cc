@@ -103,8 +103,8 @@ class Reporter {
                              bool resumed) { block(done, total, layers, resumed); };
     events.on_training = [this](int64_t done, int step, int steps, double loss) {
       if (progress_) {
-        progress_->update(done, fmt::format("step {}/{} of block {}, loss {:.4g}", step, steps,
-                                            done + 1, loss));
+        progress_->update(
+            done, fmt::format("step {}/{} of block {}, loss {:.4g}", step, steps, done + 1, loss));
       }
     };
     events.on_tuning = [this](int64_t done, int64_t total, double kl) { tuning(done, total, kl); };
@@ -197,10 +197,11 @@ void print_result(const QuantizeArguments& arguments, const PtqResult& result) {
 }
 
 ErrorCode error_of_child(int exit_status) {
-  for (const ErrorCode code : {ErrorCode::kBadInput, ErrorCode::kIo, ErrorCode::kInterrupted}) {
+  for (const ErrorCode code :
+       {ErrorCode::kUsage, ErrorCode::kBadInput, ErrorCode::kIo, ErrorCode::kInterrupted}) {
     if (exit_status == exit_code(code)) return code;
   }
-  return ErrorCode::kUsage;
+  return ErrorCode::kInternal;
 }
 
 // The file that the runtime half makes of the directory.

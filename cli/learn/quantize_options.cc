@@ -143,7 +143,7 @@ void add_plan_options(CLI::App& command, const std::shared_ptr<QuantizeArguments
   };
   add("--plan-gflops", hardware.gflops, "GFLOP/s of products in f32, of one rank");
   add("--plan-bf16-gflops", hardware.bf16_gflops,
-      "The same in bf16, in which blocks are trained; as --plan-gflops if only that is given");
+      "The same in bf16, which pt-bitnet takes; as --plan-gflops if only that is given");
   add("--plan-bandwidth", hardware.memory_gbps, "GB/s of its memory");
   add("--plan-disk", hardware.disk_gbps, "GB/s of its disk; 0.5 if not given");
   add("--plan-network", hardware.network_gbps, "GB/s between ranks; 1 if not given");
@@ -227,7 +227,7 @@ void add_quantize_options(CLI::App& command, const std::shared_ptr<QuantizeArgum
                   "Processes on this machine that share the text and the work; without it as many "
                   "as torchrun, mpirun or srun have started")
       ->check(CLI::Range(1, 4096));
-  command.add_flag("--resume", options.resume, "Continue the run in --out with the next block");
+  command.add_flag("--resume", options.resume, "Continue the run in --out where it ended");
   command.add_flag("--dry-run", arguments->dry_run, "Say what the run will need; write nothing");
   command.add_flag("--json", arguments->json, "Print JSON lines on stdout and nothing else there");
   add_stage_options(command, arguments);
@@ -261,8 +261,21 @@ void refuse_without_effect(const QuantizeArguments& arguments, PtqMethod method,
     refuse(arguments, {"--token-weights", "--shrinkage", "--cross-term", "--held-out"},
            fmt::format("has nothing to do: {} looks at no activations", arguments.method));
   }
+  if (method != PtqMethod::kPtBitnet && options.end_to_end.steps == 0) {
+    refuse(arguments, {"--precision"}, fmt::format("is f32 in {}", arguments.method));
+  }
+  if (!learn::is_packable(method)) {
+    refuse(arguments, {"--activations"},
+           fmt::format("is for packed maps, and those of {} are not", arguments.method));
+  }
+  if (options.evaluation.empty()) {
+    refuse(arguments, {"--eval-ctx", "--eval-tokens"}, "is for --eval-text, and there is none");
+  }
+  if (options.layer.flip_rounds == 0 && options.layer.shrinkage >= 0) {
+    refuse(arguments, {"--held-out"}, "judges flips and --shrinkage auto, and there is neither");
+  }
   if (options.block_training.steps != 0) {
-    refuse(arguments, {"--flips", "--feedback", "--cross-term", "--held-out"},
+    refuse(arguments, {"--flips", "--feedback", "--no-feedback", "--cross-term", "--held-out"},
            "is a stage of maps that are solved one by one, which training takes the place of; add "
            "--no-training or --block-steps 0");
     if (options.layer.shrinkage < 0) {
@@ -297,10 +310,6 @@ void settle_stages(const QuantizeArguments& arguments, PtqMethod method, PtqOpti
   }
 }
 
-}  // namespace
-
-namespace {
-
 // The file that is to be made says what embedding and head are measured as.
 learn::RestTypes rest_types(const QuantizeArguments& arguments) {
   const std::string why = why_no_gguf(arguments);
@@ -321,10 +330,6 @@ learn::RestTypes rest_types(const QuantizeArguments& arguments) {
   }
   return types;
 }
-
-}  // namespace
-
-namespace {
 
 std::optional<packing::Layout> layout_of(const QuantizeArguments& arguments) {
   if (!why_no_gguf(arguments).empty()) return std::nullopt;

@@ -43,15 +43,15 @@ std::string control_group() {
   return "/sys/fs/cgroup" + line.substr(3);
 }
 
-// What the control group leaves. Pages of files that nobody has used lately count as free: the
-// kernel drops them first.
+// What the control group leaves. Pages of files count as free: the kernel drops them first.
 std::optional<uint64_t> left_in_control_group() {
   const std::string group = control_group();
   if (group.empty()) return std::nullopt;
   const auto limit = number_after(group + "/memory.max", "");
   const auto used = number_after(group + "/memory.current", "");
   if (!limit || !used) return std::nullopt;
-  const uint64_t droppable = number_after(group + "/memory.stat", "inactive_file ").value_or(0);
+  const uint64_t droppable = number_after(group + "/memory.stat", "inactive_file ").value_or(0) +
+                             number_after(group + "/memory.stat", "active_file ").value_or(0);
   const uint64_t held = *used - std::min(*used, droppable);
   return *limit - std::min(*limit, held);
 }

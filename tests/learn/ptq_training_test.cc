@@ -124,6 +124,11 @@ TEST(SettleTraining, FollowsFromSizeAndMemory) {
   EXPECT_EQ(none.block_training.tokens_per_step, 0);
 }
 
+TEST(StartingShare, IsOfTheTextThatThereIs) {
+  EXPECT_EQ(starting_share({512, 512}), 1);
+  EXPECT_EQ(starting_share(std::vector<int64_t>(256, 512)), 0.25);
+}
+
 TEST(SettleText, TakesMoreWhereItTrains) {
   ModelConfig config = HfModel(TERCET_SOURCE_DIR "/tests/golden/models/llama").config();
   PtqOptions solved;

@@ -8,9 +8,10 @@ Environment: TERCET, the path of the program.
 import json
 import shutil
 import struct
+import subprocess
 import unittest
 
-from pretrain_support import run
+from pretrain_support import TERCET, run
 from quantize_support import QuantizeCase
 
 
@@ -166,6 +167,9 @@ class Quantize(QuantizeCase):
         self.assert_error(run("quantize", self.reference / "model.gguf", "--out", out), 2,
                           "tercet convert")
         self.assert_error(run(*base[:-1], source / "inside"), 2, "source")
+        inside = subprocess.run([TERCET, "quantize", ".", "--calib", self.calib, "--out", "inside"],
+                                cwd=source, capture_output=True, text=True, check=False)
+        self.assert_error(inside, 2, "source")
         self.assert_error(run(*base, "--ctx", -5), 2, "--ctx")
         # What only the end needs is looked at first.
         self.assert_error(run(*base, "--eval-text", self.folder / "nowhere.txt"), 4, "nowhere.txt")
@@ -188,6 +192,9 @@ class Quantize(QuantizeCase):
                               ("--block-loss", "output"), ("--tune-tokens", 64),
                               ("--tune-rate", 0.1)):
             self.assert_error(run(*base, "--no-training", option, value), 2, option)
+        self.assert_error(run(*base, "--eval-ctx", 64), 2, "--eval-ctx", "--eval-text")
+        self.assert_error(run(*base, "--method", "gptq", "--held-out", 0.1), 2, "--held-out")
+        self.assert_error(run(*base, "--method", "gptq", "--precision", "f32"), 2, "--precision")
         for method, option in (("absmean", "--grid-points"), ("pt2-llm", "--grid-points"),
                                ("absmean", "--shrinkage"), ("twn", "--cross-term"),
                                ("grid", "--flips")):

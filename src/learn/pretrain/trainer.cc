@@ -150,8 +150,8 @@ TrainResult pretrain(const Recipe& recipe, const std::filesystem::path& out, boo
     fail(ErrorCode::kIo, "{}; once that is solved, --resume goes on from '{}'", message,
          checkpoint->string());
   } catch (const c10::Error& error) {
-    rethrow_torch_error(
-        error, "micro_batch_size, sequence_length, hidden_size or num_hidden_layers");
+    rethrow_torch_error(error,
+                        "micro_batch_size, sequence_length, hidden_size or num_hidden_layers");
   }
 }
 

@@ -14,37 +14,6 @@
 #include "learn/ptq/ranks.h"
 
 namespace tercet::learn {
-namespace {
-
-double share_of(const at::Tensor& codes, double code) {
-  const int64_t count = at::count_nonzero(codes.eq(code)).item().to<int64_t>();
-  return static_cast<double>(count) / static_cast<double>(codes.numel());
-}
-
-}  // namespace
-
-LayerReport report_of(const std::string& name, const at::Tensor& weight, const LayerResult& result,
-                      double seconds) {
-  LayerReport out;
-  const LowBitMatrix& matrix = result.matrix;
-  out.name = name;
-  out.rows = matrix.codes.size(0);
-  out.cols = matrix.codes.size(1);
-  out.bits_per_weight = matrix.bits_per_weight();
-  out.shares = {share_of(matrix.codes, -1), share_of(matrix.codes, 0), share_of(matrix.codes, 1)};
-  out.mean_scale = matrix.scales.to(at::kDouble).mean().item<double>();
-  out.shrinkage = result.shrinkage;
-  out.stages = result.stages;
-  out.seconds = seconds;
-  const at::Tensor scales = at_columns(matrix.scales, matrix.column_group).clamp_min(1e-30);
-  const at::Tensor counts =
-      at::histc(weight / scales, kHistogramBins, -kHistogramEnd, kHistogramEnd);
-  for (int64_t i = 0; i < kHistogramBins; ++i) {
-    out.histogram.push_back(counts[i].item().to<int64_t>());
-  }
-  return out;
-}
-
 const std::array<BlockInput, 4>& inputs_of_block() {
   static const std::array<BlockInput, 4> inputs = {{
       {{"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"}, false},
@@ -84,8 +53,8 @@ std::vector<std::string> BlockQuantizer::low_bit_maps(int64_t layer) const {
 
 Block BlockQuantizer::block_of(int64_t layer, const BlockWeights& weights,
                                std::vector<std::string> low_bit) const {
-  return {*settings_.config, layer,           weights, *settings_.angles,
-          std::move(low_bit), settings_.compute};
+  return {*settings_.config, layer, weights, *settings_.angles, std::move(low_bit),
+          settings_.compute};
 }
 
 // What this rank holds.

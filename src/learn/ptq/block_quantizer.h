@@ -12,33 +12,11 @@
 #include "learn/ptq/block.h"
 #include "learn/ptq/block_training.h"
 #include "learn/ptq/layer_quantizer.h"
+#include "learn/ptq/layer_report.h"
 #include "learn/ptq/prediction_loss.h"
 #include "learn/ptq/stage_clock.h"
 
 namespace tercet::learn {
-
-// Histograms of weights over their scale: bins of equal width from -end to end.
-inline constexpr int kHistogramBins = 60;
-inline constexpr double kHistogramEnd = 3;
-
-// One quantized linear map, for the report.
-struct LayerReport {
-  std::string name;  // HF module
-  int64_t rows = 0;
-  int64_t cols = 0;
-  double bits_per_weight = 0;
-  std::array<double, 3> shares{};  // of the codes -1, 0 and 1
-  double mean_scale = 0;
-  double shrinkage = 0;
-  std::vector<StageError> stages;
-  double block_loss = 0;  // that its block was trained down to; 0: it was not
-  double seconds = 0;
-  std::vector<int64_t> histogram;  // of the source's weights
-};
-
-// weight: of the source.
-LayerReport report_of(const std::string& name, const at::Tensor& weight, const LayerResult& result,
-                      double seconds);
 
 // The maps behind each input of a block, in the order in which a pass meets them.
 struct BlockInput {

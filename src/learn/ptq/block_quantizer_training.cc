@@ -37,8 +37,8 @@ void store_norms(const ModelConfig& config, BlockWeights& weights) {
 
 }  // namespace
 
-// The second moments of what enters each input's maps, with the block as it is, over as many windows
-// as a start takes.
+// The second moments of what enters each input's maps, with the block as it is, over as many
+// windows as a start takes.
 std::array<Moments, 4> BlockQuantizer::moments_of_inputs(const Block& block) const {
   const StageScope stage(settings_.clock, kMomentsStage);
   const double share = starting_share(state_.rows);

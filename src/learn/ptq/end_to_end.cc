@@ -110,6 +110,7 @@ class EndToEnd {
   void check_stop(int steps, const EndToEndReport& report) const {
     if (!task_.team.any(task_.stop != nullptr && *task_.stop)) return;
     save(steps, report);
+    task_.team.wait_for_first();  // whom the others' ends would stop while it writes
     fail(ErrorCode::kInterrupted, "interrupted in step {} of the last pass; --resume continues",
          steps + 1);
   }

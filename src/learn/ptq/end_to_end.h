@@ -51,8 +51,8 @@ struct EndToEndTask {
   Team team;                           // the ranks that share the windows of a step
   const std::atomic<bool>* stop = nullptr;
   std::function<void(int64_t done, int64_t total, double loss)> progress;
-  std::optional<EndToEndState> begin;                // goes on from there
-  std::function<void(const EndToEndState&)> save;    // now and then, and when *stop becomes true
+  std::optional<EndToEndState> begin;              // goes on from there
+  std::function<void(const EndToEndState&)> save;  // now and then, and when *stop becomes true
 };
 
 // Trains `blocks` (one entry per layer, ternary values multiplied out as they are stored) and the

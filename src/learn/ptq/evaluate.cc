@@ -106,7 +106,8 @@ class Evaluation {
     const Block block(config_, layer, weights, angles_, low_bit);
     for (at::Tensor& r : residual) {
       if (request_.stop != nullptr && *request_.stop) {
-        fail(ErrorCode::kInterrupted, "interrupted while evaluating; the model is there, --resume evaluates and packs it");
+        fail(ErrorCode::kInterrupted,
+             "interrupted while evaluating; the model is there, --resume evaluates and packs it");
       }
       r = block.after_attention(r, block.mixed(block.attention_input(r)));
       r = block.after_ffn(r, block.gated(block.ffn_input(r)));

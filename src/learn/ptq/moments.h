@@ -35,8 +35,8 @@ struct Moments {
 
 // What a linear map should become: minimise (target - W) h (target - W)' summed over rows.
 struct LayerTarget {
-  at::Tensor weight;  // [rows, cols] f32
-  at::Tensor h;       // [cols, cols] f32, symmetric, positive definite
+  at::Tensor weight;   // [rows, cols] f32
+  at::Tensor h;        // [cols, cols] f32, symmetric, positive definite
   std::string name{};  // of the map, for errors
 };
 

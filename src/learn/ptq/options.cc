@@ -106,11 +106,14 @@ void check_layout(const PtqOptions& options, const ModelConfig& config) {
   const bool one_scale = block > 1 && !has_scales;
   if (one_scale && grouping.scope != packing::ScaleScope::kTensor) {
     fail(ErrorCode::kUsage,
-         "--gguf-type {} has one scale for a whole tensor; use trit5, or --group-size tensor", name);
+         "--gguf-type {} has one scale for a whole tensor; use trit5, or --group-size tensor",
+         name);
   }
   if (grouping.scope == packing::ScaleScope::kGroup && grouping.size % block != 0) {
-    fail(ErrorCode::kUsage, "--gguf-type {} has one scale for {} columns, --group-size is {}; use "
-         "trit5", name, block, grouping.size);
+    fail(ErrorCode::kUsage,
+         "--gguf-type {} has one scale for {} columns, --group-size is {}; use "
+         "trit5",
+         name, block, grouping.size);
   }
   for (const TensorSpec& spec : tensor_specs(config)) {
     if (spec.rows == 0 || !spec.hf_name.starts_with("model.layers.")) continue;

@@ -29,7 +29,7 @@ struct PtqOptions {
   // Of ternary maps in the GGUF file that will be made; empty: no file, or one of a type that holds
   // any shape.
   std::optional<packing::Layout> layout;
-  RestTypes rest;                // of the GGUF file that will be made; what is measured goes by it
+  RestTypes rest;  // of the GGUF file that will be made; what is measured goes by it
   LayerOptions layer;
   BlockTrainingOptions block_training;  // steps 0: layers are quantized one by one instead
   EndToEndOptions end_to_end;           // the last pass, over the whole model

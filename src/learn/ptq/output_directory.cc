@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <regex>
 
 #include "core/error.h"
 #include "core/file.h"
@@ -50,22 +51,28 @@ TensorView view_of(const std::string& name, const at::Tensor& tensor) {
   return view;
 }
 
-// Of a file that a killed process was about to write.
-bool is_temporary(const fs::path& path) { return path.extension() == ".tmp"; }
+// A file that a killed process was about to write: NAME.PID.tmp, of a name that is written here.
+bool is_temporary(const fs::directory_entry& entry) {
+  static const std::regex pattern(
+      R"((quantize|config|generation_config|model|tokenizer|block|tuning|report).*\.[0-9]+\.tmp)");
+  std::error_code ignored;
+  return entry.is_regular_file(ignored) &&
+         std::regex_match(entry.path().filename().string(), pattern);
+}
 
 bool has_nothing(const fs::path& path) {
   std::error_code ignored;
   if (!fs::exists(path, ignored)) return true;
   if (!fs::is_directory(path, ignored)) return false;
-  const fs::directory_iterator entries(path);
-  return std::all_of(begin(entries), end(entries),
-                     [](const fs::directory_entry& entry) { return is_temporary(entry.path()); });
+  std::error_code unreadable;
+  const fs::directory_iterator entries(path, unreadable);
+  return !unreadable && std::all_of(begin(entries), end(entries), is_temporary);
 }
 
 bool is_inside(const fs::path& path, const fs::path& directory) {
   std::error_code ignored;
-  const fs::path inner = fs::weakly_canonical(path, ignored);
-  const fs::path outer = fs::weakly_canonical(directory, ignored);
+  const fs::path inner = fs::weakly_canonical(fs::absolute(path, ignored), ignored);
+  const fs::path outer = fs::weakly_canonical(fs::absolute(directory, ignored), ignored);
   return std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first == outer.end();
 }
 
@@ -123,54 +130,14 @@ std::string fingerprint_of(const HfModel& source, const std::vector<std::vector<
   return fmt::format("{:016x}", hash.value());
 }
 
-Json to_json(const LayerReport& report) {
-  Json stages = Json::array();
-  for (const StageError& stage : report.stages) {
-    stages.push_back({{"stage", stage.stage}, {"relative_error", stage.error}});
-  }
-  return {{"name", report.name},
-          {"rows", report.rows},
-          {"cols", report.cols},
-          {"bits_per_weight", report.bits_per_weight},
-          {"shares", report.shares},
-          {"mean_scale", report.mean_scale},
-          {"shrinkage", report.shrinkage},
-          {"stages", std::move(stages)},
-          {"block_loss", report.block_loss},
-          {"seconds", report.seconds},
-          {"weights_over_scale", report.histogram}};
-}
-
-LayerReport layer_report_from_json(const Json& json) {
-  LayerReport out;
-  try {
-    out.name = json.at("name").get<std::string>();
-    out.rows = json.at("rows").get<int64_t>();
-    out.cols = json.at("cols").get<int64_t>();
-    out.bits_per_weight = json.at("bits_per_weight").get<double>();
-    out.shares = json.at("shares").get<std::array<double, 3>>();
-    out.mean_scale = json.at("mean_scale").get<double>();
-    out.shrinkage = json.at("shrinkage").get<double>();
-    for (const Json& stage : json.at("stages")) {
-      out.stages.push_back(
-          {stage.at("stage").get<std::string>(), stage.at("relative_error").get<double>()});
-    }
-    out.block_loss = json.at("block_loss").get<double>();
-    out.seconds = json.at("seconds").get<double>();
-    out.histogram = json.at("weights_over_scale").get<std::vector<int64_t>>();
-  } catch (const Json::exception& error) {
-    fail(ErrorCode::kBadInput, "the report of a finished block is damaged: {}", error.what());
-  }
-  return out;
-}
-
 OutputDirectory::OutputDirectory(const PtqOptions& options, const HfModel& source,
                                  const std::string& fingerprint)
     : path_(options.out), source_(source), options_(options), fingerprint_(fingerprint) {
   check_target(options, fingerprint);
   make_directories(path_);
-  for (const fs::directory_entry& entry : fs::directory_iterator(path_)) {
-    if (is_temporary(entry.path())) fs::remove(entry.path());
+  std::error_code ignored;
+  for (const fs::directory_entry& entry : fs::directory_iterator(path_, ignored)) {
+    if (is_temporary(entry)) fs::remove(entry.path(), ignored);
   }
   if (!options.resume) {
     write_state(kRunning, Json::object());
@@ -179,6 +146,7 @@ OutputDirectory::OutputDirectory(const PtqOptions& options, const HfModel& sourc
   const Json state = read_json_file(path_ / kState);
   if (!has_model(state)) return;
   summary_ = state;
+  summary_->erase(kStatus);
   discard_unfinished();
 }
 

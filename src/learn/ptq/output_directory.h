@@ -85,7 +85,4 @@ class OutputDirectory {
 std::string fingerprint_of(const HfModel& source, const std::vector<std::vector<int32_t>>& windows,
                            const Json& options);
 
-Json to_json(const LayerReport& report);
-LayerReport layer_report_from_json(const Json& json);
-
 }  // namespace tercet::learn

@@ -49,11 +49,14 @@ uint64_t activation_bytes(const ModelConfig& config, const PtqOptions& options,
   if (rows.empty()) return 0;
   const bool trains = options.block_training.steps > 0;
   const bool both = options.layer.cross_term != 0 || trains || options.end_to_end.steps > 0;
-  // Blocks that are trained go from stream to stream; maps that are solved one by one have what lies
-  // between kept as well. Predictions need the source's last stream.
+  // Blocks that are trained go from stream to stream; maps that are solved one by one have what
+  // lies between kept as well. The source's last stream waits for predictions and, through later
+  // sweeps, for the last pass.
   const int64_t inner =
       trains ? 0 : config.num_attention_heads * config.head_dim + config.intermediate_size;
-  const uint64_t sides = (both ? 2 : 1) + (options.uses_predictions() ? 1 : 0);
+  const bool waits = options.uses_predictions() ||
+                     (options.block_training.sweeps > 0 && options.end_to_end.steps > 0);
+  const uint64_t sides = (both ? 2 : 1) + (waits ? 1 : 0);
   return sides * ActivationStore::bytes(rows, config.hidden_size + inner);
 }
 
@@ -85,7 +88,9 @@ void plan_memory(const ModelConfig& config, const PtqOptions& options,
          "more, "
          "{}a shorter --ctx, or leave wide maps out with --only",
          plan.block_bytes >> 20, block.where, options.max_memory >> 20,
-         options.layer.cross_term != 0 ? "--cross-term 0, " : "");
+         options.layer.cross_term != 0 && options.block_training.steps <= 0
+             ? "--no-training --cross-term 0, "
+             : "");
   }
 }
 
@@ -94,8 +99,8 @@ void plan_memory(const ModelConfig& config, const PtqOptions& options,
 PtqPlan plan_quantization(const ModelConfig& config, const PtqOptions& options,
                           const std::vector<int64_t>& rows, const PlanHardware& hardware) {
   PtqPlan plan;
-  plan.hardware = settled(hardware, options.products_in_bf16() ||
-                                        (options.uses_bf16 && options.end_to_end.steps > 0));
+  plan.hardware = settled(
+      hardware, options.products_in_bf16() || (options.uses_bf16 && options.end_to_end.steps > 0));
   plan.blocks = config.num_hidden_layers * (1 + std::max(options.block_training.sweeps, 0));
   plan.windows = std::ssize(rows);
   plan.tokens = std::accumulate(rows.begin(), rows.end(), int64_t{0});

@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "learn/ptq/plan_model.h"
 
-#include <algorithm>
-#include <cmath>
-#include <vector>
-
 #include "core/error.h"
 #include "formats/hf_model.h"
 
@@ -13,7 +9,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kBytesAtOnce = int64_t{8} << 20;
 constexpr const char* kIndexFile = "model.safetensors.index.json";
 
 bool is_there(const fs::path& path) {
@@ -22,30 +17,6 @@ bool is_there(const fs::path& path) {
 }
 
 }  // namespace
-
-void check_values(const HfModel& model) {
-  for (const TensorSpec& spec : tensor_specs(model.config())) {
-    if (spec.hf_name.empty()) continue;
-    const TensorView& view = model.tensor(spec.hf_name);
-    const int64_t rows = view.shape.empty() ? 1 : view.shape.front();
-    const size_t row_bytes = view.bytes.size() / static_cast<size_t>(std::max<int64_t>(rows, 1));
-    const int64_t at_once = std::max<int64_t>(kBytesAtOnce / static_cast<int64_t>(row_bytes + 1), 1);
-    for (int64_t row = 0; row < rows; row += at_once) {
-      const int64_t count = std::min(at_once, rows - row);
-      TensorView part = view;
-      if (!part.shape.empty()) part.shape.front() = count;
-      part.bytes = view.bytes.subspan(static_cast<size_t>(row) * row_bytes,
-                                      static_cast<size_t>(count) * row_bytes);
-      const std::vector<float> values = to_f32(part);
-      if (std::all_of(values.begin(), values.end(), [](float x) { return std::isfinite(x); })) {
-        continue;
-      }
-      fail(ErrorCode::kBadInput, "{}: tensor '{}' holds a value that is not a finite number",
-           model.directory().string(), spec.hf_name);
-    }
-    model.release(view);
-  }
-}
 
 bool has_weights(const fs::path& path) {
   if (is_there(path / "model.safetensors")) return true;

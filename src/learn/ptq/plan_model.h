@@ -3,7 +3,6 @@
 
 #include <filesystem>
 
-#include "formats/hf_model.h"
 #include "formats/model_config.h"
 
 namespace tercet::learn {
@@ -15,10 +14,6 @@ bool has_weights(const std::filesystem::path& path);
 // The model's shape from its config.json alone. Throws what reading that throws, kUnsupported for a
 // model that cannot be quantized.
 ModelConfig planned_config(const std::filesystem::path& path);
-
-// Throws kBadInput naming the tensor where a weight is NaN or infinite. Reads all of them once, a part
-// at a time.
-void check_values(const HfModel& model);
 
 // Throws kUnsupported for a model that is ternary already (is_given: marked so in its config.json)
 // or of a kind that is not computed here. `origin` stands in errors.

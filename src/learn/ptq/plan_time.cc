@@ -236,8 +236,8 @@ std::vector<PlanStage> plan_stages(const ModelConfig& config, const PtqOptions& 
   std::vector<PlanStage> stages = {block.read(), block.forward(), block.moments(), block.solver(),
                                    block.write()};
   const double layers = static_cast<double>(config.num_hidden_layers);
-  // Later sweeps read, pass and write all blocks again, and solve none. The source's own last stream
-  // is found by a pass before them, in f32.
+  // Later sweeps read, pass and write all blocks again, and solve none. The source's own last
+  // stream is found by a pass before them, in f32.
   const double sweeps = 1 + std::max(options.block_training.sweeps, 0);
   for (PlanStage& stage : stages) {
     const bool once = stage.name == kMomentsStage || stage.name == kSolverStage;
@@ -247,7 +247,10 @@ std::vector<PlanStage> plan_stages(const ModelConfig& config, const PtqOptions& 
     }
   }
   if (options.uses_predictions()) {
-    stages[1].flops += layers * block_flops(config, rows) / hardware.ranks;
+    PlanStage& forward = *std::find_if(stages.begin(), stages.end(), [](const PlanStage& stage) {
+      return stage.name == kForwardStage;
+    });
+    forward.flops += layers * block_flops(config, rows) / hardware.ranks;
   }
   stages.push_back(training(config, options, rows, hardware.ranks));
   stages.push_back(tuning(config, options, rows, hardware.ranks));

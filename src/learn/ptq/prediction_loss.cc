@@ -27,7 +27,7 @@ ActivationStore source_streams(const HfModel& model, const RotaryAngles& angles,
       if (!out.holds(i)) continue;
       if (stop != nullptr && *stop) {
         fail(ErrorCode::kInterrupted,
-             "interrupted before any block; --resume begins with the first");
+             "interrupted on the way through the source; --resume continues");
       }
       out.put(i, block.whole(out.get(i)));
     }

@@ -32,7 +32,8 @@ Json to_json(const PtqResult& result) {
   }
   if (result.evaluation) {
     const EvaluationReport& e = *result.evaluation;
-    out["evaluation"] = {{"tokens", e.tokens},
+    out["evaluation"] = {{"text", result.evaluation_text},
+                         {"tokens", e.tokens},
                          {"mean_nll", e.mean_nll},
                          {"perplexity", e.perplexity()},
                          {"source_mean_nll", e.source_nll},
@@ -54,6 +55,23 @@ PtqResult ptq_result_from_json(const Json& json) {
     out.peak_rss_bytes = json.at("peak_rss_bytes").get<uint64_t>();
     if (const auto tuning = json.find("tuning"); tuning != json.end()) {
       out.tuning = {tuning->at("first_kl").get<double>(), tuning->at("last_kl").get<double>()};
+    }
+    if (const auto e = json.find("evaluation"); e != json.end()) {
+      out.evaluation_text = e->at("text").get<std::string>();
+      out.evaluation = {.tokens = e->at("tokens").get<int64_t>(),
+                        .source_nll = e->at("source_mean_nll").get<double>(),
+                        .mean_nll = e->at("mean_nll").get<double>(),
+                        .kl_divergence_mean = e->at("kl_divergence_mean").get<double>(),
+                        .top1_agreement = e->at("top1_agreement").get<double>()};
+    }
+    if (const auto file = json.find("file"); file != json.end()) {
+      out.file = {.name = file->at("name").get<std::string>(),
+                  .type = file->at("type").get<std::string>(),
+                  .embedding_type = file->at("embedding_type").get<std::string>(),
+                  .head_type = file->at("head_type").get<std::string>(),
+                  .bytes = file->at("bytes").get<uint64_t>(),
+                  .linear_bits_per_weight = file->at("linear_bits_per_weight").get<double>(),
+                  .model_bits_per_weight = file->at("model_bits_per_weight").get<double>()};
     }
   } catch (const Json::exception& error) {
     fail(ErrorCode::kBadInput, "quantize.json of the finished model is damaged: {}", error.what());

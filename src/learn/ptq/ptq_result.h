@@ -33,6 +33,7 @@ struct PtqResult {
   std::optional<PackedFile> file;
   std::optional<EndToEndReport> tuning;
   std::optional<EvaluationReport> evaluation;
+  std::string evaluation_text;                  // checksum of what that was measured on
   double seconds = 0;                           // without the evaluation
   std::map<std::string, double> stage_seconds;  // of which, by StageClock
   uint64_t peak_rss_bytes = 0;
@@ -41,8 +42,7 @@ struct PtqResult {
 };
 
 Json to_json(const PtqResult& result);
-// What to_json() told of the model itself: without plan, evaluation and packed file. Throws
-// kBadInput for anything else.
+// The inverse, without the plan. Throws kBadInput.
 PtqResult ptq_result_from_json(const Json& json);
 
 }  // namespace tercet::learn

@@ -9,7 +9,6 @@
 #include <optional>
 
 #include "core/cpu.h"
-#include "core/disk.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "learn/nn/threads.h"
@@ -18,6 +17,7 @@
 #include "learn/ptq/plan_model.h"
 #include "learn/ptq/ranks.h"
 #include "learn/ptq/report_page.h"
+#include "learn/ptq/run_checks.h"
 #include "learn/ptq/shared_output.h"
 #include "learn/ptq/training_budget.h"
 
@@ -29,7 +29,6 @@ namespace fs = std::filesystem;
 constexpr int64_t kCalibrationContext = 512;
 constexpr int64_t kEvaluationContext = 2048;
 constexpr uint64_t kEvaluationMemory = uint64_t{512} << 20;
-constexpr double kCertain = 0.9;  // of the memory that a plan says
 
 HfModel open_source(const fs::path& path) {
   std::error_code ignored;
@@ -103,15 +102,6 @@ uint64_t memory_limit(const PtqOptions& options) {
   return options.max_memory != 0 ? options.max_memory : usable_memory_bytes() / 2;
 }
 
-uint64_t bytes_in(const fs::path& directory) {
-  uint64_t bytes = 0;
-  std::error_code ignored;
-  for (const fs::directory_entry& entry : fs::directory_iterator(directory, ignored)) {
-    if (entry.is_regular_file(ignored)) bytes += entry.file_size(ignored);
-  }
-  return bytes;
-}
-
 // One run with everything settled.
 class Run {
  public:
@@ -131,12 +121,11 @@ class Run {
     settle_with_memory(lengths_of(windows));
     if (events_.on_plan) events_.on_plan(result_.plan);
     check_agreement(windows, judged);
+    if (team_.is_first()) check_before();
     const SharedOutput out(team_, options_, source_, result_.fingerprint);
     if (out.summary()) {
       take_up(*out.summary());
     } else {
-      check_room();
-      if (team_.is_first()) check_values(source_);
       quantize_blocks_of(out, windows);
       add_up();
       const at::Tensor final_norm = finish_blocks(out, windows);
@@ -146,7 +135,11 @@ class Run {
       result_.stage_seconds = clock_.seconds();
       out.finish(to_json(result_), final_norm);
     }
-    if (!judged.empty()) evaluate(judged, out.is_seen_by_all());
+    const std::string text = judged.empty() ? "" : fingerprint_of(source_, judged, {});
+    if (!judged.empty() && text != result_.evaluation_text) {
+      evaluate(judged, out.is_seen_by_all());
+      result_.evaluation_text = text;
+    }
     publish(out, !events_.write_file);
     if (events_.write_file) {
       result_.file = events_.write_file();
@@ -160,7 +153,16 @@ class Run {
     if (team_.is_first()) {
       write_text_file(options_.out / "report.html", report_page(options_, result_));
     }
-    out.amend(to_json(result_), is_complete);
+    Json summary = to_json(result_);
+    if (out.summary()) summary["plan"] = out.summary()->at("plan");
+    out.amend(summary, is_complete);
+  }
+
+  // A directory that holds the finished model needs none of it, and blocks look at their weights.
+  void check_before() const {
+    if (OutputDirectory::is_quantized(options_.out, result_.fingerprint)) return;
+    check_room(result_.plan, options_.out, options_.resume, most_on_one_machine_);
+    if (!options_.resume) check_values(source_, stop_);
   }
 
   // Of a model that an earlier run finished.
@@ -170,29 +172,6 @@ class Run {
     result_ = ptq_result_from_json(summary);
     result_.plan = plan;
     result_.fingerprint = fingerprint;
-  }
-
-  // Before hours are spent. What others need of disk and memory until then is not known.
-  void check_room() const {
-    if (!team_.is_first()) return;
-    const Disk disk = disk_of(options_.out);
-    const uint64_t there = options_.resume ? bytes_in(options_.out) : 0;
-    if (result_.plan.disk_bytes > disk.free_bytes + there) {
-      fail(ErrorCode::kIo,
-           "the disk at '{}' has {} MiB free, the run needs {}; free some space or choose another "
-           "--out",
-           disk.mount_point.string(), disk.free_bytes >> 20,
-           (result_.plan.disk_bytes - there) >> 20);
-    }
-    const uint64_t available = available_memory_bytes();
-    const auto needed = static_cast<uint64_t>(
-        kCertain * static_cast<double>(result_.plan.peak_memory - result_.plan.program_bytes) *
-        static_cast<double>(most_on_one_machine_));
-    if (available == 0 || needed <= available) return;
-    fail(ErrorCode::kUsage,
-         "the run needs about {} MiB of memory, {} are free; give less with --max-memory, a shorter "
-         "--ctx or less --calib-tokens",
-         needed >> 20, available >> 20);
   }
 
   // What is trained follows from the memory of rank 0's machine, so that it is the same for any
@@ -216,8 +195,7 @@ class Run {
     ProcessGroup::NamedValues values;
     for (const auto& [name, value] : options.items()) values.emplace_back(name, value.dump());
     values.emplace_back("the checksum of model and calibration text", result_.fingerprint);
-    values.emplace_back("the checksum of the evaluation text",
-                        fingerprint_of(source_, judged, {}));
+    values.emplace_back("the checksum of the evaluation text", fingerprint_of(source_, judged, {}));
     team_.check_agreement(values);
   }
 
@@ -236,7 +214,8 @@ class Run {
         quantize_block(out, quantizer, layer, sweep);
         if (predictions) predictions->replace(layer, out.read_block(layer), low_bit_maps(layer));
       }
-      if (options_.end_to_end.steps > 0 && state.has_float() && !streams_) streams_.emplace(std::move(state.residual[1]));
+      if (options_.end_to_end.steps > 0 && state.has_float() && !streams_)
+        streams_.emplace(std::move(state.residual[1]));
     }
   }
 
@@ -348,10 +327,8 @@ class Run {
       const size_t dot = report.name.find('.', kPrefix.size());
       const size_t layer = std::stoul(report.name.substr(kPrefix.size(), dot - kPrefix.size()));
       const at::Tensor& values = blocks[layer].at(report.name.substr(dot + 1) + ".weight");
-      report.mean_scale = codes_of(values, options_.layer.grouping)
-                              .scales.to(at::kDouble)
-                              .mean()
-                              .item<double>();
+      report.mean_scale =
+          codes_of(values, options_.layer.grouping).scales.to(at::kDouble).mean().item<double>();
     }
   }
 

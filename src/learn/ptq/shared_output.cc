@@ -9,7 +9,6 @@ SharedOutput::SharedOutput(Team team, const PtqOptions& options, const HfModel& 
                            const std::string& fingerprint)
     : team_(team), path_(options.out), fingerprint_(fingerprint) {
   if (team.is_first()) out_.emplace(options, source, fingerprint);
-  team.wait_for_first();
   const Json mine = out_ && out_->summary() ? *out_->summary() : Json();
   const Json summary = parse_json(team.share(mine.dump()), "rank 0's quantize.json");
   if (!summary.is_null()) summary_ = summary;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "core/error.h"
 #include "learn/ptq/plan_memory.h"
 
 namespace tercet::learn {
@@ -23,8 +24,8 @@ constexpr int kFewestTuningSteps = 50;
 constexpr int64_t kFewestTokens = 512;
 constexpr int64_t kMostTokens = 2048;
 constexpr double kStartingTokens = 32768;
-// Of text, and what it may cost to carry it through a model that is trained, once as it was and once
-// as it has become.
+// Of text, and what it may cost to carry it through a model that is trained, once as it was and
+// once as it has become.
 constexpr int64_t kFewestText = 65536;
 constexpr int64_t kMostText = 262144;
 constexpr double kTextBudget = 1.2e14;
@@ -134,9 +135,9 @@ double starting_share(const std::vector<int64_t>& rows) {
   return std::min(kStartingTokens / static_cast<double>(tokens), 1.0);
 }
 
-// All blocks, what the scales of groups give, both heads, and what a window leaves in all layers for
-// the way back (gradients come as that goes). In bf16 operators keep less, and probabilities in bf16
-// alone.
+// All blocks, what the scales of groups give, both heads, and what a window leaves in all layers
+// for the way back (gradients come as that goes). In bf16 operators keep less, and probabilities in
+// bf16 alone.
 uint64_t whole_model_bytes(const ModelConfig& config, const PtqOptions& options, int64_t longest) {
   const bool bf16 = options.uses_bf16;
   const bool plain_attention = bf16 && !config.qk_norm && !config.attention_bias &&
@@ -168,7 +169,14 @@ void settle_training(const ModelConfig& config, const std::vector<int64_t>& rows
   const uint64_t whole = whole_model_bytes(config, options, longest);
   const uint64_t block = block_training_bytes(config, longest);
   const bool fits_memory = whole <= options.max_memory;
-  if (training.steps == kAuto && block > options.max_memory) training.steps = 0;
+  if (training.steps == kAuto && block > options.max_memory) {
+    if (training.sweeps > 0) {
+      fail(ErrorCode::kUsage,
+           "--sweeps trains blocks again, but one takes {} MiB to train and --max-memory leaves {}",
+           block >> 20, options.max_memory >> 20);
+    }
+    training.steps = 0;
+  }
   const double slowness = options.uses_bf16 ? 1 : kSlownessOfF32;
   settle_blocks(config, rows, kBlockBudget / slowness, whole + block <= options.max_memory,
                 training);

@@ -21,8 +21,8 @@ double tuning_flops(const ModelConfig& config, const EndToEndOptions& tuning,
 // Bytes of the passes that hold a whole model: training towards predictions and the last pass.
 uint64_t whole_model_bytes(const ModelConfig& config, const PtqOptions& options, int64_t longest);
 
-// How much text is calibrated on where that is open: 65,536 tokens; more, as far as it can be carried
-// through the model in some ten minutes, where it trains.
+// How much text is calibrated on where that is open: 65,536 tokens; more, as far as it can be
+// carried through the model in some ten minutes, where it trains.
 void settle_text(const ModelConfig& config, PtqOptions& options);
 
 // The share of the windows whose second moments give the training of a block its start: thresholds

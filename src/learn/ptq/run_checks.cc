@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "learn/ptq/run_checks.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "core/cpu.h"
+#include "core/disk.h"
+#include "core/error.h"
+
+namespace tercet::learn {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr double kCertain = 0.9;  // of the memory that a plan says
+constexpr int64_t kBytesAtOnce = int64_t{8} << 20;
+
+uint64_t bytes_in(const fs::path& directory) {
+  uint64_t bytes = 0;
+  std::error_code ignored;
+  for (const fs::directory_entry& entry : fs::directory_iterator(directory, ignored)) {
+    if (entry.is_regular_file(ignored)) bytes += entry.file_size(ignored);
+  }
+  return bytes;
+}
+
+}  // namespace
+
+void check_room(const PtqPlan& plan, const fs::path& out, bool resume, int64_t ranks) {
+  const auto others = static_cast<uint64_t>(ranks - 1);
+  const uint64_t needed = plan.disk_bytes + (plan.spills ? others * plan.activation_bytes : 0);
+  const Disk disk = disk_of(out);
+  const uint64_t there = resume ? bytes_in(out) : 0;
+  if (needed > disk.free_bytes + there) {
+    fail(ErrorCode::kIo,
+         "the disk at '{}' has {} MiB free, the run needs {}; free some space or choose another "
+         "--out",
+         disk.mount_point.string(), disk.free_bytes >> 20, (needed - there) >> 20);
+  }
+  const uint64_t available = available_memory_bytes();
+  const auto memory =
+      static_cast<uint64_t>(kCertain * static_cast<double>(plan.peak_memory - plan.program_bytes) *
+                            static_cast<double>(ranks));
+  if (available == 0 || memory <= available) return;
+  fail(ErrorCode::kUsage,
+       "the run needs about {} MiB of memory, {} are free; give less with --max-memory, a shorter "
+       "--ctx or less --calib-tokens",
+       memory >> 20, available >> 20);
+}
+
+void check_values(const HfModel& model, const std::atomic<bool>* stop) {
+  for (const TensorSpec& spec : tensor_specs(model.config())) {
+    if (spec.hf_name.empty()) continue;
+    const TensorView& view = model.tensor(spec.hf_name);
+    const int64_t rows = view.shape.empty() ? 1 : view.shape.front();
+    const size_t row_bytes = view.bytes.size() / static_cast<size_t>(std::max<int64_t>(rows, 1));
+    const int64_t at_once =
+        std::max<int64_t>(kBytesAtOnce / static_cast<int64_t>(row_bytes + 1), 1);
+    for (int64_t row = 0; row < rows; row += at_once) {
+      if (stop != nullptr && *stop) fail(ErrorCode::kInterrupted, "interrupted before any block");
+      const int64_t count = std::min(at_once, rows - row);
+      TensorView part = view;
+      if (!part.shape.empty()) part.shape.front() = count;
+      part.bytes = view.bytes.subspan(static_cast<size_t>(row) * row_bytes,
+                                      static_cast<size_t>(count) * row_bytes);
+      const std::vector<float> values = to_f32(part);
+      if (std::all_of(values.begin(), values.end(), [](float x) { return std::isfinite(x); })) {
+        continue;
+      }
+      fail(ErrorCode::kBadInput, "{}: tensor '{}' holds a value that is not a finite number",
+           model.directory().string(), spec.hf_name);
+    }
+    model.release(view);
+  }
+}
+
+}  // namespace tercet::learn
