@@ -26,8 +26,8 @@ class Resume(QuantizeCase):
         cls.long = cls.folder / "long.txt"
         cls.long.write_text(cls.heldout.read_text(encoding="utf-8") * 20, encoding="utf-8")
 
-    def command(self, out, *options):
-        return ["quantize", self.source, "--calib", self.calib, "--ctx", 64, "--threads", 1,
+    def command(self, out, *options, text=None):
+        return ["quantize", self.source, "--calib", text or self.calib, "--ctx", 64, "--threads", 1,
                 *options, "--out", out]
 
     def end_when(self, command, reached, number):
@@ -58,9 +58,8 @@ class Resume(QuantizeCase):
     def test_maps_solved_one_by_one_also_from_disk(self):
         whole, out = self.new(), self.new()
         # Long enough for the second block to be still open when the first is seen.
-        text = ("--no-training", "--calib", self.long)
-        self.must(*self.command(whole, *text))
-        command = self.command(out, *text)
+        self.must(*self.command(whole, "--no-training", text=self.long))
+        command = self.command(out, "--no-training", text=self.long)
         self.end_when(command, (out / "model-00001-of-00003.safetensors").exists, signal.SIGKILL)
         self.assertFalse((out / "config.json").exists())
         self.assertEqual(self.status(out), "running")
