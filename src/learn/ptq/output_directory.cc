@@ -54,7 +54,7 @@ TensorView view_of(const std::string& name, const at::Tensor& tensor) {
 // A file that a killed process was about to write: NAME.PID.tmp, of a name that is written here.
 bool is_temporary(const fs::directory_entry& entry) {
   static const std::regex pattern(
-      R"((quantize|config|generation_config|model|tokenizer|block|tuning|report).*\.[0-9]+\.tmp)");
+      R"((quantize|config|generation_config|model|tokenizer|special_tokens|added_tokens|chat_template|block|tuning|report).*\.[0-9]+\.tmp)");
   std::error_code ignored;
   return entry.is_regular_file(ignored) &&
          std::regex_match(entry.path().filename().string(), pattern);

@@ -154,7 +154,8 @@ class Run {
       write_text_file(options_.out / "report.html", report_page(options_, result_));
     }
     Json summary = to_json(result_);
-    if (out.summary()) summary["plan"] = out.summary()->at("plan");
+    // That of the run which made the model.
+    if (out.summary()) summary["plan"] = out.summary()->value("plan", summary["plan"]);
     out.amend(summary, is_complete);
   }
 
