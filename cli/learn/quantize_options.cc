@@ -268,6 +268,10 @@ void refuse_without_effect(const QuantizeArguments& arguments, PtqMethod method,
     refuse(arguments, {"--activations"},
            fmt::format("is for packed maps, and those of {} are not", arguments.method));
   }
+  if (options.calibration.empty() && !arguments.dry_run && !learn::needs_calibration(method)) {
+    refuse(arguments, {"--calib-tokens", "--ctx"}, "is for --calib, and there is none");
+    if (options.evaluation.empty()) refuse(arguments, {"--cut"}, "is for texts, and there is none");
+  }
   if (options.evaluation.empty()) {
     refuse(arguments, {"--eval-ctx", "--eval-tokens"}, "is for --eval-text, and there is none");
   }

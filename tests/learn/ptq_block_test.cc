@@ -14,7 +14,7 @@
 #include "formats/safetensors.h"
 #include "learn/ptq/activation_store.h"
 #include "learn/ptq/block.h"
-#include "learn/ptq/block_quantizer.h"
+#include "learn/ptq/block_inputs.h"
 #include "learn/ptq/equalize.h"
 #include "learn/ptq/head.h"
 
@@ -148,6 +148,36 @@ TEST(Equalize, RaisesLoudChannelsByTheExponent) {
   EXPECT_NEAR(ratio.select(1, 3).mean().item<double>(), std::sqrt(100 / mean), 1e-3);
   EXPECT_NEAR(ratio.select(1, 4).mean().item<double>(), std::sqrt(1 / mean), 1e-3);
   EXPECT_TRUE(after.at("self_attn.q_proj.weight").equal(before.at("self_attn.q_proj.weight")));
+}
+
+// Whatever factors went from a norm into the maps behind it, these act as before.
+TEST(SeenThroughGains, UndoesWhatWentIntoNorms) {
+  int norms = 0;
+  for (const auto& entry : fs::directory_iterator(kModels)) {
+    const HfModel model(entry.path());
+    const ModelConfig& config = model.config();
+    if (config.linear != LinearKind::kDense) continue;
+    at::manual_seed(12);
+    BlockWeights before = load_block(model, 0);
+    for (size_t k = 0; k < inputs_of_block().size(); ++k) {
+      const std::string gains = gains_of_input(config, before, k);
+      EXPECT_TRUE(!gains.empty() || k == 1 || k == 3) << entry.path();
+      const at::Tensor weight = before.at(inputs_of_block()[k].maps.front() + ".weight");
+      if (gains.empty()) {
+        EXPECT_TRUE(seen_through_gains(weight, config, k, before, before).equal(weight));
+        continue;
+      }
+      ++norms;
+      before.tensors.at(gains)[2] = 0;  // a channel that was silent
+      BlockWeights now = before;
+      const at::Tensor s = at::rand({weight.size(1)}) + 0.5;
+      now.tensors.at(gains) = before.at(gains) / s;
+      const at::Tensor seen = seen_through_gains(weight * s, config, k, before, now);
+      EXPECT_TRUE(at::allclose(seen.slice(1, 3), weight.slice(1, 3), 1e-5, 1e-7)) << entry.path();
+      EXPECT_TRUE(seen.isfinite().all().item<bool>());
+    }
+  }
+  EXPECT_GE(norms, 20);
 }
 
 TEST(Block, RoundsInputsOfLowBitMapsPerToken) {

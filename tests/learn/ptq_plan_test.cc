@@ -4,10 +4,13 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 
+#include "core/cpu.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "learn/ptq/plan.h"
+#include "learn/ptq/run_checks.h"
 
 namespace tercet::learn {
 namespace {
@@ -140,6 +143,40 @@ TEST(PtqPlan, ReleasedWeightsLeaveNothingInMemory) {
   EXPECT_GT(sum, 0u);
   EXPECT_LT(most, before + (uint64_t{2} << 20));
   std::filesystem::remove(path);
+}
+
+std::optional<ErrorCode> code_of_room(const PtqPlan& plan, int64_t ranks = 1) {
+  try {
+    check_room(plan, std::filesystem::temp_directory_path() / "not-there-yet", false, ranks);
+  } catch (const Error& error) {
+    return error.code();
+  }
+  return std::nullopt;
+}
+
+TEST(CheckRoom, RefusesWhatDiskOrMemoryCannotHold) {
+  PtqPlan plan;
+  plan.disk_bytes = 1 << 20;
+  plan.peak_memory = 64 << 20;
+  plan.program_bytes = 32 << 20;
+  EXPECT_EQ(code_of_room(plan), std::nullopt);
+  PtqPlan large = plan;
+  large.disk_bytes = uint64_t{1} << 60;
+  EXPECT_EQ(code_of_room(large), ErrorCode::kIo);
+  large = plan;
+  large.peak_memory = uint64_t{1} << 50;
+  EXPECT_EQ(code_of_room(large), ErrorCode::kUsage);
+  // Every rank of a machine has its own activations on the disk, and its own memory.
+  large = plan;
+  large.activation_bytes = uint64_t{1} << 59;
+  EXPECT_EQ(code_of_room(large, 3), std::nullopt);
+  large.spills = true;
+  EXPECT_EQ(code_of_room(large), std::nullopt);
+  EXPECT_EQ(code_of_room(large, 3), ErrorCode::kIo);
+  large = plan;
+  large.peak_memory = available_memory_bytes() / 2;
+  EXPECT_EQ(code_of_room(large), std::nullopt);
+  EXPECT_EQ(code_of_room(large, 4), ErrorCode::kUsage);
 }
 
 }  // namespace

@@ -173,6 +173,24 @@ class QuantizeRanks(QuantizeCase):
         self.assertIn("--resume", endings[0][1])
         self.assertEqual(json.loads((out / "quantize.json").read_text())["status"], "running")
 
+    def test_the_last_pass_goes_on_to_the_same_bits(self):
+        options = ("--block-steps", 2, "--block-loss", "output", "--block-tokens", 128,
+                   "--tune-steps", 400, "--tune-tokens", 128)
+        whole, out = self.new(), self.new()
+        self.must(*self.arguments(whole, *options, "--ranks", 2))
+        parent = start(*self.arguments(out, *options, "--ranks", 2))
+        self.wait_for(out / "tuning.safetensors", [parent])
+        parent.send_signal(signal.SIGINT)
+        status, output = finish(parent)
+        self.assertEqual(status, 130, output)
+        self.assertIn("of the last pass; --resume continues", output)
+        self.assertFalse((out / "config.json").exists())
+        self.must(*self.arguments(out, *options, "--resume", "--ranks", 2))
+        for path in sorted(whole.glob("model-*.safetensors")):
+            contents = [folder.joinpath(path.name).read_bytes() for folder in (whole, out)]
+            one, other = (c[8 + struct.unpack("<Q", c[:8])[0]:] for c in contents)
+            self.assertEqual(one, other, path.name)
+
     def test_the_process_that_started_ranks_looks_after_them(self):
         out = self.new()
         options = ("--block-steps", 100000, "--tune-steps", 0)

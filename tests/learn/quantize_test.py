@@ -86,6 +86,22 @@ class Quantize(QuantizeCase):
                 self.assertAlmostEqual(self.perplexity(summary["model"]), evaluation["mean_nll"],
                                        delta=2e-3)
 
+    def test_errors_are_measured_again_behind_what_changes_blocks_later(self):
+        options = ("--block-loss", "output", "--block-steps", 20, "--block-tokens", 128)
+        tuned = self.quantize(*options, "--tune-steps", 1, "--tune-tokens", 64, "--out",
+                              self.new())
+        swept = self.quantize(*options, "--sweeps", 1, "--tune-steps", 0, "--out", self.new())
+        for summary, last in ((tuned, "last pass"), (swept, "sweeps")):
+            for layer in summary["layers"]:
+                stages = [stage["stage"] for stage in layer["stages"]]
+                self.assertEqual(stages[-2:], ["training", last], layer["name"])
+                self.assertEqual(stages.count(last), 1)
+        # One step moves every scale and gain by half a percent, and the error little.
+        for layer in tuned["layers"]:
+            before, after = (stage["relative_error"] for stage in layer["stages"][-2:])
+            self.assertAlmostEqual(after, before, delta=0.05 * before, msg=layer["name"])
+            self.assertNotEqual(after, before)
+
     def test_the_default_trains(self):
         base = ["quantize", self.source, "--calib", self.calib, "--ctx", 64, "--dry-run", "--json"]
         small = json.loads(self.must(*base).stdout)["training"]
@@ -193,6 +209,9 @@ class Quantize(QuantizeCase):
                               ("--tune-rate", 0.1)):
             self.assert_error(run(*base, "--no-training", option, value), 2, option)
         self.assert_error(run(*base, "--eval-ctx", 64), 2, "--eval-ctx", "--eval-text")
+        for option in (("--calib-tokens", 512), ("--ctx", 64), ("--cut",)):
+            self.assert_error(run("quantize", self.source, "--method", "twn", "--out", self.new(),
+                                  *option), 2, option[0])
         self.assert_error(run(*base, "--method", "gptq", "--held-out", 0.1), 2, "--held-out")
         self.assert_error(run(*base, "--method", "gptq", "--precision", "f32"), 2, "--precision")
         for method, option in (("absmean", "--grid-points"), ("pt2-llm", "--grid-points"),

@@ -14,15 +14,6 @@
 #include "learn/ptq/ranks.h"
 
 namespace tercet::learn {
-const std::array<BlockInput, 4>& inputs_of_block() {
-  static const std::array<BlockInput, 4> inputs = {{
-      {{"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"}, false},
-      {{"self_attn.o_proj"}, true},
-      {{"mlp.gate_proj", "mlp.up_proj"}, false},
-      {{"mlp.down_proj"}, true},
-  }};
-  return inputs;
-}
 
 struct BlockQuantizer::Sides {
   const Block* quantized;

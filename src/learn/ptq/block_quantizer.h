@@ -5,11 +5,13 @@
 #include <atomic>
 #include <functional>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "learn/ptq/activation_store.h"
 #include "learn/ptq/block.h"
+#include "learn/ptq/block_inputs.h"
 #include "learn/ptq/block_training.h"
 #include "learn/ptq/layer_quantizer.h"
 #include "learn/ptq/layer_report.h"
@@ -17,13 +19,6 @@
 #include "learn/ptq/stage_clock.h"
 
 namespace tercet::learn {
-
-// The maps behind each input of a block, in the order in which a pass meets them.
-struct BlockInput {
-  std::vector<std::string> maps;
-  bool writes_residual;
-};
-const std::array<BlockInput, 4>& inputs_of_block();
 
 // The calibration windows on their way through the model: in full precision (f) and behind the
 // quantized layers so far (q). Without cross terms only q exists.
@@ -70,6 +65,11 @@ class BlockQuantizer {
   // Carries the state through a block that is finished, to the same bits as the call that finished
   // it.
   void advance(int64_t layer, BlockWeights original, const BlockWeights& quantized);
+  // Adds to the reports of a block whose weights changed since, under the name of `stage`, the
+  // errors of its maps in the model as it has become, and carries the state on: through the model
+  // as it is now, all of whose windows count.
+  void judge(int64_t layer, BlockWeights original, const BlockWeights& quantized, const char* stage,
+             std::span<LayerReport> reports);
 
  private:
   struct Sides;  // the block in full precision and quantized
@@ -107,7 +107,9 @@ class BlockQuantizer {
                                  std::map<std::string, LayerResult>& results);
   std::vector<std::string> low_bit_maps(int64_t layer) const;
   std::vector<size_t> windows_here() const;
-  std::array<Moments, 4> moments_of_inputs(const Block& block) const;
+  std::array<Moments, 4> moments_of_inputs(const Block& block, double share) const;
+  double error_of(int64_t layer, const std::string& map, const BlockWeights& original,
+                  const BlockWeights& quantized, const std::array<Moments, 4>& moments) const;
   void equalize_inputs(int64_t layer, BlockWeights& weights) const;
   void pass_whole(size_t side, const Block& block);
   void check_stop() const;

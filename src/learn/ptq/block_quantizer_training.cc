@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "core/error.h"
@@ -37,11 +38,10 @@ void store_norms(const ModelConfig& config, BlockWeights& weights) {
 
 }  // namespace
 
-// The second moments of what enters each input's maps, with the block as it is, over as many
-// windows as a start takes.
-std::array<Moments, 4> BlockQuantizer::moments_of_inputs(const Block& block) const {
+// The second moments of what enters each input's maps, with the block as it is, over a share of the
+// windows.
+std::array<Moments, 4> BlockQuantizer::moments_of_inputs(const Block& block, double share) const {
   const StageScope stage(settings_.clock, kMomentsStage);
-  const double share = starting_share(state_.rows);
   std::array<Moments, 4> out;
   for (const size_t i : windows_here()) {
     if (!is_in_sample(i, share)) continue;
@@ -145,6 +145,23 @@ BlockTrainingReport BlockQuantizer::train_maps(int64_t layer, int sweep, BlockWe
   return report;
 }
 
+// Gains are trained too: a map's error is that of what it does to the inputs of the source.
+double BlockQuantizer::error_of(int64_t layer, const std::string& map, const BlockWeights& original,
+                                const BlockWeights& quantized,
+                                const std::array<Moments, 4>& moments) const {
+  const StageScope stage(settings_.clock, kSolverStage);
+  const auto& inputs = inputs_of_block();
+  const auto input = std::find_if(inputs.begin(), inputs.end(), [&](const BlockInput& of) {
+    return std::find(of.maps.begin(), of.maps.end(), map) != of.maps.end();
+  });
+  const auto k = static_cast<size_t>(input - inputs.begin());
+  const std::string name = map + ".weight";
+  const LayerTarget target = layer_target(original.at(name), moments[k], 0, 0,
+                                          fmt::format("model.layers.{}.{}", layer, map).c_str());
+  return relative_error(
+      seen_through_gains(quantized.at(name), *settings_.config, k, original, quantized), target);
+}
+
 std::vector<LayerReport> BlockQuantizer::train(int64_t layer, BlockWeights& weights) {
   using Clock = std::chrono::steady_clock;
   const Clock::time_point start = Clock::now();
@@ -152,7 +169,8 @@ std::vector<LayerReport> BlockQuantizer::train(int64_t layer, BlockWeights& weig
   equalize_inputs(layer, weights);
   const BlockWeights before = weights;
   const std::vector<std::string> low_bit = low_bit_maps(layer);
-  const std::array<Moments, 4> moments = moments_of_inputs(block_of(layer, before, low_bit));
+  const std::array<Moments, 4> moments =
+      moments_of_inputs(block_of(layer, before, low_bit), starting_share(state_.rows));
   std::map<std::string, LayerResult> results = starting_points(prefix, before, moments);
   pass_whole(1, block_of(layer, before, {}));
   BlockTrainingReport trained;
@@ -165,12 +183,9 @@ std::vector<LayerReport> BlockQuantizer::train(int64_t layer, BlockWeights& weig
     for (const std::string& map : inputs_of_block()[i].maps) {
       const auto found = results.find(map);
       if (found == results.end()) continue;
-      const std::string name = prefix + map;
-      const LayerTarget target =
-          layer_target(before.at(map + ".weight"), moments[i], 0, 0, name.c_str());
       LayerResult& result = found->second;
-      result.stages.push_back({"training", relative_error(result.matrix.values(), target)});
-      reports.push_back(report_of(name, before.at(map + ".weight"), result,
+      result.stages.push_back({"training", error_of(layer, map, before, weights, moments)});
+      reports.push_back(report_of(prefix + map, before.at(map + ".weight"), result,
                                   seconds / static_cast<double>(results.size())));
       reports.back().block_loss = trained.last_loss;
     }
@@ -205,6 +220,21 @@ void BlockQuantizer::retrain(int64_t layer, BlockWeights original, int sweep, Bl
     report.block_loss = trained.last_loss;
     report.seconds += seconds / static_cast<double>(reports.size());
   }
+}
+
+void BlockQuantizer::judge(int64_t layer, BlockWeights original, const BlockWeights& quantized,
+                           const char* stage, std::span<LayerReport> reports) {
+  const at::NoGradGuard no_gradients;
+  const std::string prefix = fmt::format("model.layers.{}.", layer);
+  equalize_inputs(layer, original);
+  const std::vector<std::string> low_bit = low_bit_maps(layer);
+  const std::array<Moments, 4> moments = moments_of_inputs(block_of(layer, original, low_bit), 1);
+  for (LayerReport& report : reports) {
+    const std::string map = report.name.substr(prefix.size());
+    report.stages.push_back({stage, error_of(layer, map, original, quantized, moments)});
+  }
+  pass_whole(1, block_of(layer, original, {}));
+  pass_whole(0, block_of(layer, quantized, low_bit));
 }
 
 }  // namespace tercet::learn

@@ -3,7 +3,7 @@
 
 #include <ATen/ATen.h>
 
-#include "learn/ptq/block_quantizer.h"
+#include "learn/ptq/block_inputs.h"
 
 namespace tercet::learn {
 namespace {
@@ -27,24 +27,16 @@ class BlockEqualizer {
 
   void run(size_t input, const at::Tensor& magnitudes) {
     at::Tensor s = factors(magnitudes, exponent_);
-    switch (input) {
-      case 0:
-        divide("input_layernorm.weight", s);
-        break;
-      case 1:
-        if (divide("self_attn.attn_sub_norm.weight", s)) break;
-        s = shared_by_heads(magnitudes);
-        divide_rows(
-            "self_attn.v_proj",
-            s.reshape({config_.num_key_value_heads, -1, config_.head_dim}).select(1, 0).flatten());
-        break;
-      case 2:
-        divide(config_.norm == NormPlacement::kSandwich ? "pre_feedforward_layernorm.weight"
-                                                        : "post_attention_layernorm.weight",
-               s);
-        break;
-      default:
-        if (!divide("mlp.ffn_sub_norm.weight", s)) divide_rows("mlp.up_proj", s);
+    const std::string gains = gains_of_input(config_, weights_, input);
+    if (!gains.empty()) {
+      divide(gains, s);
+    } else if (input == 1) {
+      s = shared_by_heads(magnitudes);
+      divide_rows(
+          "self_attn.v_proj",
+          s.reshape({config_.num_key_value_heads, -1, config_.head_dim}).select(1, 0).flatten());
+    } else {
+      divide_rows("mlp.up_proj", s);
     }
     for (const std::string& map : inputs_of_block()[input].maps) {
       at::Tensor& weight = weights_.tensors.at(map + ".weight");
@@ -53,13 +45,11 @@ class BlockEqualizer {
   }
 
  private:
-  bool divide(const std::string& name, const at::Tensor& s) {
-    if (!weights_.has(name)) return false;
+  void divide(const std::string& name, const at::Tensor& s) {
     // As it will be read back, where the file holds what is above 1.
     const double offset = config_.zero_centered_norms ? 1 : 0;
     at::Tensor& gains = weights_.tensors.at(name);
     gains = (gains / s - offset) + offset;
-    return true;
   }
 
   void divide_rows(const std::string& map, const at::Tensor& s) {

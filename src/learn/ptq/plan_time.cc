@@ -221,6 +221,17 @@ PlanStage tuning(const ModelConfig& config, const PtqOptions& options,
   return stage;
 }
 
+// How often all blocks go through a stage. Later sweeps read, pass and write them again, and solve
+// none; in the end the errors are measured on what training started from.
+double times(const PlanStage& stage, const PtqOptions& options, const std::vector<int64_t>& rows) {
+  const bool is_judged = options.changes_blocks_later() && !rows.empty();
+  const double sweeps = 1 + std::max(options.block_training.sweeps, 0);
+  if (stage.name == kSolverStage) return 1;
+  if (stage.name == kMomentsStage) return is_judged && options.block_training.steps > 0 ? 2 : 1;
+  if (stage.name == kForwardStage && is_judged) return sweeps + starting_share(rows);
+  return sweeps;
+}
+
 double seconds_of(const PlanStage& stage, const PlanHardware& hardware) {
   return 1e-9 *
          ((stage.flops - stage.bf16_flops + stage.double_flops) / hardware.gflops +
@@ -236,16 +247,13 @@ std::vector<PlanStage> plan_stages(const ModelConfig& config, const PtqOptions& 
   std::vector<PlanStage> stages = {block.read(), block.forward(), block.moments(), block.solver(),
                                    block.write()};
   const double layers = static_cast<double>(config.num_hidden_layers);
-  // Later sweeps read, pass and write all blocks again, and solve none. The source's own last
-  // stream is found by a pass before them, in f32.
-  const double sweeps = 1 + std::max(options.block_training.sweeps, 0);
   for (PlanStage& stage : stages) {
-    const bool once = stage.name == kMomentsStage || stage.name == kSolverStage;
     for (double* part : {&stage.flops, &stage.double_flops, &stage.bf16_flops, &stage.memory_bytes,
                          &stage.disk_bytes, &stage.network_bytes}) {
-      *part *= layers * (once ? 1 : sweeps);
+      *part *= layers * times(stage, options, rows);
     }
   }
+  // The source's own last stream is found by a pass before the others, in f32.
   if (options.uses_predictions()) {
     PlanStage& forward = *std::find_if(stages.begin(), stages.end(), [](const PlanStage& stage) {
       return stage.name == kForwardStage;

@@ -7,100 +7,26 @@
 #include <algorithm>
 #include <chrono>
 #include <optional>
+#include <span>
 
 #include "core/cpu.h"
-#include "core/error.h"
 #include "core/file.h"
-#include "learn/nn/threads.h"
 #include "learn/ptq/calibration.h"
 #include "learn/ptq/head.h"
-#include "learn/ptq/plan_model.h"
 #include "learn/ptq/ranks.h"
 #include "learn/ptq/report_page.h"
 #include "learn/ptq/run_checks.h"
+#include "learn/ptq/run_setup.h"
 #include "learn/ptq/shared_output.h"
 #include "learn/ptq/training_budget.h"
+#include "learn/ptq/window_order.h"
 
 namespace tercet::learn {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kCalibrationContext = 512;
-constexpr int64_t kEvaluationContext = 2048;
 constexpr uint64_t kEvaluationMemory = uint64_t{512} << 20;
-
-HfModel open_source(const fs::path& path) {
-  std::error_code ignored;
-  if (fs::is_regular_file(path, ignored)) {
-    fail(ErrorCode::kUsage,
-         "'{}' is a file; quantize reads HF directories: tercet convert {} DIR/ --type f32 makes "
-         "one of a GGUF file",
-         path.string(), path.string());
-  }
-  HfModel model(path);
-  check_quantizable(model.config(), model.ternary_storage().given.has_value(), path.string());
-  return model;
-}
-
-void check_choice(const PtqOptions& options, const ModelConfig& config) {
-  constexpr size_t kWeight = std::string_view(".weight").size();
-  for (const TensorSpec& spec : tensor_specs(config)) {
-    if (spec.rows == 0 || !spec.hf_name.starts_with("model.layers.")) continue;
-    if (is_chosen(options, spec.hf_name.substr(0, spec.hf_name.size() - kWeight))) return;
-  }
-  fail(ErrorCode::kUsage, "--only '{}' matches no linear map", options.only);
-}
-
-void settle_context(int64_t& context, int64_t most, const char* option, const ModelConfig& config) {
-  if (context == 0) context = std::min(most, config.max_position_embeddings);
-  if (context <= config.max_position_embeddings) return;
-  fail(ErrorCode::kUsage, "{} is {}, the model's context {}", option, context,
-       config.max_position_embeddings);
-}
-
-// Tensors of some megabytes come and go at every step; memory that went back to the system each
-// time cost a fifth of the run in page faults.
-void keep_freed_memory() {
-  ::mallopt(M_MMAP_THRESHOLD, 32 << 20);  // the most that glibc takes
-  ::mallopt(M_TRIM_THRESHOLD, 512 << 20);
-}
-
-// sharing: ranks on the same cores.
-void settle(PtqOptions& options, const ModelConfig& config, int64_t sharing) {
-  check(options);
-  if (options.threads == 0) {
-    const int64_t cores = read_cpu_info().physical_cores;
-    options.threads = static_cast<int>(std::max<int64_t>(1, cores / sharing));
-  }
-  set_compute_threads(options.threads);
-  keep_freed_memory();
-  // Only packed maps round their inputs at run time.
-  if (!is_packable(options.layer.method)) options.int8_activations = false;
-  settle_context(options.context, kCalibrationContext, "--ctx", config);
-  settle_context(options.evaluation_context, kEvaluationContext, "--eval-ctx", config);
-  settle_text(config, options);
-  check_choice(options, config);
-  check_layout(options, config);
-  check(options.rest, config, options.source.string());
-}
-
-// As long as the options say, where there is no text or no tokenizer yet.
-std::vector<int64_t> assumed_windows(const PtqOptions& options) {
-  if (options.calibration.empty() && !needs_calibration(options.layer.method)) return {};
-  if (options.calibration_tokens == 0) {
-    fail(ErrorCode::kUsage, "a plan without calibration text needs a number: --calib-tokens N");
-  }
-  std::vector<int64_t> rows(static_cast<size_t>(options.calibration_tokens / options.context),
-                            options.context);
-  const int64_t rest = options.calibration_tokens % options.context;
-  if (rest > 0) rows.push_back(rest);
-  return rows;
-}
-
-uint64_t memory_limit(const PtqOptions& options) {
-  return options.max_memory != 0 ? options.max_memory : usable_memory_bytes() / 2;
-}
 
 // One run with everything settled.
 class Run {
@@ -305,32 +231,48 @@ class Run {
     at::Tensor final_norm;
     if (!options_.changes_blocks_later()) return final_norm;
     const int64_t layers = source_.config().num_hidden_layers;
-    if (options_.end_to_end.steps == 0) {
-      for (int64_t layer = 0; layer < layers; ++layer) {
-        out.write_trained_block(layer, out.read_block(layer));
-      }
-      return final_norm;
+    const bool tunes = options_.end_to_end.steps > 0;
+    std::vector<BlockWeights> tuned;
+    if (tunes) {
+      for (int64_t layer = 0; layer < layers; ++layer) tuned.push_back(out.read_block(layer));
+      final_norm = tune(out, tuned, windows);
     }
-    std::vector<BlockWeights> blocks;
-    for (int64_t layer = 0; layer < layers; ++layer) blocks.push_back(out.read_block(layer));
-    final_norm = tune(out, blocks, windows);
+    streams_.reset();
+    CalibrationState state =
+        initial_state(source_, options_, spill(), starting_windows(windows), share_);
+    BlockQuantizer judge(block_settings(nullptr, 0), state);
     for (int64_t layer = 0; layer < layers; ++layer) {
-      out.write_trained_block(layer, blocks[static_cast<size_t>(layer)]);
+      const BlockWeights block =
+          tunes ? std::move(tuned[static_cast<size_t>(layer)]) : out.read_block(layer);
+      judge.judge(layer, load_block(source_, layer), block, tunes ? kTuningStage : "sweeps",
+                  reports_of(layer, block));
+      out.write_trained_block(layer, block);
     }
-    update_scales(blocks);
     return final_norm;
   }
 
-  // The last pass leaves codes as they are.
-  void update_scales(const std::vector<BlockWeights>& blocks) {
-    for (LayerReport& report : result_.layers) {
-      constexpr std::string_view kPrefix = "model.layers.";
-      const size_t dot = report.name.find('.', kPrefix.size());
-      const size_t layer = std::stoul(report.name.substr(kPrefix.size(), dot - kPrefix.size()));
-      const at::Tensor& values = blocks[layer].at(report.name.substr(dot + 1) + ".weight");
+  // Those whose second moments training started from.
+  static Windows starting_windows(const Windows& windows) {
+    const double share = starting_share(lengths_of(windows));
+    Windows out;
+    for (size_t i = 0; i < windows.size(); ++i) {
+      if (is_in_sample(i, share)) out.push_back(windows[i]);
+    }
+    return out;
+  }
+
+  // The reports of a finished block, its scales taken up. Codes are those of before.
+  std::span<LayerReport> reports_of(int64_t layer, const BlockWeights& block) {
+    const std::string prefix = fmt::format("model.layers.{}.", layer);
+    const auto is_here = [&](const LayerReport& report) { return report.name.starts_with(prefix); };
+    const auto first = std::find_if(result_.layers.begin(), result_.layers.end(), is_here);
+    const auto end = std::find_if_not(first, result_.layers.end(), is_here);
+    for (LayerReport& report : std::span(first, end)) {
+      const at::Tensor& values = block.at(report.name.substr(prefix.size()) + ".weight");
       report.mean_scale =
           codes_of(values, options_.layer.grouping).scales.to(at::kDouble).mean().item<double>();
     }
+    return {first, end};
   }
 
   at::Tensor tune(const SharedOutput& out, std::vector<BlockWeights>& blocks,
@@ -402,28 +344,6 @@ class Run {
 };
 
 }  // namespace
-
-PtqPlan plan_run(PtqOptions options, const PlanHardware& hardware, int sharing) {
-  std::optional<HfModel> source;
-  std::error_code ignored;
-  if (fs::is_regular_file(options.source, ignored) ? options.source.extension() != ".json"
-                                                   : has_weights(options.source)) {
-    source = open_source(options.source);
-  }
-  const ModelConfig config = source ? source->config() : planned_config(options.source);
-  settle(options, config, sharing);
-  const bool reads = source && !options.calibration.empty();
-  const std::vector<int64_t> rows =
-      reads ? lengths_of(calibration_windows(options, *source, hardware.ranks))
-            : assumed_windows(options);
-  options.max_memory = memory_limit(options);
-  settle_training(config, rows, options);
-  options.max_memory /= static_cast<uint64_t>(sharing);
-  PtqPlan plan = plan_quantization(config, options, rows, hardware);
-  plan.assumed_tokens = !reads && !rows.empty();
-  plan.assumed_weights = !source;
-  return plan;
-}
 
 PtqResult quantize_model(PtqOptions options, const PtqEvents& events, const std::atomic<bool>* stop,
                          Team team) {
