@@ -35,7 +35,15 @@ std::string ranks_text(const PtqPlan& plan) {
   return plan.hardware.ranks > 1 ? fmt::format(", for each of {} ranks", plan.hardware.ranks) : "";
 }
 
-void print_training(const PtqPlan& plan) {
+// What is trained, and what would be if there were memory for it.
+void print_training(const PtqPlan& plan, const PtqOptions& options) {
+  const bool is_left_out = plan.training.steps == 0 && options.block_training.steps == learn::kAuto;
+  if (is_left_out) {
+    print_text("training of blocks is left out: one takes more than --max-memory to train\n");
+  }
+  if (plan.tuning.steps == 0 && options.end_to_end.steps == learn::kAuto) {
+    print_text("the last pass is left out: the model takes more than --max-memory to train\n");
+  }
   if (plan.training.steps > 0) {
     print_text("training: {} steps of {} tokens a block towards {}, {} more sweeps\n",
                plan.training.steps, plan.training.tokens_per_step,
@@ -60,16 +68,17 @@ void print_time(const PtqPlan& plan) {
                format_seconds(stage.seconds), stage.flops * 1e-12,
                format_bytes(static_cast<uint64_t>(stage.memory_bytes)));
   }
-  print_text("  at {:.0f} GFLOP/s, {:.0f} in bf16, {:.1f} GB/s of memory, {:.2g} GB/s of disk",
-             hardware.gflops, hardware.bf16_gflops, hardware.memory_gbps, hardware.disk_gbps);
+  print_text("  at {:.0f} GFLOP/s, {:.0f} in bf16, {:.1f} GB/s of memory, {:.2g} GB/s of disk{}",
+             hardware.gflops, hardware.bf16_gflops, hardware.memory_gbps, hardware.disk_gbps,
+             hardware.assumes_disk ? " (assumed)" : "");
   if (hardware.ranks > 1) {
-    print_text("; {} sent by each rank at {:.3g} GB/s", format_bytes(plan.network_bytes),
-               hardware.network_gbps);
+    print_text("; {} sent by each rank at {:.3g} GB/s{}", format_bytes(plan.network_bytes),
+               hardware.network_gbps, hardware.assumes_network ? " (assumed)" : "");
   }
   print_text("\n");
 }
 
-void print_plan(const PtqPlan& plan) {
+void print_plan(const PtqPlan& plan, const PtqOptions& options) {
   if (plan.assumed_weights) print_text("the weights are not there: planned from config.json\n");
   print_text("calibration: {} tokens in {} windows{}, {} of activations{}{}\n",
              format_count(static_cast<uint64_t>(plan.tokens)), plan.windows,
@@ -79,7 +88,7 @@ void print_plan(const PtqPlan& plan) {
              format_bytes(plan.peak_memory), format_bytes(plan.block_bytes), plan.widest_work);
   print_text("disk: {} for the model, {} in all\n", format_bytes(plan.output_bytes),
              format_bytes(plan.disk_bytes));
-  print_training(plan);
+  print_training(plan, options);
   print_time(plan);
 }
 
@@ -94,7 +103,7 @@ std::string stages_text(const LayerReport& layer) {
 // What a run says while it lasts: progress on stderr, or JSON lines on stdout.
 class Reporter {
  public:
-  explicit Reporter(bool json) : json_(json) {}
+  Reporter(bool json, const PtqOptions& options) : json_(json), options_(options) {}
 
   learn::PtqEvents events() {
     learn::PtqEvents events;
@@ -108,6 +117,7 @@ class Reporter {
       }
     };
     events.on_tuning = [this](int64_t done, int64_t total, double kl) { tuning(done, total, kl); };
+    events.on_measured = [this](int64_t done, int64_t total) { measured(done, total); };
     events.on_evaluation = [this](int64_t done, int64_t total) { evaluation(done, total); };
     return events;
   }
@@ -120,6 +130,7 @@ class Reporter {
 
   void begin(const PtqPlan& plan) {
     if (!json_) {
+      print_training(plan, options_);
       progress_ = std::make_unique<Progress>("quantize: blocks", plan.blocks);
       return;
     }
@@ -156,19 +167,32 @@ class Reporter {
     tuning_->update(done, fmt::format("KL {:.4f}", kl));
   }
 
+  void measured(int64_t done, int64_t total) {
+    if (json_) return line({{"event", "measured"}, {"block", done}, {"blocks", total}});
+    if (!measured_) {
+      progress_.reset();
+      tuning_.reset();
+      measured_ = std::make_unique<Progress>("errors: blocks", total);
+    }
+    measured_->update(done);
+  }
+
   void evaluation(int64_t done, int64_t total) {
     if (json_) return;
     if (!evaluation_) {
       progress_.reset();
       tuning_.reset();
+      measured_.reset();
       evaluation_ = std::make_unique<Progress>("evaluate: blocks", total);
     }
     evaluation_->update(done);
   }
 
   bool json_;
+  const PtqOptions& options_;  // as given
   std::unique_ptr<Progress> progress_;
   std::unique_ptr<Progress> tuning_;
+  std::unique_ptr<Progress> measured_;
   std::unique_ptr<Progress> evaluation_;
 };
 
@@ -233,7 +257,7 @@ learn::PackedFile write_gguf(const QuantizeArguments& arguments, const PtqOption
 
 PtqResult run_reported(const QuantizeArguments& arguments, const PtqOptions& options,
                        learn::Team team, Json& gguf) {
-  Reporter reporter(arguments.json);
+  Reporter reporter(arguments.json, options);
   learn::PtqEvents events;
   if (team.is_first()) events = reporter.events();
   if (team.is_first() && why_no_gguf(arguments).empty()) {
@@ -296,7 +320,7 @@ void run(const QuantizeArguments& arguments) {
   const PtqOptions options = options_of(arguments);
   if (arguments.dry_run) {
     const PtqPlan planned = plan(arguments, options);
-    return arguments.json ? print_json(learn::to_json(planned)) : print_plan(planned);
+    return arguments.json ? print_json(learn::to_json(planned)) : print_plan(planned, options);
   }
   if (arguments.plans_elsewhere) {
     fail(ErrorCode::kUsage, "--plan-... describe another machine, for --dry-run");
@@ -310,7 +334,8 @@ void run(const QuantizeArguments& arguments) {
 
 void add_quantize(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
-      "quantize", "Make a full-precision model ternary or binary, without training");
+      "quantize",
+      "Make a full-precision model ternary or binary, with some text and block by block");
   auto arguments = std::make_shared<QuantizeArguments>();
   add_quantize_options(*command, arguments);
   command->footer(

@@ -267,8 +267,12 @@ void refuse_without_effect(const QuantizeArguments& arguments, PtqMethod method,
   if (!learn::is_packable(method)) {
     refuse(arguments, {"--activations"},
            fmt::format("is for packed maps, and those of {} are not", arguments.method));
+    if (arguments.gguf_type != "none") {
+      refuse(arguments, {"--gguf-type"},
+             fmt::format("has nothing to do: {}", why_no_gguf(arguments)));
+    }
   }
-  if (options.calibration.empty() && !arguments.dry_run && !learn::needs_calibration(method)) {
+  if (options.calibration.empty() && !learn::needs_calibration(method)) {
     refuse(arguments, {"--calib-tokens", "--ctx"}, "is for --calib, and there is none");
     if (options.evaluation.empty()) refuse(arguments, {"--cut"}, "is for texts, and there is none");
   }

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <filesystem>
 #include <optional>
+#include <string>
+#include <tuple>
 
 #include "core/cpu.h"
 #include "core/error.h"
@@ -143,6 +145,69 @@ TEST(PtqPlan, ReleasedWeightsLeaveNothingInMemory) {
   EXPECT_GT(sum, 0u);
   EXPECT_LT(most, before + (uint64_t{2} << 20));
   std::filesystem::remove(path);
+}
+
+TEST(PtqPlan, MapsThatStayNeedNothing) {
+  const ModelConfig config = config_of(1024, 8192, 4);
+  const std::vector<int64_t> rows(16, 512);
+  PtqOptions options = options_of();
+  const PtqPlan whole = plan_quantization(config, options, rows, kHardware);
+  EXPECT_NE(whole.widest_work.find("mlp.down_proj"), std::string::npos) << whole.widest_work;
+  options.only = "q_proj";
+  const PtqPlan narrow = plan_quantization(config, options, rows, kHardware);
+  EXPECT_LT(narrow.block_bytes, whole.block_bytes / 2);
+  EXPECT_LT(stage(narrow, "solver").flops, stage(whole, "solver").flops / 50);
+  EXPECT_LT(stage(narrow, "moments").flops, stage(whole, "moments").flops / 10);
+  // What stays stays as wide as it was.
+  EXPECT_GT(narrow.output_bytes, whole.output_bytes);
+  options.max_memory = narrow.block_bytes;
+  EXPECT_NO_THROW(plan_quantization(config, options, rows, kHardware));
+  options.max_memory = uint64_t{1} << 40;
+  options.only = "layers.2.mlp";
+  const PtqPlan one_layer = plan_quantization(config, options, rows, kHardware);
+  options.only = "mlp";
+  const PtqPlan all_layers = plan_quantization(config, options, rows, kHardware);
+  EXPECT_DOUBLE_EQ(4 * stage(one_layer, "solver").flops, stage(all_layers, "solver").flops);
+}
+
+TEST(PtqPlan, WhatChangesBlocksLaterReadsPassesAndWritesThemAgain) {
+  const std::vector<int64_t> rows(256, 512);  // four times what training starts from
+  PtqOptions options = options_of();
+  options.block_training.steps = 10;
+  options.block_training.loss = BlockLoss::kOutput;
+  options.block_training.sweeps = 0;
+  options.block_training.tokens_per_step = 512;
+  const ModelConfig config = config_of(256, 512, 3);
+  const PtqPlan once = plan_quantization(config, options, rows, kHardware);
+  options.end_to_end.steps = 10;
+  options.end_to_end.tokens_per_step = 512;
+  const PtqPlan tuned = plan_quantization(config, options, rows, kHardware);
+  options.block_training.sweeps = 2;
+  const PtqPlan swept = plan_quantization(config, options, rows, kHardware);
+  for (const auto& [name, with_tuning, with_sweeps] :
+       {std::tuple("read", 2.0, 4.0), std::tuple("write", 2.0, 4.0),
+        std::tuple("forward", 1.125, 3.125), std::tuple("moments", 2.0, 2.0),
+        std::tuple("solver", 1.0, 1.0)}) {
+    const double flops_or_bytes = stage(once, name).flops + stage(once, name).memory_bytes;
+    const auto ratio = [&](const PtqPlan& plan) {
+      return (stage(plan, name).flops + stage(plan, name).memory_bytes) / flops_or_bytes;
+    };
+    EXPECT_NEAR(ratio(tuned), with_tuning, 1e-6) << name;
+    EXPECT_NEAR(ratio(swept), with_sweeps, 1e-6) << name;
+  }
+  EXPECT_GT(tuned.disk_bytes, once.disk_bytes);
+}
+
+TEST(PtqPlan, RanksHoldWhatIsDealtToThem) {
+  std::vector<int64_t> rows;
+  for (int i = 0; i < 64; ++i) rows.push_back(i % 2 == 0 ? 512 : 100);
+  PlanHardware two = kHardware;
+  two.ranks = 2;
+  const ModelConfig config = config_of(256, 512, 3);
+  const PtqPlan dealt = plan_quantization(config, options_of(), rows, two);
+  const PtqPlan long_ones =
+      plan_quantization(config, options_of(), std::vector<int64_t>(32, 512), kHardware);
+  EXPECT_EQ(dealt.activation_bytes, long_ones.activation_bytes);
 }
 
 std::optional<ErrorCode> code_of_room(const PtqPlan& plan, int64_t ranks = 1) {

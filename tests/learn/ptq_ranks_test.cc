@@ -13,16 +13,12 @@
 #include "learn/ptq/prediction_loss.h"
 #include "learn/ptq/ranks.h"
 #include "learn/ptq/threshold.h"
+#include "learn/ptq_support.h"
 
 namespace tercet::learn {
 namespace {
 
 using testing::as_ranks;
-
-at::Tensor random_matrix(int64_t rows, int64_t cols, uint64_t seed) {
-  at::manual_seed(seed);
-  return at::randn({rows, cols}, at::kFloat);
-}
 
 // What every rank of a run came to.
 template <typename T>

@@ -65,7 +65,15 @@ class Resume(QuantizeCase):
         self.assertEqual(self.status(out), "running")
         self.assertNotEqual(run("perplexity", out, "--text", self.heldout).returncode, 0)
         self.assert_error(run(*command), 2, "not empty", "--resume")
-        self.assert_error(run(*command, "--resume", "--flips", 3), 2, "other options")
+        self.assert_error(run(*command, "--resume", "--flips", 3), 2, "other options",
+                          "flip_rounds was 20, is 3")
+        self.assert_error(run(*self.command(out, "--no-training"), "--resume"), 2,
+                          "calibration text")
+        state = (out / "quantize.json").read_text()
+        for damaged in ("[]", '{"status": 3}', state[:50]):
+            (out / "quantize.json").write_text(damaged)
+            self.assert_error(run(*command, "--resume"), 3, "quantize.json")
+        (out / "quantize.json").write_text(state)
         (out / "model-00002-of-00003.safetensors.1.tmp").write_bytes(b"left by a kill")
         self.must(*command, "--resume", "--max-memory", "2MB")
         self.assert_same_weights(whole, out)
@@ -106,17 +114,22 @@ class Resume(QuantizeCase):
                    "--tune-steps", 600, "--tune-tokens", 64)
         whole = self.new()
         self.must(*self.command(whole, *options))
-        for number in (signal.SIGKILL, signal.SIGINT):
-            with self.subTest(signal=number):
+        # In the middle of the pass, and while errors are measured behind it.
+        for number, reached in ((signal.SIGKILL, "tuning.safetensors"),
+                                (signal.SIGINT, "tuning.safetensors"),
+                                (signal.SIGKILL, "model-00001-of-00003.safetensors")):
+            with self.subTest(signal=number, reached=reached):
                 out = self.new()
                 command = self.command(out, *options)
-                state = out / "tuning.safetensors"
-                self.end_when(command, state.exists, number)
+                self.end_when(command, (out / reached).exists, number)
                 self.assertEqual(self.status(out), "running")
                 result = self.must(*command, "--resume", "--json")
                 steps = [json.loads(line)["step"] for line in result.stdout.splitlines()
                          if json.loads(line).get("event") == "tuning"]
-                self.assertGreater(steps[0], 1)
+                if reached == "tuning.safetensors":
+                    self.assertGreater(steps[0], 1)
+                else:
+                    self.assertEqual(steps, [])
                 self.assert_same_weights(whole, out)
         report = json.loads((whole / "quantize.json").read_text())
         again = json.loads((out / "quantize.json").read_text())
@@ -134,7 +147,10 @@ class Resume(QuantizeCase):
         self.assertEqual(self.status(out), "quantized")
         times = {path: path.stat().st_mtime_ns for path in out.glob("model-*.safetensors")}
         before = json.loads((out / "quantize.json").read_text())
+        # What a kill between the model and the end of its making leaves.
+        (out / "block-00001.safetensors").write_bytes(b"not needed any more")
         self.must(*command, "--resume")
+        self.assertEqual(list(out.glob("block-*")), [])
         self.assertEqual(self.status(out), "complete")
         after = json.loads((out / "quantize.json").read_text())
         self.assertTrue((out / "model.gguf").exists())

@@ -82,6 +82,13 @@ RotaryAngles rotary_angles(const ModelConfig& config, int64_t positions) {
   return out;
 }
 
+bool is_norm(const std::string& name) { return name.find("norm") != std::string::npos; }
+
+at::Tensor stored_norm(const ModelConfig& config, const at::Tensor& gains) {
+  const double offset = config.zero_centered_norms ? 1 : 0;
+  return (gains - offset) + offset;
+}
+
 at::Tensor rounded_to_int8(const at::Tensor& x) {
   const at::Tensor scale = 127.0 / x.abs().amax(-1, true).clamp_min(1e-5);
   const at::Tensor rounded = (x * scale).round().clamp(-128, 127) / scale;
@@ -114,8 +121,10 @@ bool Block::is_low_bit(const std::string& map) const {
   return std::find(low_bit_.begin(), low_bit_.end(), map) != low_bit_.end();
 }
 
-at::Tensor Block::seen_by(const std::string& map, const at::Tensor& x) const {
-  return is_low_bit(map) ? rounded_to_int8(x) : x;
+at::Tensor Block::seen_by(const std::vector<std::string>& maps, const at::Tensor& x) const {
+  const bool rounds = std::any_of(maps.begin(), maps.end(),
+                                  [&](const std::string& map) { return is_low_bit(map); });
+  return rounds ? rounded_to_int8(x) : x;
 }
 
 at::Tensor Block::linear(const std::string& map, const at::Tensor& x) const {
@@ -143,7 +152,7 @@ at::Tensor Block::product(const std::vector<std::string>& maps, const at::Tensor
     const auto scale = weights_.row_scales.find(map);
     if (scale != weights_.row_scales.end()) scales.push_back(scale->second);
   }
-  const at::Tensor seen = seen_by(maps.front(), x);
+  const at::Tensor seen = seen_by(maps, x);
   const at::Tensor y = compute_ != at::kFloat ? dense_linear(seen, weights, compute_)
                                               : at::matmul(seen, side_by_side(weights).t());
   return scales.empty() ? y : y * side_by_side(scales);

@@ -24,6 +24,10 @@ struct BlockWeights {
   bool has(const std::string& name) const { return tensors.count(name) != 0; }
 };
 
+bool is_norm(const std::string& name);
+// Trained gains as the file gives them back, which may hold what is above 1.
+at::Tensor stored_norm(const ModelConfig& config, const at::Tensor& gains);
+
 // "self_attn.q_proj" ... "mlp.down_proj", in the order in which a forward pass meets them.
 const std::vector<std::string>& linear_maps();
 
@@ -68,8 +72,8 @@ class Block {
   // From the residual stream before the block to that behind it.
   at::Tensor whole(const at::Tensor& r) const;
 
-  // What the named map really gets of x.
-  at::Tensor seen_by(const std::string& map, const at::Tensor& x) const;
+  // What the low-bit ones among maps of one input, if there are any, really get of x.
+  at::Tensor seen_by(const std::vector<std::string>& maps, const at::Tensor& x) const;
 
  private:
   at::Tensor linear(const std::string& map, const at::Tensor& x) const;

@@ -36,7 +36,7 @@ at::Tensor compensation(const at::Tensor& error, const LayerTarget& target, cons
 }  // namespace
 
 LowBitMatrix quantize_blocks(const LayerTarget& target, const Grouping& grouping, ColumnOrder order,
-                             const BlockQuantizer& quantize) {
+                             const ColumnQuantizer& quantize) {
   const int64_t cols = target.weight.size(1);
   const int64_t step = grouping.columns(cols);
   const at::Tensor weight = target.weight.clone();

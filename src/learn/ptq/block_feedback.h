@@ -18,12 +18,12 @@ enum class ColumnOrder {
 };
 
 // One block: weight [rows, n] and h [n, n] of its columns -> codes, scales [rows, 1], shifts.
-using BlockQuantizer = std::function<LowBitMatrix(const at::Tensor& weight, const at::Tensor& h)>;
+using ColumnQuantizer = std::function<LowBitMatrix(const at::Tensor& weight, const at::Tensor& h)>;
 
 // Quantizes blocks of grouping.columns() columns one after the other; what a block does to the
 // outputs is made good by the columns that are still to come: with D its error, these change by
 // -D h_block,rest h_rest,rest^-1, the best there is. The grouping is per row or per group.
 LowBitMatrix quantize_blocks(const LayerTarget& target, const Grouping& grouping, ColumnOrder order,
-                             const BlockQuantizer& quantize);
+                             const ColumnQuantizer& quantize);
 
 }  // namespace tercet::learn

@@ -4,6 +4,11 @@
 #include <ATen/ATen.h>
 
 namespace tercet::learn {
+namespace {
+
+constexpr double kSilentGain = 1e-4;  // of the mean
+
+}  // namespace
 
 const std::array<BlockInput, 4>& inputs_of_block() {
   static const std::array<BlockInput, 4> inputs = {{
@@ -31,8 +36,10 @@ at::Tensor seen_through_gains(const at::Tensor& values, const ModelConfig& confi
   const std::string name = gains_of_input(config, before, input);
   if (name.empty()) return values;
   const at::Tensor& gains = before.at(name);
-  // A channel without a gain before was silent.
-  const at::Tensor ratio = at::where(gains == 0, at::ones_like(gains), now.at(name) / gains);
+  // A channel with next to no gain before was silent, whatever it has come to.
+  const at::Tensor size = gains.abs();
+  const at::Tensor ratio =
+      at::where(size <= kSilentGain * size.mean(), at::ones_like(gains), now.at(name) / gains);
   return values * ratio;
 }
 

@@ -58,13 +58,13 @@ std::vector<size_t> BlockQuantizer::windows_here() const {
   return out;
 }
 
-void BlockQuantizer::gather(const Sides& sides, const std::string& map, const Seen& seen,
-                            Moments& moments) const {
+void BlockQuantizer::gather(const Sides& sides, const std::vector<std::string>& maps,
+                            const Seen& seen, Moments& moments) const {
   const StageScope stage(settings_.clock, kMomentsStage);
   const auto weighted = [&](const at::Tensor& x) {
     return seen.weights.defined() ? x * seen.weights.sqrt() : x;
   };
-  const at::Tensor x_q = weighted(sides.quantized->seen_by(map, seen.inputs[0]));
+  const at::Tensor x_q = weighted(sides.quantized->seen_by(maps, seen.inputs[0]));
   const bool cross = settings_.layer.cross_term != 0 && seen.inputs.size() > 1;
   const at::ScalarType compute = settings_.moments_compute;
   if (!cross) return moments.add(x_q, {}, {}, {}, compute);
@@ -130,7 +130,7 @@ void BlockQuantizer::walk(Step step, const Sides& sides, Moments* fit, Moments* 
           kind, step == Step::kOutput ? block.after_attention(r, x) : block.after_ffn(r, x));
     }
     if (gathers && input != nullptr) {
-      gather(sides, input->maps.front(), seen, i < state_.fit_windows ? *fit : *held_out);
+      gather(sides, input->maps, seen, i < state_.fit_windows ? *fit : *held_out);
     }
   }
 }

@@ -65,11 +65,11 @@ class BlockQuantizer {
   // Carries the state through a block that is finished, to the same bits as the call that finished
   // it.
   void advance(int64_t layer, BlockWeights original, const BlockWeights& quantized);
-  // Adds to the reports of a block whose weights changed since, under the name of `stage`, the
-  // errors of its maps in the model as it has become, and carries the state on: through the model
-  // as it is now, all of whose windows count.
-  void judge(int64_t layer, BlockWeights original, const BlockWeights& quantized, const char* stage,
-             std::span<LayerReport> reports);
+  // Adds to the reports of a block whose weights have changed since the errors of its maps behind
+  // the blocks before it as they are now, under the name of `stage`, and carries the state on.
+  // share: of the windows, what is measured on.
+  void measure(int64_t layer, BlockWeights original, const BlockWeights& quantized, double share,
+               const char* stage, std::span<LayerReport> reports);
 
  private:
   struct Sides;  // the block in full precision and quantized
@@ -90,7 +90,8 @@ class BlockQuantizer {
   // what they write.
   at::Tensor carry(Step step, size_t window, size_t side, const Block& block, bool gathers,
                    at::Tensor& r);
-  void gather(const Sides& sides, const std::string& map, const Seen& seen, Moments& moments) const;
+  void gather(const Sides& sides, const std::vector<std::string>& maps, const Seen& seen,
+              Moments& moments) const;
   void quantize_maps(const std::vector<std::string>& maps, Moments fit, const Moments& held_out,
                      const std::string& prefix, BlockWeights& weights,
                      std::vector<LayerReport>& reports) const;

@@ -28,11 +28,9 @@ BlockTrainingOptions of_sweep(BlockTrainingOptions options, int sweep) {
   return options;
 }
 
-// Norms through what the file holds.
 void store_norms(const ModelConfig& config, BlockWeights& weights) {
-  const double offset = config.zero_centered_norms ? 1 : 0;
   for (auto& [name, tensor] : weights.tensors) {
-    if (name.find("norm") != std::string::npos) tensor = (tensor - offset) + offset;
+    if (is_norm(name)) tensor = stored_norm(config, tensor);
   }
 }
 
@@ -50,7 +48,7 @@ std::array<Moments, 4> BlockQuantizer::moments_of_inputs(const Block& block, dou
     const std::array<at::Tensor, 4> streams = {at::Tensor(), between, at::Tensor(),
                                                block.after_ffn(between, inputs[3])};
     for (size_t k = 0; k < inputs.size(); ++k) {
-      at::Tensor seen = block.seen_by(inputs_of_block()[k].maps.front(), inputs[k]);
+      at::Tensor seen = block.seen_by(inputs_of_block()[k].maps, inputs[k]);
       if (streams[k].defined() && settings_.config->norm != NormPlacement::kSandwich) {
         seen = seen * token_weights(settings_.layer.token_weights, streams[k]).sqrt();
       }
@@ -222,18 +220,21 @@ void BlockQuantizer::retrain(int64_t layer, BlockWeights original, int sweep, Bl
   }
 }
 
-void BlockQuantizer::judge(int64_t layer, BlockWeights original, const BlockWeights& quantized,
-                           const char* stage, std::span<LayerReport> reports) {
+void BlockQuantizer::measure(int64_t layer, BlockWeights original, const BlockWeights& quantized,
+                             double share, const char* stage, std::span<LayerReport> reports) {
   const at::NoGradGuard no_gradients;
   const std::string prefix = fmt::format("model.layers.{}.", layer);
   equalize_inputs(layer, original);
   const std::vector<std::string> low_bit = low_bit_maps(layer);
-  const std::array<Moments, 4> moments = moments_of_inputs(block_of(layer, original, low_bit), 1);
+  const std::array<Moments, 4> moments =
+      moments_of_inputs(block_of(layer, original, low_bit), share);
   for (LayerReport& report : reports) {
     const std::string map = report.name.substr(prefix.size());
     report.stages.push_back({stage, error_of(layer, map, original, quantized, moments)});
   }
-  pass_whole(1, block_of(layer, original, {}));
+  if (layer + 1 == settings_.config->num_hidden_layers) return;
+  // Only equalization looks at the full-precision side.
+  if (state_.has_float()) pass_whole(1, block_of(layer, original, {}));
   pass_whole(0, block_of(layer, quantized, low_bit));
 }
 

@@ -1,20 +1,50 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "learn/ptq/block_shapes.h"
 
-namespace tercet::learn {
+#include <fmt/format.h>
 
-std::array<MapShape, 7> block_shapes(const ModelConfig& config) {
+#include <algorithm>
+#include <string>
+
+#include "learn/ptq/block.h"
+
+namespace tercet::learn {
+namespace {
+
+double share_of_layers(const ModelConfig& config, const PtqOptions& options,
+                       const std::string& map) {
+  double chosen = 0;
+  for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
+    if (is_chosen(options, fmt::format("model.layers.{}.{}", layer, map))) ++chosen;
+  }
+  return chosen / static_cast<double>(config.num_hidden_layers);
+}
+
+}  // namespace
+
+std::array<MapShape, 7> block_shapes(const ModelConfig& config, const PtqOptions& options) {
   const double hidden = static_cast<double>(config.hidden_size);
   const double heads = static_cast<double>(config.num_attention_heads * config.head_dim);
   const double kv = static_cast<double>(config.num_key_value_heads * config.head_dim);
   const double inner = static_cast<double>(config.intermediate_size);
-  return {{{heads, hidden, false, false},
-           {kv, hidden, false, false},
-           {kv, hidden, true, false},
-           {hidden, heads, true, true},
-           {inner, hidden, false, false},
-           {inner, hidden, true, false},
-           {hidden, inner, true, true}}};
+  std::array<MapShape, 7> shapes = {{{heads, hidden, false, false},
+                                     {kv, hidden, false, false},
+                                     {kv, hidden, true, false},
+                                     {hidden, heads, true, true},
+                                     {inner, hidden, false, false},
+                                     {inner, hidden, true, false},
+                                     {hidden, inner, true, true}}};
+  if (options.only.empty()) return shapes;
+  for (size_t i = 0; i < shapes.size(); ++i) {
+    shapes[i].chosen = share_of_layers(config, options, linear_maps()[i]);
+  }
+  for (size_t first = 0, i = 0; i < shapes.size(); ++i) {
+    if (!shapes[i].last_of_input) continue;
+    const bool gathers = std::any_of(&shapes[first], &shapes[i] + 1,
+                                     [](const MapShape& shape) { return shape.chosen > 0; });
+    for (; first <= i; ++first) shapes[first].gathers = gathers;
+  }
+  return shapes;
 }
 
 }  // namespace tercet::learn

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "formats/model_config.h"
+#include "learn/ptq/options.h"
 
 namespace tercet::learn {
 
@@ -13,10 +14,12 @@ struct MapShape {
   double rows, cols;
   bool last_of_input;
   bool writes_residual;
+  double chosen = 1;    // in this share of the layers it is quantized
+  bool gathers = true;  // whether a map behind its input is, in any layer
   double weights() const { return rows * cols; }
 };
 
 // In the order in which a run takes them.
-std::array<MapShape, 7> block_shapes(const ModelConfig& config);
+std::array<MapShape, 7> block_shapes(const ModelConfig& config, const PtqOptions& options);
 
 }  // namespace tercet::learn

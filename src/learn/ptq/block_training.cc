@@ -18,8 +18,6 @@ namespace {
 
 constexpr double kSoftShare = 0.8;
 
-bool is_norm(const std::string& name) { return name.find("norm") != std::string::npos; }
-
 // A matrix while it is trained: scales exp(log_scale), codes from latent weights over their scale.
 struct TrainedMap {
   LowBitMatrix* matrix;
@@ -155,7 +153,10 @@ class BlockTraining {
       round_to_stored(matrix);
       latents_[name] = map.latent.detach();
     }
-    for (auto& [name, tensor] : weights_.tensors) tensor = tensor.detach();
+    for (auto& [name, tensor] : weights_.tensors) {
+      tensor = tensor.detach();
+      if (is_norm(name)) check_finite(tensor.isfinite().all().item<bool>(), options_.steps - 1);
+    }
     share_result();
     for (const auto& [name, map] : maps_) {
       weights_.tensors[name + ".weight"] = map.matrix->values();

@@ -5,18 +5,11 @@
 
 #include "core/error.h"
 #include "learn/ptq/head.h"
-#include "learn/ptq/windows.h"
 
 namespace tercet::learn {
 namespace {
 
 constexpr int64_t kFewestTokens = 256;
-
-// Whether the full-precision model runs beside the quantized one.
-bool needs_both_sides(const PtqOptions& options) {
-  return options.layer.cross_term != 0 || options.block_training.steps > 0 ||
-         options.end_to_end.steps > 0;
-}
 
 }  // namespace
 
@@ -28,7 +21,7 @@ Windows text_windows(const std::filesystem::path& text, const HfModel& model, in
     fail(ErrorCode::kBadInput, "'{}': the tokenizer has {} tokens, the model {}",
          model.directory().string(), tokenizer.vocab_size(), model.config().vocab_size);
   }
-  return read_windows(text, tokenizer, context, limit, cut).ids;
+  return read_windows(text, tokenizer, context, limit, cut);
 }
 
 Windows calibration_windows(const PtqOptions& options, const HfModel& model, int64_t ranks) {
@@ -62,15 +55,20 @@ std::vector<int64_t> lengths_of(const Windows& windows) {
   return rows;
 }
 
+bool needs_both_sides(const PtqOptions& options) {
+  return options.layer.cross_term != 0 || options.block_training.steps > 0 ||
+         options.end_to_end.steps > 0;
+}
+
 CalibrationState initial_state(const HfModel& model, const PtqOptions& options,
                                const std::filesystem::path& spill, const Windows& windows,
-                               const WindowShare& share) {
+                               const WindowShare& share, bool both_sides) {
   const ModelConfig& config = model.config();
   CalibrationState state;
   state.rows = lengths_of(windows);
   const double kept = static_cast<double>(windows.size()) * (1 - options.held_out);
   state.fit_windows = std::max<size_t>(static_cast<size_t>(kept + 0.5), 1);
-  const size_t sides = windows.empty() ? 0 : (needs_both_sides(options) ? 2 : 1);
+  const size_t sides = windows.empty() ? 0 : (both_sides ? 2 : 1);
   for (size_t side = 0; side < sides; ++side) {
     state.residual.emplace_back(state.rows, config.hidden_size, spill, share);
     const auto type = side == 0 ? options.rest.embedding : std::nullopt;

@@ -9,10 +9,9 @@
 #include "learn/ptq/block_quantizer.h"
 #include "learn/ptq/options.h"
 #include "learn/ptq/window_share.h"
+#include "learn/ptq/windows.h"
 
 namespace tercet::learn {
-
-using Windows = std::vector<std::vector<int32_t>>;  // token ids
 
 // Windows of a text, as of read_windows(); none without a text. Throws kBadInput for a tokenizer
 // that is not the model's.
@@ -29,9 +28,12 @@ Windows evaluation_windows(const PtqOptions& options, const HfModel& model);
 // Tokens of each window.
 std::vector<int64_t> lengths_of(const Windows& windows);
 
-// The windows of `share` before the first block.
+// Whether the full-precision model runs beside the quantized one.
+bool needs_both_sides(const PtqOptions& options);
+
+// The windows of `share` before the first block; both_sides: those of the full-precision model too.
 CalibrationState initial_state(const HfModel& model, const PtqOptions& options,
                                const std::filesystem::path& spill, const Windows& windows,
-                               const WindowShare& share);
+                               const WindowShare& share, bool both_sides);
 
 }  // namespace tercet::learn

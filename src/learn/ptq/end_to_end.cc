@@ -22,8 +22,6 @@ namespace {
 constexpr uint64_t kSeed = 0x656E64;
 constexpr int kSaves = 20;  // in a whole pass
 
-bool is_norm(const std::string& name) { return name.find("norm") != std::string::npos; }
-
 // A map whose scales are trained as logarithms.
 struct ScaledMap {
   LowBitMatrix matrix;   // codes in the type of products, where a row has one scale
@@ -86,12 +84,7 @@ class EndToEnd {
     for (; step < options_.steps; ++step) {
       check_stop(step, report);
       const double loss = train_step(step);
-      if (!std::isfinite(loss)) {
-        fail(ErrorCode::kBadInput,
-             "the last pass came to a loss that is not finite in step {}; try --precision f32, or "
-             "leave it out with --tune-steps 0",
-             step + 1);
-      }
+      check_finite(std::isfinite(loss), step + 1);
       if (step < tenth) report.first_loss += loss / tenth;
       if (step >= options_.steps - tenth) report.last_loss += loss / tenth;
       if (task_.progress) task_.progress(step + 1, options_.steps, loss);
@@ -196,23 +189,35 @@ class EndToEnd {
     return sum;
   }
 
+  static void check_finite(bool is_finite, int step) {
+    if (is_finite) return;
+    fail(ErrorCode::kBadInput,
+         "the last pass came to numbers that are not finite in step {}; try --precision f32, or "
+         "leave it out with --tune-steps 0",
+         step);
+  }
+
+  at::Tensor finished_norm(const at::Tensor& gains) const {
+    check_finite(gains.isfinite().all().item<bool>(), options_.steps);
+    return stored_norm(config_, gains.detach());
+  }
+
   void finish() {
     const at::NoGradGuard no_gradients;
-    const double offset = config_.zero_centered_norms ? 1 : 0;
-    const auto stored_norm = [&](const at::Tensor& x) { return (x.detach() - offset) + offset; };
     for (size_t layer = 0; layer < blocks_.size(); ++layer) {
       for (auto& [map, scaled] : maps_[layer]) {
         scaled.matrix.scales = scaled.log_scale.exp().expand_as(scaled.matrix.scales).contiguous();
+        check_finite(scaled.matrix.scales.isfinite().all().item<bool>(), options_.steps);
         scaled.matrix.codes = scaled.matrix.codes.to(at::kFloat);
         round_to_stored(scaled.matrix);
         blocks_[layer].tensors[map + ".weight"] = scaled.matrix.values();
         scaled.matrix = {};
       }
       for (auto& [name, tensor] : blocks_[layer].tensors) {
-        if (is_norm(name)) tensor = stored_norm(tensor);
+        if (is_norm(name)) tensor = finished_norm(tensor);
       }
     }
-    final_norm_ = stored_norm(head_.norm());
+    final_norm_ = finished_norm(head_.norm());
   }
 
   const EndToEndTask& task_;

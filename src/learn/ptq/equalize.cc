@@ -46,10 +46,8 @@ class BlockEqualizer {
 
  private:
   void divide(const std::string& name, const at::Tensor& s) {
-    // As it will be read back, where the file holds what is above 1.
-    const double offset = config_.zero_centered_norms ? 1 : 0;
     at::Tensor& gains = weights_.tensors.at(name);
-    gains = (gains / s - offset) + offset;
+    gains = stored_norm(config_, gains / s);
   }
 
   void divide_rows(const std::string& map, const at::Tensor& s) {

@@ -68,10 +68,14 @@ class DivergenceFunction : public torch::autograd::Function<DivergenceFunction> 
 
 }  // namespace
 
+at::Tensor final_norm_of(const HfModel& model) {
+  const at::Tensor norm = read_tensor(model, "model.norm.weight");
+  return model.config().zero_centered_norms ? norm + 1 : norm;
+}
+
 ModelHead::ModelHead(const HfModel& model, std::optional<DType> type, at::ScalarType compute)
     : eps_(static_cast<double>(model.config().rms_norm_eps)) {
-  norm_ = read_tensor(model, "model.norm.weight");
-  if (model.config().zero_centered_norms) norm_ += 1;
+  norm_ = final_norm_of(model);
   matrix_ =
       read_tensor(
           model,

@@ -15,6 +15,9 @@ namespace tercet::learn {
 at::Tensor embedded(const HfModel& model, const std::vector<int32_t>& ids,
                     std::optional<DType> type = std::nullopt);
 
+// What the final norm multiplies with, [hidden_size].
+at::Tensor final_norm_of(const HfModel& model);
+
 // What is behind the last block: final norm and head.
 class ModelHead {
  public:
@@ -31,7 +34,6 @@ class ModelHead {
   // [vocab_size, hidden_size] in the type of divergence()'s products.
   const at::Tensor& matrix() const { return matrix_; }
 
-  // What the final norm multiplies with, [hidden_size].
   at::Tensor& norm() { return norm_; }
 
  private:

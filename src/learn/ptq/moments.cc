@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <utility>
 
 #include "core/error.h"
@@ -33,11 +34,6 @@ void accumulate(at::Tensor& sum, const at::Tensor& left, const at::Tensor& right
        name);
 }
 
-void add_sum(at::Tensor& sum, const at::Tensor& other) {
-  if (!other.defined()) return;
-  sum = sum.defined() ? sum + other : other;
-}
-
 }  // namespace
 
 at::Tensor cholesky_factor(const at::Tensor& matrix, const std::string& name, bool upper) {
@@ -55,13 +51,6 @@ void Moments::add(const at::Tensor& x_q, const at::Tensor& x_f, const at::Tensor
   if (x_f.defined()) accumulate(fq, x_f.to(compute), x);
   if (x_f.defined() && r_f.defined()) accumulate(residual, (r_f - r_q).to(compute), x);
   tokens += x_q.size(0);
-}
-
-void Moments::add(const Moments& other) {
-  add_sum(qq, other.qq);
-  add_sum(fq, other.fq);
-  add_sum(residual, other.residual);
-  tokens += other.tokens;
 }
 
 namespace {
@@ -99,7 +88,11 @@ LayerTarget layer_target(const at::Tensor& weight, Moments moments, double lambd
   const double tokens = static_cast<double>(moments.tokens);
   const at::Tensor diagonal = moments.qq.diagonal().to(at::kDouble) / tokens;
   const double mean = diagonal.mean().item<double>();
-  if (!(mean > 0)) {
+  if (!std::isfinite(mean)) {
+    fail(ErrorCode::kBadInput, "'{}' gets numbers that are not finite from the calibration text",
+         name);
+  }
+  if (mean <= 0) {
     fail(ErrorCode::kBadInput,
          "'{}' gets nothing but zeros from the calibration text; use other text, or leave it out "
          "with --only",

@@ -30,7 +30,6 @@ struct Moments {
   // compute: what the products take, and give, before these are summed.
   void add(const at::Tensor& x_q, const at::Tensor& x_f, const at::Tensor& r_f,
            const at::Tensor& r_q, at::ScalarType compute = at::kFloat);
-  void add(const Moments& other);
 };
 
 // What a linear map should become: minimise (target - W) h (target - W)' summed over rows.

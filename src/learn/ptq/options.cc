@@ -66,9 +66,6 @@ void check(const PtqOptions& options) {
   if (!(layer.equalization >= 0 && layer.equalization <= 1)) {
     fail(ErrorCode::kUsage, "--equalize is {}; it lies between 0 and 1", layer.equalization);
   }
-  if (layer.equalization > 0 && options.calibration.empty()) {
-    fail(ErrorCode::kUsage, "--equalize looks at activations and needs text: --calib FILE");
-  }
   if (layer.cross_term < 0 || layer.cross_term > 1) {
     fail(ErrorCode::kUsage, "--cross-term is {}; it lies between 0 and 1", layer.cross_term);
   }
@@ -80,6 +77,10 @@ void check(const PtqOptions& options) {
   }
   if (layer.method == PtqMethod::kSvid && layer.grouping.scope != packing::ScaleScope::kRow) {
     fail(ErrorCode::kUsage, "svid has a scale per row and one per column; leave out --group-size");
+  }
+  const bool shifts = layer.method == PtqMethod::kPt2Llm || layer.method == PtqMethod::kArb;
+  if (shifts && layer.grouping.scope == packing::ScaleScope::kTensor) {
+    fail(ErrorCode::kUsage, "{} takes rows or groups of columns, not --group-size tensor", method);
   }
   if (options.calibration_tokens > 0 && options.calibration_tokens < 256) {
     fail(ErrorCode::kUsage, "--calib-tokens is {}; give 256 at least, or 0 for all",
@@ -133,6 +134,9 @@ void check_calibration(const PtqOptions& options) {
   }
   if (options.end_to_end.steps > 0) {
     fail(ErrorCode::kUsage, "--tune-steps needs text: --calib FILE");
+  }
+  if (options.layer.equalization > 0) {
+    fail(ErrorCode::kUsage, "--equalize looks at activations and needs text: --calib FILE");
   }
 }
 

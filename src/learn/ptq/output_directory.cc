@@ -19,6 +19,8 @@ namespace fs = std::filesystem;
 
 constexpr const char* kState = "quantize.json";
 constexpr const char* kStatus = "status";
+constexpr const char* kFingerprint = "fingerprint";
+constexpr const char* kOptions = "options";
 constexpr const char* kRunning = "running";
 constexpr const char* kQuantized = "quantized";
 constexpr const char* kComplete = "complete";
@@ -76,6 +78,28 @@ bool is_inside(const fs::path& path, const fs::path& directory) {
   return std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first == outer.end();
 }
 
+Json read_state(const fs::path& path) {
+  Json state = read_json_file(path);
+  const auto is_text = [&](const char* key) {
+    return state.contains(key) && state[key].is_string();
+  };
+  if (!state.is_object() || !is_text(kStatus) || !is_text(kFingerprint) ||
+      !state.contains(kOptions) || !state[kOptions].is_object()) {
+    fail(ErrorCode::kBadInput, "'{}' is damaged or not of a run; choose another --out",
+         path.string());
+  }
+  return state;
+}
+
+// The first option that a run was begun with otherwise, for an error; empty: none.
+std::string first_difference(const Json& there, const Json& here) {
+  for (const auto& [name, value] : here.items()) {
+    if (name == "threads" || there.value(name, Json()) == value) continue;
+    return fmt::format("{} was {}, is {}", name, there.value(name, Json()).dump(), value.dump());
+  }
+  return "";
+}
+
 bool has_model(const Json& state) {
   const std::string status = state.value(kStatus, "");
   return status == kQuantized || status == kComplete;
@@ -97,12 +121,19 @@ void check_target(const PtqOptions& options, const std::string& fingerprint) {
   if (!has_state) {
     fail(ErrorCode::kUsage, "'{}' holds no run to resume (no {})", options.out.string(), kState);
   }
-  const Json json = read_json_file(state);
-  if (json.value("fingerprint", "") == fingerprint) return;
+  const Json json = read_state(state);
+  if (json[kFingerprint] == fingerprint) return;
+  const std::string difference = first_difference(json[kOptions], to_json(options));
+  if (difference.empty()) {
+    fail(ErrorCode::kUsage,
+         "'{}' was begun with another model or calibration text, or by another version; give the "
+         "same, or another --out",
+         options.out.string());
+  }
   fail(ErrorCode::kUsage,
-       "'{}' was begun with another model, calibration text or other options; give the same, or "
-       "another --out",
-       options.out.string());
+       "'{}' was begun with other options: {}; give the same (what is not given follows from "
+       "--max-memory), or another --out",
+       options.out.string(), difference);
 }
 
 }  // namespace
@@ -143,7 +174,7 @@ OutputDirectory::OutputDirectory(const PtqOptions& options, const HfModel& sourc
     write_state(kRunning, Json::object());
     return;
   }
-  const Json state = read_json_file(path_ / kState);
+  const Json state = read_state(path_ / kState);
   if (!has_model(state)) return;
   summary_ = state;
   summary_->erase(kStatus);
@@ -187,10 +218,10 @@ bool OutputDirectory::changes_vectors() const {
 
 void OutputDirectory::write_state(const char* status, const Json& summary) const {
   Json state = {{kStatus, status},
-                {"fingerprint", fingerprint_},
+                {kFingerprint, fingerprint_},
                 {"source", options_.source.string()},
                 {"calibration", options_.calibration.string()},
-                {"options", to_json(options_)}};
+                {kOptions, to_json(options_)}};
   state.update(summary);
   write_text_file(path_ / kState, state.dump(2) + "\n");
 }
@@ -205,7 +236,9 @@ std::optional<std::vector<LayerReport>> OutputDirectory::finished(int64_t layer,
     fail(ErrorCode::kBadInput, "'{}' is not of this run; remove it", shard.string());
   }
   const auto reached = file.metadata().find(kSweep);
-  if (reached != file.metadata().end() && std::stoi(reached->second) < sweep) return std::nullopt;
+  if (reached == file.metadata().end() || std::atoi(reached->second.c_str()) < sweep) {
+    return std::nullopt;
+  }
   std::vector<LayerReport> out;
   for (const Json& json : parse_json(text->second, shard.string())) {
     out.push_back(layer_report_from_json(json));
@@ -382,8 +415,8 @@ void OutputDirectory::finish(const Json& summary, const at::Tensor& final_norm) 
 bool OutputDirectory::is_quantized(const fs::path& path, const std::string& fingerprint) {
   std::error_code ignored;
   if (!fs::exists(path / kState, ignored)) return false;
-  const Json state = read_json_file(path / kState);
-  return has_model(state) && state.value("fingerprint", "") == fingerprint;
+  const Json state = read_state(path / kState);
+  return has_model(state) && state[kFingerprint] == fingerprint;
 }
 
 void OutputDirectory::amend(const Json& summary, bool is_complete) const {

@@ -6,7 +6,10 @@
 
 #include "core/error.h"
 #include "learn/ptq/activation_store.h"
+#include "learn/ptq/block_shapes.h"
+#include "learn/ptq/calibration.h"
 #include "learn/ptq/training_budget.h"
+#include "learn/ptq/window_share.h"
 
 namespace tercet::learn {
 namespace {
@@ -14,33 +17,51 @@ namespace {
 // What OpenBLAS and malloc keep for themselves.
 constexpr uint64_t kLibraryBuffers = uint64_t{64} << 20;
 
-// The windows of one of several ranks, the longest among them.
-std::vector<int64_t> share_of_rank(std::vector<int64_t> rows, int ranks) {
-  std::sort(rows.begin(), rows.end(), std::greater<>());
-  std::vector<int64_t> out;
-  for (size_t i = 0; i < rows.size(); i += static_cast<size_t>(ranks)) out.push_back(rows[i]);
-  return out;
+int64_t tokens_in(const std::vector<int64_t>& rows) {
+  return std::accumulate(rows.begin(), rows.end(), int64_t{0});
 }
 
-// Maps in f16; the rest as the source has it, which is f32 at most.
-uint64_t directory_bytes(const ModelConfig& config) {
-  const uint64_t maps = static_cast<uint64_t>(config.linear_parameter_count());
-  const uint64_t rest = static_cast<uint64_t>(config.parameter_count()) - maps;
-  return 2 * maps + 4 * rest;
+// The windows of the rank that has most tokens.
+std::vector<int64_t> largest_share(const std::vector<int64_t>& rows, int ranks) {
+  std::vector<int64_t> most;
+  WindowShare share;
+  share.ranks = ranks;
+  for (share.rank = 0; share.rank < ranks; ++share.rank) {
+    std::vector<int64_t> mine = share.of(rows);
+    if (tokens_in(mine) > tokens_in(most)) most = std::move(mine);
+  }
+  return most;
+}
+
+uint64_t chosen_weights(const ModelConfig& config, const PtqOptions& options) {
+  double weights = 0;
+  for (const MapShape& shape : block_shapes(config, options)) {
+    weights += shape.chosen * shape.weights();
+  }
+  return static_cast<uint64_t>(weights * static_cast<double>(config.num_hidden_layers) + 0.5);
+}
+
+// Quantized maps in f16; the rest as the source has it, which is f32 at most.
+uint64_t directory_bytes(const ModelConfig& config, const PtqOptions& options) {
+  const uint64_t maps = chosen_weights(config, options);
+  return 2 * maps + 4 * (static_cast<uint64_t>(config.parameter_count()) - maps);
 }
 
 // Of the packed file, with embedding and head in f16.
-uint64_t file_bytes(const ModelConfig& config) {
-  const uint64_t maps = static_cast<uint64_t>(config.linear_parameter_count());
-  const uint64_t rest = static_cast<uint64_t>(config.parameter_count()) - maps;
-  return maps / 4 + 2 * rest;
+uint64_t file_bytes(const ModelConfig& config, const PtqOptions& options) {
+  const uint64_t maps = chosen_weights(config, options);
+  return maps / 4 + 2 * (static_cast<uint64_t>(config.parameter_count()) - maps);
 }
 
 // Blocks that are trained again later, beside the directory, with what training goes on from.
 uint64_t waiting_bytes(const ModelConfig& config, const PtqOptions& options) {
   if (!options.changes_blocks_later()) return 0;
-  const uint64_t maps = static_cast<uint64_t>(config.linear_parameter_count());
-  return maps * (options.block_training.sweeps > 0 ? 2 + sizeof(float) : 2);
+  const uint64_t maps = chosen_weights(config, options);
+  const uint64_t blocks = maps * (options.block_training.sweeps > 0 ? 2 + sizeof(float) : 2);
+  // Where the last pass is: each scale with its moments, twice while a file replaces another.
+  const uint64_t groups = std::max<uint64_t>(
+      static_cast<uint64_t>(options.layer.grouping.columns(config.hidden_size)), 1);
+  return blocks + (options.end_to_end.steps > 0 ? 6 * sizeof(float) * maps / groups : 0);
 }
 
 // The calibration windows on their way through the model.
@@ -48,7 +69,7 @@ uint64_t activation_bytes(const ModelConfig& config, const PtqOptions& options,
                           const std::vector<int64_t>& rows) {
   if (rows.empty()) return 0;
   const bool trains = options.block_training.steps > 0;
-  const bool both = options.layer.cross_term != 0 || trains || options.end_to_end.steps > 0;
+  const bool both = needs_both_sides(options);
   // Blocks that are trained go from stream to stream; maps that are solved one by one have what
   // lies between kept as well. The source's last stream waits for predictions and, through later
   // sweeps, for the last pass.
@@ -63,7 +84,7 @@ uint64_t activation_bytes(const ModelConfig& config, const PtqOptions& options,
 void plan_memory(const ModelConfig& config, const PtqOptions& options,
                  const std::vector<int64_t>& rows, PtqPlan& plan) {
   plan.activation_bytes =
-      activation_bytes(config, options, share_of_rank(rows, plan.hardware.ranks));
+      activation_bytes(config, options, largest_share(rows, plan.hardware.ranks));
   const int64_t longest = rows.empty() ? 0 : *std::max_element(rows.begin(), rows.end());
   const BlockMemory block = block_memory(config, options, longest);
   plan.block_bytes = block.bytes;
@@ -78,15 +99,15 @@ void plan_memory(const ModelConfig& config, const PtqOptions& options,
   plan.peak_memory = plan.program_bytes + widest + (plan.spills ? 0 : plan.activation_bytes);
   if (whole && widest > options.max_memory) {
     fail(ErrorCode::kUsage,
-         "--tune-steps and --block-loss predictions need the whole model in memory, {} MiB a rank, "
-         "--max-memory leaves {} MiB; leave them out, or give more",
+         "the last pass and --block-loss predictions need the whole model in memory, {} MiB a "
+         "rank, --max-memory leaves {} MiB; give more, or fewer ranks, or --block-loss output "
+         "--tune-steps 0",
          widest >> 20, options.max_memory >> 20);
   }
   if (plan.block_bytes > options.max_memory) {
     fail(ErrorCode::kUsage,
          "one block of this model needs {} MiB of memory ({}), --max-memory leaves {} MiB; give "
-         "more, "
-         "{}a shorter --ctx, or leave wide maps out with --only",
+         "more, {}a shorter --ctx, or leave wide maps out with --only",
          plan.block_bytes >> 20, block.where, options.max_memory >> 20,
          options.layer.cross_term != 0 && options.block_training.steps <= 0
              ? "--no-training --cross-term 0, "
@@ -103,9 +124,10 @@ PtqPlan plan_quantization(const ModelConfig& config, const PtqOptions& options,
       hardware, options.products_in_bf16() || (options.uses_bf16 && options.end_to_end.steps > 0));
   plan.blocks = config.num_hidden_layers * (1 + std::max(options.block_training.sweeps, 0));
   plan.windows = std::ssize(rows);
-  plan.tokens = std::accumulate(rows.begin(), rows.end(), int64_t{0});
+  plan.tokens = tokens_in(rows);
   plan_memory(config, options, rows, plan);
-  plan.output_bytes = directory_bytes(config) + (options.rest.head ? file_bytes(config) : 0);
+  plan.output_bytes =
+      directory_bytes(config, options) + (options.rest.head ? file_bytes(config, options) : 0);
   plan.disk_bytes = plan.output_bytes + waiting_bytes(config, options) +
                     (plan.spills ? plan.activation_bytes : 0);
   plan.stages = plan_stages(config, options, rows, plan.hardware);

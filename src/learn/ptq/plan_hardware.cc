@@ -51,8 +51,10 @@ PlanHardware settled(PlanHardware given, bool uses_bf16) {
     given.bf16_gflops = is_elsewhere || !uses_bf16 ? given.gflops : measured_gflops(at::kBFloat16);
   }
   if (given.memory_gbps == 0) given.memory_gbps = measured_memory_gbps();
-  if (given.disk_gbps == 0) given.disk_gbps = kAssumedDisk;
-  if (given.network_gbps == 0) given.network_gbps = kAssumedNetwork;
+  given.assumes_disk = given.disk_gbps == 0;
+  given.assumes_network = given.network_gbps == 0;
+  if (given.assumes_disk) given.disk_gbps = kAssumedDisk;
+  if (given.assumes_network) given.network_gbps = kAssumedNetwork;
   return given;
 }
 
@@ -62,6 +64,8 @@ Json to_json(const PlanHardware& hardware) {
           {"memory_gb_per_s", hardware.memory_gbps},
           {"disk_gb_per_s", hardware.disk_gbps},
           {"network_gb_per_s", hardware.network_gbps},
+          {"disk_is_assumed", hardware.assumes_disk},
+          {"network_is_assumed", hardware.assumes_network},
           {"ranks", hardware.ranks}};
 }
 

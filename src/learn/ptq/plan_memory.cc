@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <memory>
 
@@ -30,9 +31,9 @@ struct Peak {
   }
 };
 
-double block_weights(const ModelConfig& config) {
+double weights_of(const std::array<MapShape, 7>& shapes) {
   double sum = 0;
-  for (const MapShape& shape : block_shapes(config)) sum += shape.weights();
+  for (const MapShape& shape : shapes) sum += shape.weights();
   return sum;
 }
 
@@ -69,9 +70,10 @@ void meet_map(const MapShape& shape, const std::string& name, bool cross, double
 Peak quantizing(const ModelConfig& config, const PtqOptions& options, int64_t longest) {
   const bool trains = options.block_training.steps > 0;
   const bool cross = options.layer.cross_term != 0 && !trains;
-  const auto shapes = block_shapes(config);
-  const double block = block_weights(config);
+  const auto shapes = block_shapes(config, options);
+  const double block = weights_of(shapes);
   Peak peak;
+  peak.meet(block + window_floats(config, longest), "a window on its way");
   double done = 0;  // weights that exist twice, as they were and as they are
   double moments = 0;
   for (const MapShape& shape : shapes)
@@ -81,8 +83,11 @@ Peak quantizing(const ModelConfig& config, const PtqOptions& options, int64_t lo
     const std::string& name = linear_maps()[i];
     const double stripe = std::min(shape.cols, static_cast<double>(kMomentStripe)) * shape.cols;
     const double gathered = trains ? moments : moments_floats(shape, cross);
-    peak.meet(block + done + gathered + stripe + window_floats(config, longest),
-              "the second moments before " + name);
+    if (trains || shape.gathers) {
+      peak.meet(block + done + gathered + stripe + window_floats(config, longest),
+                "the second moments before " + name);
+    }
+    if (shape.chosen == 0) continue;
     meet_map(shape, name, cross, block + done + (trains ? moments : 0), peak);
     done += shape.weights();
   }
@@ -91,23 +96,25 @@ Peak quantizing(const ModelConfig& config, const PtqOptions& options, int64_t lo
 
 }  // namespace
 
-uint64_t block_training_bytes(const ModelConfig& config, int64_t longest) {
+uint64_t block_training_bytes(const ModelConfig& config, const PtqOptions& options,
+                              int64_t longest) {
+  const auto shapes = block_shapes(config, options);
   double moments = 0;
-  for (const MapShape& shape : block_shapes(config)) {
+  for (const MapShape& shape : shapes) {
     if (shape.last_of_input) moments += sum_size(shape.cols) * shape.cols * shape.cols;
   }
   const double window =
       static_cast<double>(longest * (12 * config.hidden_size + 8 * config.intermediate_size +
                                      4 * config.num_attention_heads * longest));
   return static_cast<uint64_t>(sizeof(float) *
-                               (moments + kTrainingCopies * block_weights(config) + window));
+                               (moments + kTrainingCopies * weights_of(shapes) + window));
 }
 
 BlockMemory block_memory(const ModelConfig& config, const PtqOptions& options, int64_t longest) {
   const Peak peak = quantizing(config, options, longest);
   BlockMemory out{static_cast<uint64_t>(sizeof(float) * peak.floats), peak.where};
   if (options.block_training.steps == 0) return out;
-  const uint64_t training = block_training_bytes(config, longest);
+  const uint64_t training = block_training_bytes(config, options, longest);
   if (training > out.bytes) out = {training, "the training of a block"};
   return out;
 }

@@ -20,7 +20,8 @@ struct BlockMemory {
 BlockMemory block_memory(const ModelConfig& config, const PtqOptions& options, int64_t longest);
 
 // Of that, training alone.
-uint64_t block_training_bytes(const ModelConfig& config, int64_t longest);
+uint64_t block_training_bytes(const ModelConfig& config, const PtqOptions& options,
+                              int64_t longest);
 
 // What this process has in memory now: libraries, tokenizer, text.
 uint64_t resident_bytes();

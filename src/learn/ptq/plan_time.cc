@@ -61,7 +61,7 @@ class BlockTimes {
         cross_(options.layer.cross_term != 0 && !trains_),
         sides_(rows.empty() ? 0 : (cross_ || trains_ ? 2 : 1)),
         tokens_(static_cast<double>(std::accumulate(rows.begin(), rows.end(), int64_t{0}))),
-        shapes_(block_shapes(config)) {
+        shapes_(block_shapes(config, options)) {
     for (const MapShape& shape : shapes_) weights_ += shape.weights();
   }
 
@@ -94,7 +94,7 @@ class BlockTimes {
     if (rows_.empty()) return stage;
     const double share = (trains_ ? starting_share(rows_) : 1) / ranks_;  // of the windows
     for (const MapShape& shape : shapes_) {
-      if (!shape.last_of_input) continue;
+      if (!shape.last_of_input || (!shape.gathers && !trains_)) continue;
       double elements = shape.cols * shape.cols * (cross_ ? 2 : 1);
       if (cross_ && shape.writes_residual) elements += shape.weights();
       stage.flops += 2 * tokens_ * elements * share;
@@ -109,7 +109,11 @@ class BlockTimes {
   // The rows of a map are shared among ranks; what is done to its second moments is not.
   PlanStage solver() const {
     PlanStage stage{.name = kSolverStage};
-    for (const MapShape& shape : shapes_) add_map(shape, stage);
+    for (const MapShape& shape : shapes_) {
+      PlanStage map{.name = kSolverStage};
+      add_map(shape, map);
+      add_share(map, shape.chosen, stage);
+    }
     return stage;
   }
 
@@ -117,6 +121,13 @@ class BlockTimes {
   static PlanStage with_products(PlanStage stage, bool in_bf16) {
     if (in_bf16) stage.bf16_flops = stage.flops;
     return stage;
+  }
+
+  static void add_share(const PlanStage& part, double share, PlanStage& sum) {
+    sum.flops += share * part.flops;
+    sum.double_flops += share * part.double_flops;
+    sum.memory_bytes += share * part.memory_bytes;
+    sum.network_bytes += share * part.network_bytes;
   }
 
   // Training starts without flips.
@@ -222,14 +233,20 @@ PlanStage tuning(const ModelConfig& config, const PtqOptions& options,
 }
 
 // How often all blocks go through a stage. Later sweeps read, pass and write them again, and solve
-// none; in the end the errors are measured on what training started from.
+// none; what changes blocks later ends with a round that measures and writes them once more.
 double times(const PlanStage& stage, const PtqOptions& options, const std::vector<int64_t>& rows) {
-  const bool is_judged = options.changes_blocks_later() && !rows.empty();
+  const bool is_measured = options.changes_blocks_later() && !rows.empty();
+  const bool trains = options.block_training.steps > 0;
   const double sweeps = 1 + std::max(options.block_training.sweeps, 0);
   if (stage.name == kSolverStage) return 1;
-  if (stage.name == kMomentsStage) return is_judged && options.block_training.steps > 0 ? 2 : 1;
-  if (stage.name == kForwardStage && is_judged) return sweeps + starting_share(rows);
-  return sweeps;
+  if (stage.name == kMomentsStage) {
+    if (!is_measured) return 1;
+    return 1 + (trains ? 1 : starting_share(rows));
+  }
+  if (!is_measured) return sweeps;
+  // One of the two sides, where equalization does not ask for the other.
+  if (stage.name == kForwardStage) return sweeps + starting_share(rows) / 2;
+  return sweeps + 1;
 }
 
 double seconds_of(const PlanStage& stage, const PlanHardware& hardware) {

@@ -134,7 +134,8 @@ class Run {
       predictions.emplace(source_, options_.rest.head, angles_, *streams_, compute());
     }
     for (int sweep = 0; sweep <= options_.block_training.sweeps; ++sweep) {
-      CalibrationState state = initial_state(source_, options_, spill(), windows, share_);
+      CalibrationState state =
+          initial_state(source_, options_, spill(), windows, share_, needs_both_sides(options_));
       BlockQuantizer quantizer(block_settings(predictions ? &*predictions : nullptr, sweep), state);
       result_.layers.clear();
       for (int64_t layer = 0; layer < source_.config().num_hidden_layers; ++layer) {
@@ -234,26 +235,33 @@ class Run {
     const bool tunes = options_.end_to_end.steps > 0;
     std::vector<BlockWeights> tuned;
     if (tunes) {
-      for (int64_t layer = 0; layer < layers; ++layer) tuned.push_back(out.read_block(layer));
+      for (int64_t layer = 0; layer < layers; ++layer) tuned.push_back(read(out, layer, true));
       final_norm = tune(out, tuned, windows);
     }
     streams_.reset();
+    // On what training started from; equalization looks at all windows.
+    const double share = starting_share(lengths_of(windows));
+    const bool takes_all = options_.layer.equalization > 0;
     CalibrationState state =
-        initial_state(source_, options_, spill(), starting_windows(windows), share_);
-    BlockQuantizer judge(block_settings(nullptr, 0), state);
+        initial_state(source_, options_, spill(), takes_all ? windows : sample_of(windows, share),
+                      share_, takes_all);
+    BlockQuantizer quantizer(block_settings(nullptr, 0), state);
     for (int64_t layer = 0; layer < layers; ++layer) {
       const BlockWeights block =
-          tunes ? std::move(tuned[static_cast<size_t>(layer)]) : out.read_block(layer);
-      judge.judge(layer, load_block(source_, layer), block, tunes ? kTuningStage : "sweeps",
-                  reports_of(layer, block));
-      out.write_trained_block(layer, block);
+          tunes ? std::move(tuned[static_cast<size_t>(layer)]) : read(out, layer, true);
+      quantizer.measure(layer, read(out, layer, false), block, takes_all ? share : 1,
+                        tunes ? kTuningStage : "sweeps", reports_of(layer, block));
+      {
+        const StageScope stage(&clock_, kWriteStage);
+        out.write_trained_block(layer, block);
+      }
+      ::malloc_trim(0);
+      if (events_.on_measured) events_.on_measured(layer + 1, layers);
     }
     return final_norm;
   }
 
-  // Those whose second moments training started from.
-  static Windows starting_windows(const Windows& windows) {
-    const double share = starting_share(lengths_of(windows));
+  static Windows sample_of(const Windows& windows, double share) {
     Windows out;
     for (size_t i = 0; i < windows.size(); ++i) {
       if (is_in_sample(i, share)) out.push_back(windows[i]);
@@ -293,7 +301,7 @@ class Run {
     task.progress = events_.on_tuning;
     task.begin = out.read_tuning();
     task.save = [&out](const EndToEndState& state) { out.write_tuning(state); };
-    at::Tensor final_norm = ModelHead(source_).norm();
+    at::Tensor final_norm = final_norm_of(source_);
     result_.tuning = train_end_to_end(task, options_.end_to_end, blocks, final_norm);
     return final_norm;
   }

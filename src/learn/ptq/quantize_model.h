@@ -22,7 +22,9 @@ struct PtqEvents {
   // Steps of the training of a block, while so many blocks are done.
   std::function<void(int64_t done, int step, int steps, double loss)> on_training;
   std::function<void(int64_t done, int64_t total, double kl)> on_tuning;  // steps
-  std::function<void(int64_t done, int64_t total)> on_evaluation;         // blocks
+  // Blocks whose errors were measured once more behind the last pass or sweep, and written.
+  std::function<void(int64_t done, int64_t total)> on_measured;
+  std::function<void(int64_t done, int64_t total)> on_evaluation;  // blocks
   // The directory is complete and measured: makes the GGUF file of it, if there is to be one.
   std::function<std::optional<PackedFile>()> write_file;
 };

@@ -34,10 +34,12 @@ bool looks_at_rows_alone(const LayerOptions& options) {
   return is_packable(options.method);
 }
 
-Moments of_rows(const Moments& moments, int64_t first, int64_t count) {
-  Moments out = moments;
-  if (out.residual.defined()) out.residual = out.residual.narrow(0, first, count);
-  return out;
+// A copy of what it needs, so that the rest can be let go.
+Moments of_rows(Moments moments, int64_t first, int64_t count) {
+  if (moments.residual.defined()) {
+    moments.residual = moments.residual.narrow(0, first, count).clone();
+  }
+  return moments;
 }
 
 // What ranges of rows are on all ranks, put together: those of rank r begin at rows r / ranks.
@@ -112,6 +114,8 @@ void sum_gradients(Team team, const std::vector<at::Tensor>& parameters) {
     parts.push_back((p.grad().defined() ? p.grad() : at::zeros_like(p)).reshape({-1}));
   }
   const at::Tensor flat = at::cat(parts);
+  parts.clear();
+  for (const at::Tensor& p : parameters) p.mutable_grad().reset();
   team.sum(flat);
   int64_t begin = 0;
   for (const at::Tensor& p : parameters) {
@@ -143,14 +147,15 @@ LayerResult quantize_layer_shared(Team team, const at::Tensor& weight, Moments f
     return quantize_layer(weight, std::move(fit), held_out, options, name);
   const int64_t rows = weight.size(0);
   if (!looks_at_rows_alone(options) || rows < team.ranks()) {
-    LayerResult result = quantize_layer(weight, fit, held_out, options, name);
+    LayerResult result = quantize_layer(weight, std::move(fit), held_out, options, name);
     share_matrix(team, result.matrix);
     return result;
   }
   const int64_t first = rows * team.rank() / team.ranks();
   const int64_t count = rows * (team.rank() + 1) / team.ranks() - first;
-  LayerResult result = quantize_layer(weight.narrow(0, first, count), of_rows(fit, first, count),
-                                      of_rows(held_out, first, count), options, name, team);
+  LayerResult result =
+      quantize_layer(weight.narrow(0, first, count), of_rows(std::move(fit), first, count),
+                     of_rows(held_out, first, count), options, name, team);
   result.matrix.codes = gathered(team, result.matrix.codes, rows);
   result.matrix.scales = gathered(team, result.matrix.scales, rows);
   return result;

@@ -2,6 +2,7 @@
 #include "learn/ptq/run_checks.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <vector>
 
@@ -24,6 +25,25 @@ uint64_t bytes_in(const fs::path& directory) {
     if (entry.is_regular_file(ignored)) bytes += entry.file_size(ignored);
   }
   return bytes;
+}
+
+// Whether nearly all runs of eight neighbours in rows of `cols` hold two or three values: what
+// rounding to one or 1.58 bits leaves, whatever its groups and shifts, and nothing else.
+bool is_low_bit(const std::vector<float>& values, int64_t cols) {
+  constexpr int64_t kRun = 8;
+  int64_t runs = 0;
+  int64_t few = 0;
+  for (size_t row = 0; row < values.size(); row += static_cast<size_t>(cols)) {
+    for (int64_t first = 0; first + kRun <= cols; first += kRun) {
+      std::array<float, kRun> run;
+      std::copy_n(&values[row + static_cast<size_t>(first)], kRun, run.begin());
+      std::sort(run.begin(), run.end());
+      const auto distinct = std::unique(run.begin(), run.end()) - run.begin();
+      ++runs;
+      if (distinct == 2 || distinct == 3) ++few;
+    }
+  }
+  return runs > 0 && static_cast<double>(few) > 0.9 * static_cast<double>(runs);
 }
 
 }  // namespace
@@ -66,11 +86,16 @@ void check_values(const HfModel& model, const std::atomic<bool>* stop) {
       part.bytes = view.bytes.subspan(static_cast<size_t>(row) * row_bytes,
                                       static_cast<size_t>(count) * row_bytes);
       const std::vector<float> values = to_f32(part);
-      if (std::all_of(values.begin(), values.end(), [](float x) { return std::isfinite(x); })) {
-        continue;
+      if (!std::all_of(values.begin(), values.end(), [](float x) { return std::isfinite(x); })) {
+        fail(ErrorCode::kBadInput, "{}: tensor '{}' holds a value that is not a finite number",
+             model.directory().string(), spec.hf_name);
       }
-      fail(ErrorCode::kBadInput, "{}: tensor '{}' holds a value that is not a finite number",
-           model.directory().string(), spec.hf_name);
+      const bool is_map = spec.rows > 0 && spec.hf_name.starts_with("model.layers.");
+      if (row == 0 && is_map && is_low_bit(values, spec.cols)) {
+        fail(ErrorCode::kUnsupported,
+             "'{}' is ternary or binary already: neighbours in '{}' share three values at most",
+             model.directory().string(), spec.hf_name);
+      }
     }
     model.release(view);
   }

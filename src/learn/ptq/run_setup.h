@@ -9,7 +9,8 @@
 
 namespace tercet::learn {
 
-// The model to quantize. Throws kUsage for a GGUF file and for a model that is ternary already.
+// The model to quantize. Throws kUsage for a GGUF file, kUnsupported for a model that is ternary
+// already or of a kind that is not computed here.
 HfModel open_source(const std::filesystem::path& path);
 
 // Decides what the options leave open and what follows from the model's shape alone, and sets the

@@ -153,7 +153,7 @@ uint64_t whole_model_bytes(const ModelConfig& config, const PtqOptions& options,
   const double heads = (bf16 ? 1 : 2) * static_cast<double>(config.vocab_size) * hidden;
   const double window =
       static_cast<double>(config.num_hidden_layers) * static_cast<double>(longest) * token;
-  return static_cast<uint64_t>(sizeof(float) * ((groups ? 2 : 1.5) * maps + heads + window));
+  return static_cast<uint64_t>(sizeof(float) * ((groups ? 3 : 1.5) * maps + heads + window));
 }
 
 void settle_training(const ModelConfig& config, const std::vector<int64_t>& rows,
@@ -167,7 +167,7 @@ void settle_training(const ModelConfig& config, const std::vector<int64_t>& rows
   if (rows.empty()) return;
   const int64_t longest = *std::max_element(rows.begin(), rows.end());
   const uint64_t whole = whole_model_bytes(config, options, longest);
-  const uint64_t block = block_training_bytes(config, longest);
+  const uint64_t block = block_training_bytes(config, options, longest);
   const bool fits_memory = whole <= options.max_memory;
   if (training.steps == kAuto && block > options.max_memory) {
     if (training.sweeps > 0) {

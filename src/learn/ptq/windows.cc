@@ -58,36 +58,29 @@ std::vector<int32_t> first_tokens(const Tokenizer& tokenizer, std::string_view d
 
 }  // namespace
 
-int64_t TextWindows::tokens() const {
-  int64_t count = 0;
-  for (const auto& window : ids) count += static_cast<int64_t>(window.size());
-  return count;
-}
-
-TextWindows read_windows(const std::filesystem::path& file, const Tokenizer& tokenizer,
-                         int64_t context, int64_t limit, bool cut) {
+Windows read_windows(const std::filesystem::path& file, const Tokenizer& tokenizer, int64_t context,
+                     int64_t limit, bool cut) {
   if (context < 16) fail(ErrorCode::kUsage, "a context of {} tokens is too short", context);
   const std::string text = read_text_file(file, kMaxText);
-  TextWindows out;
-  out.has_bos = tokenizer.add_bos() && tokenizer.bos_id() >= 0;
-  const int64_t room = context - (out.has_bos ? 1 : 0);
+  Windows out;
+  const int64_t bos = tokenizer.add_bos() && tokenizer.bos_id() >= 0 ? 1 : 0;
+  const int64_t room = context - bos;
   int64_t left = limit > 0 ? limit : INT64_MAX;
   for (const std::string_view document : documents(text)) {
     if (left < kShortest) break;
     const std::vector<int32_t> ids = first_tokens(tokenizer, document, cut ? room : left);
     for (int64_t first = 0; first < std::ssize(ids); first += room) {
-      const int64_t bos = out.has_bos ? 1 : 0;
       const int64_t count = std::min({room, std::ssize(ids) - first, left - bos});
       if (count + bos < kShortest) break;
       std::vector<int32_t> window;
-      if (out.has_bos) window.push_back(tokenizer.bos_id());
+      if (bos > 0) window.push_back(tokenizer.bos_id());
       window.insert(window.end(), ids.begin() + first, ids.begin() + first + count);
       left -= std::ssize(window);
-      out.ids.push_back(std::move(window));
+      out.push_back(std::move(window));
       if (cut) break;
     }
   }
-  if (out.ids.empty()) {
+  if (out.empty()) {
     fail(ErrorCode::kBadInput, "'{}' is too short: it gives no window of {} tokens or more",
          file.string(), kShortest);
   }
