@@ -48,17 +48,11 @@ void transfer_all(size_t bytes, const char* what, Transfer transfer) {
 ActivationStore::ActivationStore(std::vector<int64_t> rows, int64_t width,
                                  const std::filesystem::path& spill, const WindowShare& share)
     : rows_(std::move(rows)), width_(width), share_(share) {
-  int64_t offset = 0;
   for (size_t window = 0; window < rows_.size(); ++window) {
-    offsets_.push_back(offset);
-    if (!holds(window)) continue;
-    offset += rows_[window] * width_ * static_cast<int64_t>(sizeof(float));
+    offsets_.push_back(floats_);
+    if (holds(window)) floats_ += rows_[window] * width_;
   }
-  if (spill.empty()) {
-    kept_.resize(rows_.size());
-  } else {
-    descriptor_ = open_nameless(spill);
-  }
+  if (!spill.empty()) descriptor_ = open_nameless(spill);
 }
 
 ActivationStore::~ActivationStore() {
@@ -68,11 +62,16 @@ ActivationStore::~ActivationStore() {
 ActivationStore::ActivationStore(ActivationStore&& other) noexcept
     : rows_(std::move(other.rows_)),
       offsets_(std::move(other.offsets_)),
+      floats_(other.floats_),
       width_(other.width_),
       share_(other.share_),
       kept_(std::move(other.kept_)),
       lent_(std::move(other.lent_)),
       descriptor_(std::exchange(other.descriptor_, -1)) {}
+
+at::Tensor ActivationStore::place(size_t window) const {
+  return kept_.narrow(0, offsets_[window], rows_[window] * width_).view({rows_[window], width_});
+}
 
 at::Tensor ActivationStore::lend(size_t window) {
   return lent_[window] = at::empty({rows_[window], width_}, at::kFloat);
@@ -80,26 +79,30 @@ at::Tensor ActivationStore::lend(size_t window) {
 
 at::Tensor ActivationStore::get(size_t window) const {
   if (!holds(window)) return lent_.at(window);
-  if (descriptor_ < 0) return kept_[window];
+  if (descriptor_ < 0) return place(window);
   const at::Tensor out = at::empty({rows_[window], width_}, at::kFloat);
   char* bytes = static_cast<char*>(out.data_ptr());
+  const off_t begin = offsets_[window] * static_cast<off_t>(sizeof(float));
   transfer_all(out.nbytes(), "read", [&](size_t done) {
     return ::pread(descriptor_, bytes + done, out.nbytes() - done,
-                   offsets_[window] + static_cast<off_t>(done));
+                   begin + static_cast<off_t>(done));
   });
   return out;
 }
 
 void ActivationStore::put(size_t window, const at::Tensor& values) {
   if (descriptor_ < 0) {
-    kept_[window] = values.contiguous();
+    // Stores that nothing is put in take no memory.
+    if (!kept_.defined()) kept_ = at::empty({floats_}, at::kFloat);
+    place(window).copy_(values);
     return;
   }
   const at::Tensor source = values.contiguous();
   const char* bytes = static_cast<const char*>(source.data_ptr());
+  const off_t begin = offsets_[window] * static_cast<off_t>(sizeof(float));
   transfer_all(source.nbytes(), "write", [&](size_t done) {
     return ::pwrite(descriptor_, bytes + done, source.nbytes() - done,
-                    offsets_[window] + static_cast<off_t>(done));
+                    begin + static_cast<off_t>(done));
   });
 }
 

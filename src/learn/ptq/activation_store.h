@@ -29,7 +29,7 @@ class ActivationStore {
   bool holds(size_t window) const { return share_.has(window); }
   int64_t owner(size_t window) const { return share_.owner(window); }
 
-  // [rows, width]; put() or lend() first.
+  // [rows, width]; put() or lend() first. It holds until the next put() of that window.
   at::Tensor get(size_t window) const;
   void put(size_t window, const at::Tensor& values);
 
@@ -40,11 +40,14 @@ class ActivationStore {
   static uint64_t bytes(const std::vector<int64_t>& rows, int64_t width);
 
  private:
+  at::Tensor place(size_t window) const;
+
   std::vector<int64_t> rows_;
-  std::vector<int64_t> offsets_;
+  std::vector<int64_t> offsets_;  // in floats
+  int64_t floats_ = 0;
   int64_t width_;
   WindowShare share_;
-  std::vector<at::Tensor> kept_;
+  at::Tensor kept_;  // one piece: many that come and go would leave memory in splinters
   std::map<size_t, at::Tensor> lent_;
   int descriptor_ = -1;
 };
