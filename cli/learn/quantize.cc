@@ -107,7 +107,7 @@ class Reporter {
 
   learn::PtqEvents events() {
     learn::PtqEvents events;
-    events.on_plan = [this](const PtqPlan& plan) { begin(plan); };
+    events.on_plan = [this](const PtqPlan& plan, bool resumed) { begin(plan, resumed); };
     events.on_block = [this](int64_t done, int64_t total, const std::vector<LayerReport>& layers,
                              bool resumed) { block(done, total, layers, resumed); };
     events.on_training = [this](int64_t done, int step, int steps, double loss) {
@@ -128,9 +128,9 @@ class Reporter {
     flush_output();
   }
 
-  void begin(const PtqPlan& plan) {
+  void begin(const PtqPlan& plan, bool resumed) {
     if (!json_) {
-      print_training(plan, options_);
+      if (!resumed) print_training(plan, options_);
       progress_ = std::make_unique<Progress>("quantize: blocks", plan.blocks);
       return;
     }

@@ -272,7 +272,7 @@ void refuse_without_effect(const QuantizeArguments& arguments, PtqMethod method,
              fmt::format("has nothing to do: {}", why_no_gguf(arguments)));
     }
   }
-  if (options.calibration.empty() && !learn::needs_calibration(method)) {
+  if (options.calibration.empty() && !learn::needs_text(options)) {
     refuse(arguments, {"--calib-tokens", "--ctx"}, "is for --calib, and there is none");
     if (options.evaluation.empty()) refuse(arguments, {"--cut"}, "is for texts, and there is none");
   }

@@ -112,26 +112,28 @@ class Resume(QuantizeCase):
     def test_the_last_pass(self):
         options = ("--block-loss", "output", "--block-steps", 4, "--block-tokens", 128,
                    "--tune-steps", 600, "--tune-tokens", 64)
-        whole = self.new()
+        whole, slow = self.new(), self.new()
         self.must(*self.command(whole, *options))
+        self.must(*self.command(slow, *options, text=self.long))
         # In the middle of the pass, and while errors are measured behind it.
         for number, reached in ((signal.SIGKILL, "tuning.safetensors"),
                                 (signal.SIGINT, "tuning.safetensors"),
                                 (signal.SIGKILL, "model-00001-of-00003.safetensors")):
             with self.subTest(signal=number, reached=reached):
                 out = self.new()
-                command = self.command(out, *options)
+                in_pass = reached == "tuning.safetensors"
+                command = self.command(out, *options, text=self.calib if in_pass else self.long)
                 self.end_when(command, (out / reached).exists, number)
                 self.assertEqual(self.status(out), "running")
                 result = self.must(*command, "--resume", "--json")
                 steps = [json.loads(line)["step"] for line in result.stdout.splitlines()
                          if json.loads(line).get("event") == "tuning"]
-                if reached == "tuning.safetensors":
+                if in_pass:
                     self.assertGreater(steps[0], 1)
                 else:
                     self.assertEqual(steps, [])
-                self.assert_same_weights(whole, out)
-        report = json.loads((whole / "quantize.json").read_text())
+                self.assert_same_weights(whole if in_pass else slow, out)
+        report = json.loads((slow / "quantize.json").read_text())
         again = json.loads((out / "quantize.json").read_text())
         self.assertEqual(report["tuning"], again["tuning"])
         self.assertEqual([layer["mean_scale"] for layer in report["layers"]],

@@ -93,12 +93,18 @@ class Quantize(QuantizeCase):
         options = ("--block-loss", "output", "--block-steps", 20, "--block-tokens", 128)
         tuned = self.quantize(*options, *UNMOVED, "--out", self.new())
         swept = self.quantize(*options, "--sweeps", 1, "--tune-steps", 0, "--out", self.new())
-        for summary, last in ((tuned, "last pass"), (swept, "sweeps")):
+        both = self.quantize(*options, "--sweeps", 1, *UNMOVED, "--out", self.new())
+        for summary, last in ((tuned, "last pass"), (swept, "sweeps"), (both, "last pass")):
             for layer in summary["layers"]:
                 stages = [stage["stage"] for stage in layer["stages"]]
                 self.assertEqual(stages[-2:], ["training", last], layer["name"])
                 self.assertEqual(stages.count(last), 1)
         self.assert_same_errors(tuned)
+        for one, other in zip(swept["layers"], both["layers"], strict=True):
+            self.assertAlmostEqual(one["stages"][-1]["relative_error"],
+                                   other["stages"][-1]["relative_error"], delta=1e-4)
+            self.assertNotAlmostEqual(one["stages"][-1]["relative_error"],
+                                      one["stages"][-2]["relative_error"], delta=1e-4)
 
     def assert_same_errors(self, summary):
         for layer in summary["layers"]:
@@ -198,7 +204,7 @@ class Quantize(QuantizeCase):
         self.assert_error(run("quantize", source, "--calib", self.calib, "--out", source), 2,
                           "source")
         self.assert_error(run("quantize", self.reference, "--calib", self.calib, "--out", out), 3,
-                          "ternary already")
+                          "made by tercet quantize")
         self.assert_error(run("quantize", self.reference / "model.gguf", "--out", out), 2,
                           "tercet convert")
         plain = self.new() / "dense"

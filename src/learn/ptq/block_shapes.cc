@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
 #include <string>
 
 #include "learn/ptq/block.h"
@@ -11,11 +12,15 @@
 namespace tercet::learn {
 namespace {
 
+// Of layers in which any of the maps is chosen.
 double share_of_layers(const ModelConfig& config, const PtqOptions& options,
-                       const std::string& map) {
+                       std::span<const std::string> maps) {
   double chosen = 0;
   for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
-    if (is_chosen(options, fmt::format("model.layers.{}.{}", layer, map))) ++chosen;
+    const bool is_here = std::any_of(maps.begin(), maps.end(), [&](const std::string& map) {
+      return is_chosen(options, fmt::format("model.layers.{}.{}", layer, map));
+    });
+    if (is_here) ++chosen;
   }
   return chosen / static_cast<double>(config.num_hidden_layers);
 }
@@ -35,13 +40,11 @@ std::array<MapShape, 7> block_shapes(const ModelConfig& config, const PtqOptions
                                      {inner, hidden, true, false},
                                      {hidden, inner, true, true}}};
   if (options.only.empty()) return shapes;
-  for (size_t i = 0; i < shapes.size(); ++i) {
-    shapes[i].chosen = share_of_layers(config, options, linear_maps()[i]);
-  }
+  const std::span<const std::string> maps(linear_maps());
   for (size_t first = 0, i = 0; i < shapes.size(); ++i) {
+    shapes[i].chosen = share_of_layers(config, options, maps.subspan(i, 1));
     if (!shapes[i].last_of_input) continue;
-    const bool gathers = std::any_of(&shapes[first], &shapes[i] + 1,
-                                     [](const MapShape& shape) { return shape.chosen > 0; });
+    const double gathers = share_of_layers(config, options, maps.subspan(first, i + 1 - first));
     for (; first <= i; ++first) shapes[first].gathers = gathers;
   }
   return shapes;

@@ -14,8 +14,9 @@ struct MapShape {
   double rows, cols;
   bool last_of_input;
   bool writes_residual;
-  double chosen = 1;    // in this share of the layers it is quantized
-  bool gathers = true;  // whether a map behind its input is, in any layer
+  // Shares of the layers: in which it is quantized, and in which any map of its input is.
+  double chosen = 1;
+  double gathers = 1;
   double weights() const { return rows * cols; }
 };
 

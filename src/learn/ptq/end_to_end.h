@@ -16,6 +16,7 @@
 #include "learn/ptq/block.h"
 #include "learn/ptq/low_bit_matrix.h"
 #include "learn/ptq/stored_matrix.h"
+#include "learn/ptq/windows.h"
 
 namespace tercet::learn {
 
@@ -46,7 +47,7 @@ struct EndToEndTask {
   bool int8_inputs = false;
   at::ScalarType compute = at::kFloat;  // the type of matrix products
   RestTypes rest;                       // of the quantized model
-  const std::vector<std::vector<int32_t>>* windows = nullptr;
+  const Windows* windows = nullptr;
   ActivationStore* streams = nullptr;  // the source's, behind its last block, for these windows
   Team team;                           // the ranks that share the windows of a step
   const std::atomic<bool>* stop = nullptr;

@@ -9,6 +9,7 @@
 #include "formats/hf_model.h"
 #include "learn/dist/team.h"
 #include "learn/ptq/stored_matrix.h"
+#include "learn/ptq/windows.h"
 
 namespace tercet::learn {
 
@@ -28,7 +29,7 @@ struct EvaluationRequest {
   const HfModel* quantized = nullptr;
   std::function<bool(const std::string&)> int8_inputs;  // which maps of the quantized model
   RestTypes rest;                                       // of the quantized model
-  const std::vector<std::vector<int32_t>>* windows = nullptr;
+  const Windows* windows = nullptr;
   Team team;            // the ranks that score other windows, which the report counts as well
   uint64_t memory = 0;  // bytes for activations; windows are taken in turns that fit
   const std::atomic<bool>* stop = nullptr;

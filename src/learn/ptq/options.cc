@@ -39,6 +39,7 @@ Json to_json(const PtqOptions& options) {
           {"shrinkage", layer.shrinkage < 0 ? Json("auto") : Json(layer.shrinkage)},
           {"calib_tokens", options.calibration_tokens},
           {"ctx", options.context},
+          {"cut", options.cut_documents},
           {"held_out", options.held_out},
           {"only", options.only},
           {"embedding_type", name_of(options.rest.embedding)},
@@ -91,6 +92,11 @@ void check(const PtqOptions& options) {
   } catch (const std::regex_error& error) {
     fail(ErrorCode::kUsage, "--only '{}' is no regular expression: {}", options.only, error.what());
   }
+}
+
+bool needs_text(const PtqOptions& options) {
+  return needs_calibration(options.layer.method) || options.end_to_end.steps > 0 ||
+         options.layer.equalization > 0;
 }
 
 bool is_chosen(const PtqOptions& options, const std::string& module) {

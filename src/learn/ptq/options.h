@@ -58,6 +58,9 @@ struct PtqOptions {
 // Everything that the result depends on, under the names of the options.
 Json to_json(const PtqOptions& options);
 
+// Whether anything in a run looks at calibration text.
+bool needs_text(const PtqOptions& options);
+
 // Whether the linear map of that HF name is to be quantized.
 bool is_chosen(const PtqOptions& options, const std::string& module);
 

@@ -4,12 +4,12 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <regex>
 
 #include "core/error.h"
 #include "core/file.h"
 #include "formats/safetensors.h"
 #include "learn/data/hash.h"
+#include "learn/ptq/run_state.h"
 #include "tokenizer/tokenizer_files.h"
 
 namespace tercet::learn {
@@ -17,16 +17,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kState = "quantize.json";
-constexpr const char* kStatus = "status";
-constexpr const char* kFingerprint = "fingerprint";
-constexpr const char* kOptions = "options";
-constexpr const char* kRunning = "running";
-constexpr const char* kQuantized = "quantized";
-constexpr const char* kComplete = "complete";
 constexpr const char* kTuning = "tuning.safetensors";
 // Another number when the same options come to be computed otherwise.
-constexpr int kAlgorithm = 2;
+constexpr int kAlgorithm = 3;
 constexpr const char* kReports = "reports";
 constexpr const char* kSweep = "sweep";
 constexpr std::string_view kLatent = ".latent";
@@ -53,93 +46,9 @@ TensorView view_of(const std::string& name, const at::Tensor& tensor) {
   return view;
 }
 
-// A file that a killed process was about to write: NAME.PID.tmp, of a name that is written here.
-bool is_temporary(const fs::directory_entry& entry) {
-  static const std::regex pattern(
-      R"((quantize|config|generation_config|model|tokenizer|special_tokens|added_tokens|chat_template|block|tuning|report).*\.[0-9]+\.tmp)");
-  std::error_code ignored;
-  return entry.is_regular_file(ignored) &&
-         std::regex_match(entry.path().filename().string(), pattern);
-}
-
-bool has_nothing(const fs::path& path) {
-  std::error_code ignored;
-  if (!fs::exists(path, ignored)) return true;
-  if (!fs::is_directory(path, ignored)) return false;
-  std::error_code unreadable;
-  const fs::directory_iterator entries(path, unreadable);
-  return !unreadable && std::all_of(begin(entries), end(entries), is_temporary);
-}
-
-bool is_inside(const fs::path& path, const fs::path& directory) {
-  std::error_code ignored;
-  const fs::path inner = fs::weakly_canonical(fs::absolute(path, ignored), ignored);
-  const fs::path outer = fs::weakly_canonical(fs::absolute(directory, ignored), ignored);
-  return std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first == outer.end();
-}
-
-Json read_state(const fs::path& path) {
-  Json state = read_json_file(path);
-  const auto is_text = [&](const char* key) {
-    return state.contains(key) && state[key].is_string();
-  };
-  if (!state.is_object() || !is_text(kStatus) || !is_text(kFingerprint) ||
-      !state.contains(kOptions) || !state[kOptions].is_object()) {
-    fail(ErrorCode::kBadInput, "'{}' is damaged or not of a run; choose another --out",
-         path.string());
-  }
-  return state;
-}
-
-// The first option that a run was begun with otherwise, for an error; empty: none.
-std::string first_difference(const Json& there, const Json& here) {
-  for (const auto& [name, value] : here.items()) {
-    if (name == "threads" || there.value(name, Json()) == value) continue;
-    return fmt::format("{} was {}, is {}", name, there.value(name, Json()).dump(), value.dump());
-  }
-  return "";
-}
-
-bool has_model(const Json& state) {
-  const std::string status = state.value(kStatus, "");
-  return status == kQuantized || status == kComplete;
-}
-
-void check_target(const PtqOptions& options, const std::string& fingerprint) {
-  const fs::path state = options.out / kState;
-  std::error_code ignored;
-  const bool has_state = fs::exists(state, ignored);
-  if (is_inside(options.out, options.source)) {
-    fail(ErrorCode::kUsage, "--out '{}' is the source directory or lies in it; choose another",
-         options.out.string());
-  }
-  if (!options.resume) {
-    if (has_nothing(options.out)) return;
-    fail(ErrorCode::kUsage, "'{}' is not empty; {}choose another directory", options.out.string(),
-         has_state ? "--resume continues the run in it, or " : "");
-  }
-  if (!has_state) {
-    fail(ErrorCode::kUsage, "'{}' holds no run to resume (no {})", options.out.string(), kState);
-  }
-  const Json json = read_state(state);
-  if (json[kFingerprint] == fingerprint) return;
-  const std::string difference = first_difference(json[kOptions], to_json(options));
-  if (difference.empty()) {
-    fail(ErrorCode::kUsage,
-         "'{}' was begun with another model or calibration text, or by another version; give the "
-         "same, or another --out",
-         options.out.string());
-  }
-  fail(ErrorCode::kUsage,
-       "'{}' was begun with other options: {}; give the same (what is not given follows from "
-       "--max-memory), or another --out",
-       options.out.string(), difference);
-}
-
 }  // namespace
 
-std::string fingerprint_of(const HfModel& source, const std::vector<std::vector<int32_t>>& windows,
-                           const Json& options) {
+std::string fingerprint_of(const HfModel& source, const Windows& windows, const Json& options) {
   Fnv1a64 hash;
   hash.update(bytes_of(read_json_file(source.directory() / "config.json").dump()));
   for (const TensorSpec& spec : tensor_specs(source.config())) {
@@ -174,8 +83,8 @@ OutputDirectory::OutputDirectory(const PtqOptions& options, const HfModel& sourc
     write_state(kRunning, Json::object());
     return;
   }
-  const Json state = read_state(path_ / kState);
-  if (!has_model(state)) return;
+  const Json state = read_state(path_ / kStateFile);
+  if (!holds_model(state)) return;
   summary_ = state;
   summary_->erase(kStatus);
   discard_unfinished();
@@ -223,7 +132,7 @@ void OutputDirectory::write_state(const char* status, const Json& summary) const
                 {"calibration", options_.calibration.string()},
                 {kOptions, to_json(options_)}};
   state.update(summary);
-  write_text_file(path_ / kState, state.dump(2) + "\n");
+  write_text_file(path_ / kStateFile, state.dump(2) + "\n");
 }
 
 std::optional<std::vector<LayerReport>> OutputDirectory::finished(int64_t layer, int sweep) const {
@@ -414,9 +323,9 @@ void OutputDirectory::finish(const Json& summary, const at::Tensor& final_norm) 
 
 bool OutputDirectory::is_quantized(const fs::path& path, const std::string& fingerprint) {
   std::error_code ignored;
-  if (!fs::exists(path / kState, ignored)) return false;
-  const Json state = read_state(path / kState);
-  return has_model(state) && state[kFingerprint] == fingerprint;
+  if (!fs::exists(path / kStateFile, ignored)) return false;
+  const Json state = read_state(path / kStateFile);
+  return holds_model(state) && state[kFingerprint] == fingerprint;
 }
 
 void OutputDirectory::amend(const Json& summary, bool is_complete) const {

@@ -12,6 +12,7 @@
 #include "learn/ptq/block_quantizer.h"
 #include "learn/ptq/end_to_end.h"
 #include "learn/ptq/options.h"
+#include "learn/ptq/windows.h"
 
 namespace tercet::learn {
 
@@ -82,7 +83,6 @@ class OutputDirectory {
 
 // What the run depends on, as a short text: the source's configuration and weights, the calibration
 // tokens, the options.
-std::string fingerprint_of(const HfModel& source, const std::vector<std::vector<int32_t>>& windows,
-                           const Json& options);
+std::string fingerprint_of(const HfModel& source, const Windows& windows, const Json& options);
 
 }  // namespace tercet::learn

@@ -57,11 +57,12 @@ uint64_t file_bytes(const ModelConfig& config, const PtqOptions& options) {
 uint64_t waiting_bytes(const ModelConfig& config, const PtqOptions& options) {
   if (!options.changes_blocks_later()) return 0;
   const uint64_t maps = chosen_weights(config, options);
-  const uint64_t blocks = maps * (options.block_training.sweeps > 0 ? 2 + sizeof(float) : 2);
+  const uint64_t others = static_cast<uint64_t>(config.linear_parameter_count()) - maps;
+  const uint64_t latents = options.block_training.sweeps > 0 ? sizeof(float) * maps : 0;
   // Where the last pass is: each scale with its moments, twice while a file replaces another.
-  const uint64_t groups = std::max<uint64_t>(
-      static_cast<uint64_t>(options.layer.grouping.columns(config.hidden_size)), 1);
-  return blocks + (options.end_to_end.steps > 0 ? 6 * sizeof(float) * maps / groups : 0);
+  const auto columns = static_cast<uint64_t>(options.layer.grouping.columns(config.hidden_size));
+  const uint64_t tuning = options.end_to_end.steps > 0 ? 6 * sizeof(float) * maps / columns : 0;
+  return 2 * maps + 4 * others + latents + tuning;
 }
 
 // The calibration windows on their way through the model.
@@ -109,9 +110,9 @@ void plan_memory(const ModelConfig& config, const PtqOptions& options,
          "one block of this model needs {} MiB of memory ({}), --max-memory leaves {} MiB; give "
          "more, {}a shorter --ctx, or leave wide maps out with --only",
          plan.block_bytes >> 20, block.where, options.max_memory >> 20,
-         options.layer.cross_term != 0 && options.block_training.steps <= 0
-             ? "--no-training --cross-term 0, "
-             : "");
+         options.block_training.steps > 0 ? "--block-steps 0, "
+         : options.layer.cross_term != 0  ? "--no-training --cross-term 0, "
+                                          : "");
   }
 }
 

@@ -20,6 +20,7 @@ namespace {
 constexpr double kSolverCopies = 10;
 constexpr double kCorrectionCopies = 4;
 constexpr double kTrainingCopies = 12;
+constexpr double kWaitingCopies = 2;  // of maps that stay as they are
 
 struct Peak {
   double floats = 0;
@@ -83,7 +84,7 @@ Peak quantizing(const ModelConfig& config, const PtqOptions& options, int64_t lo
     const std::string& name = linear_maps()[i];
     const double stripe = std::min(shape.cols, static_cast<double>(kMomentStripe)) * shape.cols;
     const double gathered = trains ? moments : moments_floats(shape, cross);
-    if (trains || shape.gathers) {
+    if (trains || shape.gathers > 0) {
       peak.meet(block + done + gathered + stripe + window_floats(config, longest),
                 "the second moments before " + name);
     }
@@ -100,14 +101,15 @@ uint64_t block_training_bytes(const ModelConfig& config, const PtqOptions& optio
                               int64_t longest) {
   const auto shapes = block_shapes(config, options);
   double moments = 0;
+  double copies = 0;
   for (const MapShape& shape : shapes) {
+    copies += (shape.chosen > 0 ? kTrainingCopies : kWaitingCopies) * shape.weights();
     if (shape.last_of_input) moments += sum_size(shape.cols) * shape.cols * shape.cols;
   }
   const double window =
       static_cast<double>(longest * (12 * config.hidden_size + 8 * config.intermediate_size +
                                      4 * config.num_attention_heads * longest));
-  return static_cast<uint64_t>(sizeof(float) *
-                               (moments + kTrainingCopies * weights_of(shapes) + window));
+  return static_cast<uint64_t>(sizeof(float) * (moments + copies + window));
 }
 
 BlockMemory block_memory(const ModelConfig& config, const PtqOptions& options, int64_t longest) {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <filesystem>
 #include <optional>
+#include <vector>
 
 #include "core/error.h"
 #include "learn/ptq/calibration.h"
@@ -15,7 +17,7 @@ namespace fs = std::filesystem;
 
 // As long as the options say, where there is no text or no tokenizer yet.
 std::vector<int64_t> assumed_windows(const PtqOptions& options) {
-  if (options.calibration.empty() && !needs_calibration(options.layer.method)) return {};
+  if (options.calibration.empty() && !needs_text(options)) return {};
   if (options.calibration_tokens == 0) {
     fail(ErrorCode::kUsage, "a plan without calibration text needs a number: --calib-tokens N");
   }

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "learn/ptq/block_shapes.h"
+#include "learn/ptq/calibration.h"
 #include "learn/ptq/moments.h"
 #include "learn/ptq/stage_clock.h"
 #include "learn/ptq/training_budget.h"
@@ -59,7 +60,7 @@ class BlockTimes {
         ranks_(hardware.ranks),
         trains_(options.block_training.steps > 0),
         cross_(options.layer.cross_term != 0 && !trains_),
-        sides_(rows.empty() ? 0 : (cross_ || trains_ ? 2 : 1)),
+        sides_(rows.empty() ? 0 : (needs_both_sides(options) ? 2 : 1)),
         tokens_(static_cast<double>(std::accumulate(rows.begin(), rows.end(), int64_t{0}))),
         shapes_(block_shapes(config, options)) {
     for (const MapShape& shape : shapes_) weights_ += shape.weights();
@@ -94,9 +95,10 @@ class BlockTimes {
     if (rows_.empty()) return stage;
     const double share = (trains_ ? starting_share(rows_) : 1) / ranks_;  // of the windows
     for (const MapShape& shape : shapes_) {
-      if (!shape.last_of_input || (!shape.gathers && !trains_)) continue;
-      double elements = shape.cols * shape.cols * (cross_ ? 2 : 1);
-      if (cross_ && shape.writes_residual) elements += shape.weights();
+      if (!shape.last_of_input) continue;
+      const double layers = trains_ ? 1 : shape.gathers;
+      double elements = layers * shape.cols * shape.cols * (cross_ ? 2 : 1);
+      if (cross_ && shape.writes_residual) elements += layers * shape.weights();
       stage.flops += 2 * tokens_ * elements * share;
       const double windows = static_cast<double>(rows_.size()) * share;
       stage.memory_bytes += windows * elements * (2 * sum_bytes(shape.cols) + 2 * kFloat);
@@ -153,11 +155,17 @@ class BlockTimes {
     return layer.grid_points + 2 + notes + (layer.feedback ? 3 : 0) + flips;
   }
 
+  // Products of whole maps with the Hessian, in each rank: errors behind training and at the end.
+  double errors_measured() const {
+    return (trains_ ? 2 : 0) + (options_.changes_blocks_later() && !rows_.empty() ? 2 : 0);
+  }
+
   void add_map(const MapShape& shape, PlanStage& stage) const {
     const LayerOptions& layer = options_.layer;
     const double square = shape.cols * shape.cols;
     const double weights = shape.weights() / ranks_;
     stage.flops += 2 * weights * shape.cols * products();
+    stage.flops += 2 * shape.weights() * shape.cols * errors_measured();
     stage.memory_bytes += kFloat * weights * kPassesOfRest;
     if (products() == 0) return;
     stage.memory_bytes += kFloat * weights * kPassesOfPoint * layer.grid_points;
@@ -238,15 +246,15 @@ double times(const PlanStage& stage, const PtqOptions& options, const std::vecto
   const bool is_measured = options.changes_blocks_later() && !rows.empty();
   const bool trains = options.block_training.steps > 0;
   const double sweeps = 1 + std::max(options.block_training.sweeps, 0);
-  if (stage.name == kSolverStage) return 1;
+  if (stage.name == kSolverStage) return 1;  // what is measured later is in it
   if (stage.name == kMomentsStage) {
     if (!is_measured) return 1;
     return 1 + (trains ? 1 : starting_share(rows));
   }
   if (!is_measured) return sweeps;
-  // One of the two sides, where equalization does not ask for the other.
-  if (stage.name == kForwardStage) return sweeps + starting_share(rows) / 2;
-  return sweeps + 1;
+  if (stage.name != kForwardStage) return sweeps + 1;
+  // One of the two sides, or for equalization everything.
+  return sweeps + (options.layer.equalization > 0 ? 1 : starting_share(rows) / 2);
 }
 
 double seconds_of(const PlanStage& stage, const PlanHardware& hardware) {

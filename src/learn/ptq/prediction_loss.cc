@@ -9,9 +9,8 @@
 namespace tercet::learn {
 
 ActivationStore source_streams(const HfModel& model, const RotaryAngles& angles,
-                               const std::vector<std::vector<int32_t>>& windows,
-                               const std::filesystem::path& spill, const std::atomic<bool>* stop,
-                               const WindowShare& share) {
+                               const Windows& windows, const std::filesystem::path& spill,
+                               const std::atomic<bool>* stop, const WindowShare& share) {
   const at::NoGradGuard no_gradients;
   const ModelConfig& config = model.config();
   std::vector<int64_t> rows;

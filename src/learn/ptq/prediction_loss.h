@@ -11,6 +11,7 @@
 #include "learn/ptq/activation_store.h"
 #include "learn/ptq/block.h"
 #include "learn/ptq/head.h"
+#include "learn/ptq/windows.h"
 
 namespace tercet::learn {
 
@@ -18,9 +19,8 @@ namespace tercet::learn {
 // memory at a time. The residual streams behind the last block. Throws kInterrupted when *stop
 // becomes true.
 ActivationStore source_streams(const HfModel& model, const RotaryAngles& angles,
-                               const std::vector<std::vector<int32_t>>& windows,
-                               const std::filesystem::path& spill, const std::atomic<bool>* stop,
-                               const WindowShare& share = {});
+                               const Windows& windows, const std::filesystem::path& spill,
+                               const std::atomic<bool>* stop, const WindowShare& share = {});
 
 // How far the predictions that follow from a block's output are from those of the full-precision
 // model: the block is seen through those behind it, in full precision until they are replaced.

@@ -45,10 +45,10 @@ class Run {
     const Windows windows = calibration_windows(options_, source_, team_.ranks());
     const Windows judged = evaluation_windows(options_, source_);
     settle_with_memory(lengths_of(windows));
-    if (events_.on_plan) events_.on_plan(result_.plan);
     check_agreement(windows, judged);
     if (team_.is_first()) check_before();
     const SharedOutput out(team_, options_, source_, result_.fingerprint);
+    if (events_.on_plan) events_.on_plan(result_.plan, out.summary().has_value());
     if (out.summary()) {
       take_up(*out.summary());
     } else {
@@ -249,8 +249,10 @@ class Run {
     for (int64_t layer = 0; layer < layers; ++layer) {
       const BlockWeights block =
           tunes ? std::move(tuned[static_cast<size_t>(layer)]) : read(out, layer, true);
+      const std::span<LayerReport> reports = reports_of(layer);
+      update_scales(layer, block, reports);
       quantizer.measure(layer, read(out, layer, false), block, takes_all ? share : 1,
-                        tunes ? kTuningStage : "sweeps", reports_of(layer, block));
+                        tunes ? kTuningStage : "sweeps", reports);
       {
         const StageScope stage(&clock_, kWriteStage);
         out.write_trained_block(layer, block);
@@ -269,18 +271,24 @@ class Run {
     return out;
   }
 
-  // The reports of a finished block, its scales taken up. Codes are those of before.
-  std::span<LayerReport> reports_of(int64_t layer, const BlockWeights& block) {
-    const std::string prefix = fmt::format("model.layers.{}.", layer);
-    const auto is_here = [&](const LayerReport& report) { return report.name.starts_with(prefix); };
+  static std::string prefix_of(int64_t layer) { return fmt::format("model.layers.{}.", layer); }
+
+  std::span<LayerReport> reports_of(int64_t layer) {
+    const auto is_here = [prefix = prefix_of(layer)](const LayerReport& report) {
+      return report.name.starts_with(prefix);
+    };
     const auto first = std::find_if(result_.layers.begin(), result_.layers.end(), is_here);
-    const auto end = std::find_if_not(first, result_.layers.end(), is_here);
-    for (LayerReport& report : std::span(first, end)) {
-      const at::Tensor& values = block.at(report.name.substr(prefix.size()) + ".weight");
+    return {first, std::find_if_not(first, result_.layers.end(), is_here)};
+  }
+
+  // The last pass leaves codes as they are.
+  void update_scales(int64_t layer, const BlockWeights& block,
+                     std::span<LayerReport> reports) const {
+    for (LayerReport& report : reports) {
+      const at::Tensor& values = block.at(report.name.substr(prefix_of(layer).size()) + ".weight");
       report.mean_scale =
           codes_of(values, options_.layer.grouping).scales.to(at::kDouble).mean().item<double>();
     }
-    return {first, end};
   }
 
   at::Tensor tune(const SharedOutput& out, std::vector<BlockWeights>& blocks,

@@ -15,7 +15,8 @@ namespace tercet::learn {
 
 // What happens on the way; each may be empty.
 struct PtqEvents {
-  std::function<void(const PtqPlan&)> on_plan;
+  // resumed: the model is there, and only to be measured and packed.
+  std::function<void(const PtqPlan&, bool resumed)> on_plan;
   // A block is finished (resumed: it was before).
   std::function<void(int64_t done, int64_t total, const std::vector<LayerReport>&, bool resumed)>
       on_block;

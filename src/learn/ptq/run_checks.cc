@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <span>
 #include <vector>
 
 #include "core/cpu.h"
@@ -27,23 +28,33 @@ uint64_t bytes_in(const fs::path& directory) {
   return bytes;
 }
 
-// Whether nearly all runs of eight neighbours in rows of `cols` hold two or three values: what
-// rounding to one or 1.58 bits leaves, whatever its groups and shifts, and nothing else.
+// Whether a few neighbours hold two values, or three at equal distances.
+bool is_ternary(std::span<float> run) {
+  std::sort(run.begin(), run.end());
+  const auto end = std::unique(run.begin(), run.end());
+  const auto count = end - run.begin();
+  if (count != 3) return count == 2;
+  const float lower = run[1] - run[0];
+  const float upper = run[2] - run[1];
+  return std::fabs(upper - lower) <= 0.01f * (upper + lower);
+}
+
+// Whether most runs of eight neighbours in rows of `cols` are ternary, as rounding to one or 1.58
+// bits leaves them in groups of eight columns or a multiple. Of weights of four levels half are.
 bool is_low_bit(const std::vector<float>& values, int64_t cols) {
   constexpr int64_t kRun = 8;
   int64_t runs = 0;
-  int64_t few = 0;
+  int64_t ternary = 0;
   for (size_t row = 0; row < values.size(); row += static_cast<size_t>(cols)) {
     for (int64_t first = 0; first + kRun <= cols; first += kRun) {
       std::array<float, kRun> run;
       std::copy_n(&values[row + static_cast<size_t>(first)], kRun, run.begin());
-      std::sort(run.begin(), run.end());
-      const auto distinct = std::unique(run.begin(), run.end()) - run.begin();
+      if (std::all_of(run.begin(), run.end(), [&](float x) { return x == run[0]; })) continue;
       ++runs;
-      if (distinct == 2 || distinct == 3) ++few;
+      if (is_ternary(run)) ++ternary;
     }
   }
-  return runs > 0 && static_cast<double>(few) > 0.9 * static_cast<double>(runs);
+  return static_cast<double>(ternary) > 0.75 * static_cast<double>(runs);
 }
 
 }  // namespace
@@ -93,7 +104,7 @@ void check_values(const HfModel& model, const std::atomic<bool>* stop) {
       const bool is_map = spec.rows > 0 && spec.hf_name.starts_with("model.layers.");
       if (row == 0 && is_map && is_low_bit(values, spec.cols)) {
         fail(ErrorCode::kUnsupported,
-             "'{}' is ternary or binary already: neighbours in '{}' share three values at most",
+             "'{}' is ternary or binary already: neighbours in '{}' have three values at most",
              model.directory().string(), spec.hf_name);
       }
     }

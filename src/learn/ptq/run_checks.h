@@ -17,8 +17,9 @@ namespace tercet::learn {
 // this machine.
 void check_room(const PtqPlan& plan, const std::filesystem::path& out, bool resume, int64_t ranks);
 
-// Throws kBadInput naming the tensor where a weight is NaN or infinite, kInterrupted when *stop
-// becomes true. Reads the whole model once, a part at a time.
+// Throws kBadInput naming the tensor where a weight is NaN or infinite, kUnsupported where the
+// values of a linear map are ternary already, kInterrupted when *stop becomes true. Reads the whole
+// model once, a part at a time.
 void check_values(const HfModel& model, const std::atomic<bool>* stop);
 
 }  // namespace tercet::learn

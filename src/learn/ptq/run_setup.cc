@@ -4,11 +4,13 @@
 #include <malloc.h>
 
 #include <algorithm>
+#include <string_view>
 
 #include "core/cpu.h"
 #include "core/error.h"
 #include "learn/nn/threads.h"
 #include "learn/ptq/plan_model.h"
+#include "learn/ptq/run_state.h"
 #include "learn/ptq/training_budget.h"
 
 namespace tercet::learn {
@@ -49,6 +51,10 @@ HfModel open_source(const std::filesystem::path& path) {
          "'{}' is a file; quantize reads HF directories: tercet convert {} DIR/ --type f32 makes "
          "one of a GGUF file",
          path.string(), path.string());
+  }
+  if (std::filesystem::exists(path / kStateFile, ignored)) {
+    fail(ErrorCode::kUnsupported,
+         "'{}' was made by tercet quantize; give the model that it was made of", path.string());
   }
   HfModel model(path);
   check_quantizable(model.config(), model.ternary_storage().given.has_value(), path.string());
