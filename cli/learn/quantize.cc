@@ -131,6 +131,7 @@ class Reporter {
   void begin(const PtqPlan& plan, bool resumed) {
     if (!json_) {
       if (!resumed) print_training(plan, options_);
+      flush_output();  // before anything of the progress
       progress_ = std::make_unique<Progress>("quantize: blocks", plan.blocks);
       return;
     }

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <functional>
 
 #include "learn/ptq/output_directory.h"
@@ -15,7 +16,25 @@ namespace {
 using plot::Chart;
 using plot::Series;
 
-plot::Axis maps_axis() { return {.title = "linear map, from the first layer to the last"}; }
+plot::Axis maps_axis() {
+  return {.title = "q, k, v, o, gate, up, down, each from the first layer to the last"};
+}
+
+size_t kind_of(const LayerReport& report) {
+  const auto& maps = linear_maps();
+  return static_cast<size_t>(
+      std::find_if(maps.begin(), maps.end(),
+                   [&](const std::string& map) { return report.name.ends_with(map); }) -
+      maps.begin());
+}
+
+// For charts: kinds differ more than layers.
+std::vector<LayerReport> by_kind(std::vector<LayerReport> layers) {
+  std::stable_sort(layers.begin(), layers.end(), [](const LayerReport& a, const LayerReport& b) {
+    return kind_of(a) < kind_of(b);
+  });
+  return layers;
+}
 
 Series series_of(const std::vector<LayerReport>& layers, const std::string& name, size_t colour,
                  const std::function<double(const LayerReport&)>& value) {
@@ -152,8 +171,9 @@ plot::Table options_table(const PtqOptions& options) {
 
 std::string report_page(const PtqOptions& options, const PtqResult& result) {
   const std::vector<LayerReport>& layers = result.layers;
+  const std::vector<LayerReport> kinds = by_kind(layers);
   std::string charts;
-  for (const Chart& chart : {error_chart(layers), shares_chart(layers), weights_chart(layers)}) {
+  for (const Chart& chart : {error_chart(kinds), shares_chart(kinds), weights_chart(kinds)}) {
     charts += plot::to_svg(chart);
   }
   return plot::html_page(
