@@ -229,6 +229,10 @@ PlannedTensor plan_tensor(const WeightSource& source, const Part& part, const Co
   // Only readers of b1.58 models look for such a tensor.
   tensor.scale_tensor = has_scale_tensor(tensor.type) && plan.config.linear == LinearKind::kB158 &&
                         tensor.reach.scope == ScaleScope::kTensor;
+  // A single scale would save nothing.
+  if (is_own(tensor.type) && part.form.half_scales && tensor.reach.scope != ScaleScope::kTensor) {
+    tensor.scale_type = packing::ScaleType::kF16;
+  }
   tensor.packed = plan.packed && part.is_linear && part.spec.low_bit;
   if (tensor.packed) {
     check_packed(part, tensor);

@@ -25,7 +25,8 @@ struct PlannedTensor {
   // one of its own (beside tq1_0 and tq2_0 blocks, whose own scales are then 1).
   ScaleReach reach;
   bool scale_tensor = false;
-  bool allow_rounding = false;  // of scales to f16
+  packing::ScaleType scale_type = packing::ScaleType::kF32;  // in Tercet's own layouts
+  bool allow_rounding = false;                               // of scales to f16
 };
 
 // Everything that is decided before the first byte is written.

@@ -81,7 +81,7 @@ const TensorView* GgufSource::sidecar(const TensorSpec& spec) const {
 LinearWeights GgufSource::matrix(const TensorSpec& spec, WeightStorage& storage) const {
   const TensorView& tensor = file_.tensor(spec.gguf_name);
   const std::string origin = path().string();
-  if (is_own_payload(tensor)) return own_weights(tensor.name, tensor.bytes, spec, origin);
+  if (is_own_payload(tensor)) return own_weights(tensor.name, tensor.bytes, spec, origin, storage);
   return matrix_weights(tensor, {sidecar(spec), i2s_order_}, spec, origin, storage);
 }
 
@@ -89,7 +89,7 @@ MatrixForm GgufSource::matrix_form(const TensorSpec& spec) const {
   WeightStorage unused;
   const LinearWeights weights = matrix(spec, unused);
   if (!is_ternary(weights.type)) return {weights.type, {}};
-  return {weights.type, effective_reach(TernaryRows(weights))};
+  return {weights.type, effective_reach(TernaryRows(weights)), weights.half_scales};
 }
 
 void GgufSource::release(const TensorSpec& spec) const {

@@ -66,7 +66,9 @@ bool HfSource::is_given_ternary(const TensorSpec& spec) const {
 
 MatrixForm HfSource::matrix_form(const TensorSpec& spec) const {
   if (is_given_ternary(spec)) {
-    return {StoredType::kTrit4, given_reach(*model_.ternary_storage().given, spec.cols)};
+    // Scales are magnitudes of the values.
+    return {StoredType::kTrit4, given_reach(*model_.ternary_storage().given, spec.cols),
+            model_.tensor(spec.hf_name).type == DType::kF16};
   }
   const int64_t groups = config().variants.quant_groups;
   const auto scope = groups > 1 ? packing::ScaleScope::kGroup : packing::ScaleScope::kTensor;

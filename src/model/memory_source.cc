@@ -119,7 +119,7 @@ void MemorySource::hold(const Stored& stored) {
   held.bytes = file_->bytes().subspan(stored.offset, stored.bytes);
   const std::string origin = path().string();
   if (is_own(tensor.type)) {
-    held.matrix = own_weights(spec.gguf_name, held.bytes, spec, origin);
+    held.matrix = own_weights(spec.gguf_name, held.bytes, spec, origin, storage_);
     return;
   }
   const TensorView view = {

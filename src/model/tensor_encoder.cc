@@ -93,8 +93,8 @@ class TernaryEncoder {
       if (plan_.type == StoredType::kI2S) put_tail(sink);
       return largest_rounding_;
     }
-    const packing::OwnParts parts =
-        packing::own_parts(layout_, rows_.rows(), rows_.cols(), plan_.reach.scope, group_);
+    const packing::OwnParts parts = packing::own_parts(layout_, rows_.rows(), rows_.cols(),
+                                                       plan_.reach.scope, group_, plan_.scale_type);
     sink(parts.header);
     put_codes(sink);
     put_zeros(parts.codes_padding, sink);
@@ -173,7 +173,7 @@ class TernaryEncoder {
     for (int64_t row = 0; row < (single ? 1 : rows_.rows()); ++row) {
       rows_.scales(source_row(order_, row), scales_);
       const size_t count = single ? 1 : scales_.size();
-      sink({reinterpret_cast<const uint8_t*>(scales_.data()), count * sizeof(float)});
+      sink(packing::stored_scales(std::span(scales_).first(count), plan_.scale_type));
     }
   }
 
@@ -195,7 +195,7 @@ uint64_t encoded_bytes(const PlannedTensor& plan) {
   const TensorSpec& spec = plan.spec;
   if (is_own(plan.type)) {
     return packing::own_parts(layout_of(plan.type), spec.rows, spec.cols, plan.reach.scope,
-                              plan.reach.group_size)
+                              plan.reach.group_size, plan.scale_type)
         .total();
   }
   const int64_t rows = std::max<int64_t>(spec.rows, 1);

@@ -156,7 +156,8 @@ std::vector<float> dense_vector(const TensorView& tensor, const TensorSpec& spec
 }
 
 LinearWeights own_weights(const std::string& name, std::span<const uint8_t> payload,
-                          const TensorSpec& spec, const std::string& origin) {
+                          const TensorSpec& spec, const std::string& origin,
+                          WeightStorage& storage) {
   const packing::OwnView view =
       packing::view_own(payload, fmt::format("{}: tensor '{}'", origin, name));
   if (view.rows != spec.rows || view.cols != spec.cols) {
@@ -175,6 +176,11 @@ LinearWeights own_weights(const std::string& name, std::span<const uint8_t> payl
   out.scope = view.scope;
   out.group_size = view.group_size;
   out.scales = view.scales;
+  out.half_scales = !view.half_scales.empty();
+  if (out.half_scales) {
+    storage.floats.push_back(packing::scales_of(view));
+    out.scales = storage.floats.back();
+  }
   out.int8_activations = spec.low_bit;
   return out;
 }

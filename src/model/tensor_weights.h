@@ -34,8 +34,10 @@ LinearWeights matrix_weights(const TensorView& tensor, const MatrixParts& parts,
 std::vector<float> dense_vector(const TensorView& tensor, const TensorSpec& spec,
                                 const std::string& origin);
 
-// A matrix in one of Tercet's own layouts in place, scales included. `name` as the file calls it.
+// A matrix in one of Tercet's own layouts in place, scales included unless they are f16: these go
+// into `storage`. `name` as the file calls it.
 LinearWeights own_weights(const std::string& name, std::span<const uint8_t> payload,
-                          const TensorSpec& spec, const std::string& origin);
+                          const TensorSpec& spec, const std::string& origin,
+                          WeightStorage& storage);
 
 }  // namespace tercet

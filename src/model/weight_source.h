@@ -26,10 +26,12 @@ struct OpenOptions {
   int i2s_block = 0;
 };
 
-// The type of a matrix and how far its scales reach (one for the tensor unless it is ternary).
+// The type of a matrix, how far its scales reach (one for the tensor unless it is ternary) and
+// whether all of them are known to be f16 numbers.
 struct MatrixForm {
   StoredType type = StoredType::kF32;
-  ScaleReach reach;
+  ScaleReach reach{};
+  bool half_scales = false;
 };
 
 // A model as files hold it, read tensor by tensor: what loading, conversion and inspection have in

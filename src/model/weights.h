@@ -41,6 +41,7 @@ struct LinearWeights {
   packing::ScaleScope scope = packing::ScaleScope::kTensor;
   int64_t group_size = 0;  // columns per scale (cols unless kGroup)
   std::span<const float> scales;
+  bool half_scales = false;  // as the file has them
 
   // Each empty when there is none: the RMS norm at the input, [cols]; what inputs are multiplied
   // with, [cols] (OneBit, whose outputs get a LayerNorm without weights); what is added to the

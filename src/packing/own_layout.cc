@@ -8,6 +8,7 @@
 
 #include "core/checked.h"
 #include "core/error.h"
+#include "core/half.h"
 #include "packing/matrix_check.h"
 #include "packing/own_codes.h"
 #include "packing/ternary.h"
@@ -18,8 +19,9 @@ namespace {
 // Files are little-endian, and OwnView hands out their scales as they lie.
 static_assert(std::endian::native == std::endian::little, "byte swapping is not written yet");
 
-constexpr uint64_t kPart = 64;  // header, codes and scales are padded to multiples of this
-constexpr uint16_t kVersion = 1;
+constexpr uint64_t kPart = 64;         // header, codes and scales are padded to multiples of this
+constexpr uint16_t kPlainVersion = 1;  // scales in f32
+constexpr uint16_t kVersion = 2;       // and in other types, which the header names
 constexpr char kMagic[4] = {'T', 'C', 'T', 'L'};
 
 struct Header {
@@ -31,7 +33,8 @@ struct Header {
   int64_t cols;
   int64_t group_size;
   uint64_t scales_offset;
-  uint8_t padding[24];
+  uint8_t scale_type;
+  uint8_t padding[23];
 };
 static_assert(sizeof(Header) == kPart);
 static_assert(offsetof(Header, rows) == 8 && offsetof(Header, scales_offset) == 32);
@@ -59,7 +62,7 @@ Extent extent_of(const Header& header, const std::string& origin) {
   const auto offset = padded_codes ? checked_add(kPart, *padded_codes) : padded_codes;
   const auto scales = checked_mul(scale_count(static_cast<ScaleScope>(header.scope), header.rows,
                                               header.cols, header.group_size, origin),
-                                  sizeof(float));
+                                  scale_bytes(static_cast<ScaleType>(header.scale_type)));
   const auto padded_scales = padded(scales);
   const auto total = offset && padded_scales ? checked_add(*offset, *padded_scales) : std::nullopt;
   if (!total) {
@@ -84,9 +87,14 @@ Header read_header(std::span<const uint8_t> bytes, const std::string& origin) {
   if (std::memcmp(header.magic, kMagic, sizeof(kMagic)) != 0) {
     fail(ErrorCode::kBadInput, "{}: the magic of a packed matrix is missing", origin);
   }
-  if (header.version != kVersion) {
-    fail(ErrorCode::kUnsupported, "{}: packed matrix version {}, this program reads version {}",
+  if (header.version < kPlainVersion || header.version > kVersion) {
+    fail(ErrorCode::kUnsupported, "{}: packed matrix version {}, this program reads up to {}",
          origin, header.version, kVersion);
+  }
+  const ScaleType type = header.version == kPlainVersion ? ScaleType::kF32 : ScaleType::kF16;
+  if (header.scale_type != static_cast<uint8_t>(type)) {
+    fail(ErrorCode::kBadInput, "{}: type {} of scales is unknown in version {}", origin,
+         header.scale_type, header.version);
   }
   if (!is_own_layout(static_cast<Layout>(header.layout))) {
     fail(ErrorCode::kBadInput, "{}: packed matrix layout {} is unknown", origin, header.layout);
@@ -139,8 +147,9 @@ void check_codes(const OwnView& view, const std::string& origin) {
 }
 
 void check_scales(const OwnView& view, const std::string& origin) {
-  for (size_t index = 0; index < view.scales.size(); ++index) {
-    if (!std::isfinite(view.scales[index])) {
+  const std::vector<float> scales = scales_of(view);
+  for (size_t index = 0; index < scales.size(); ++index) {
+    if (!std::isfinite(scales[index])) {
       fail(ErrorCode::kBadInput, "{}: scale {} is NaN or infinite, the file is damaged", origin,
            index);
     }
@@ -149,8 +158,34 @@ void check_scales(const OwnView& view, const std::string& origin) {
 
 }  // namespace
 
-OwnParts own_parts(Layout layout, int64_t rows, int64_t cols, ScaleScope scope,
-                   int64_t group_size) {
+uint64_t scale_bytes(ScaleType type) {
+  return type == ScaleType::kF16 ? sizeof(uint16_t) : sizeof(float);
+}
+
+std::vector<uint8_t> stored_scales(std::span<const float> scales, ScaleType type) {
+  std::vector<uint8_t> out(scales.size() * scale_bytes(type));
+  if (type == ScaleType::kF32) {
+    if (!scales.empty()) std::memcpy(out.data(), scales.data(), out.size());
+    return out;
+  }
+  for (size_t i = 0; i < scales.size(); ++i) {
+    const uint16_t half = f32_to_f16(scales[i]);
+    if (f16_to_f32(half) != scales[i]) {
+      fail(ErrorCode::kInternal, "the scale {} is no f16", scales[i]);
+    }
+    std::memcpy(&out[i * sizeof(half)], &half, sizeof(half));
+  }
+  return out;
+}
+
+std::vector<float> scales_of(const OwnView& view) {
+  std::vector<float> out(view.scales.begin(), view.scales.end());
+  for (const uint16_t half : view.half_scales) out.push_back(f16_to_f32(half));
+  return out;
+}
+
+OwnParts own_parts(Layout layout, int64_t rows, int64_t cols, ScaleScope scope, int64_t group_size,
+                   ScaleType scales) {
   const std::string origin = to_string(layout);
   if (!is_own_layout(layout)) {
     fail(ErrorCode::kInternal, "{} is not one of Tercet's own layouts", origin);
@@ -160,7 +195,8 @@ OwnParts own_parts(Layout layout, int64_t rows, int64_t cols, ScaleScope scope,
   }
   Header header = {};
   std::memcpy(header.magic, kMagic, sizeof(kMagic));
-  header.version = kVersion;
+  header.version = scales == ScaleType::kF32 ? kPlainVersion : kVersion;
+  header.scale_type = static_cast<uint8_t>(scales);
   header.layout = static_cast<uint8_t>(layout);
   header.scope = static_cast<uint8_t>(scope);
   header.rows = rows;
@@ -179,13 +215,13 @@ OwnParts own_parts(Layout layout, int64_t rows, int64_t cols, ScaleScope scope,
   return parts;
 }
 
-std::vector<uint8_t> encode_own(Layout layout, const TernaryMatrix& matrix) {
+std::vector<uint8_t> encode_own(Layout layout, const TernaryMatrix& matrix, ScaleType scales) {
   check_matrix(matrix, to_string(layout));
   if (!can_hold(layout, matrix.codes)) {
     fail(ErrorCode::kInternal, "{} has no code for zero", to_string(layout));
   }
   const OwnParts parts =
-      own_parts(layout, matrix.rows, matrix.cols, matrix.scope, matrix.group_size);
+      own_parts(layout, matrix.rows, matrix.cols, matrix.scope, matrix.group_size, scales);
   std::vector<uint8_t> bytes(parts.total());
   std::memcpy(bytes.data(), parts.header.data(), parts.header.size());
   uint8_t* codes = bytes.data() + kPart;
@@ -194,7 +230,8 @@ std::vector<uint8_t> encode_own(Layout layout, const TernaryMatrix& matrix) {
       [&](int64_t byte, int64_t element, int64_t count) {
         pack_group(layout, {&matrix.codes[element], static_cast<size_t>(count)}, codes + byte);
       });
-  std::memcpy(codes + parts.codes + parts.codes_padding, matrix.scales.data(), parts.scales);
+  const std::vector<uint8_t> stored = stored_scales(matrix.scales, scales);
+  std::memcpy(codes + parts.codes + parts.codes_padding, stored.data(), stored.size());
   return bytes;
 }
 
@@ -227,7 +264,12 @@ OwnView view_own(std::span<const uint8_t> bytes, const std::string& origin) {
   view.group_size = header.group_size;
   view.row_stride = static_cast<int64_t>(extent.row_stride);
   view.codes = bytes.subspan(kPart, extent.codes);
-  view.scales = {reinterpret_cast<const float*>(scales), extent.scales / sizeof(float)};
+  if (header.scale_type == static_cast<uint8_t>(ScaleType::kF16)) {
+    view.half_scales = {reinterpret_cast<const uint16_t*>(scales),
+                        extent.scales / sizeof(uint16_t)};
+  } else {
+    view.scales = {reinterpret_cast<const float*>(scales), extent.scales / sizeof(float)};
+  }
 
   const uint64_t codes_end = kPart + extent.codes;
   check_zero(header.padding, "header", origin);
@@ -244,7 +286,7 @@ TernaryMatrix decode_own(const OwnView& view) {
   matrix.cols = view.cols;
   matrix.scope = view.scope;
   matrix.group_size = view.scope == ScaleScope::kGroup ? view.group_size : 0;
-  matrix.scales.assign(view.scales.begin(), view.scales.end());
+  matrix.scales = scales_of(view);
   matrix.codes.resize(static_cast<size_t>(view.rows) * static_cast<size_t>(view.cols));
   for_each_group(view.layout, view.rows, view.cols, view.group_size,
                  [&](int64_t byte, int64_t element, int64_t count) {

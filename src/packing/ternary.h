@@ -73,16 +73,23 @@ void check_tq2_0(std::span<const uint8_t> bytes, const std::string& origin);
 // Whether the layout is one of Tercet's own: kTrit5, kTrit4 or kSign8.
 bool is_own_layout(Layout layout);
 
-// Tercet's own layouts: a 64-byte header (magic, version, layout, scope, rows, cols, group size),
-// the codes row by row (each group of a row starts on a byte), then the f32 scales, each part
-// padded to 64 bytes. Self-describing: decode needs no shape from outside. A group_size above cols
-// is stored as cols. Throws kInternal for a matrix that is empty or inconsistent, or holds zeros
-// where the layout has none.
-std::vector<uint8_t> encode_own(Layout layout, const TernaryMatrix& matrix);
+// What the scales of Tercet's own layouts are stored as. The numbers stand in files.
+enum class ScaleType : uint8_t { kF32 = 0, kF16 = 1 };
+uint64_t scale_bytes(ScaleType type);
+
+// Tercet's own layouts: a 64-byte header (magic, version, layout, scope, rows, cols, group size,
+// type of scales), the codes row by row (each group of a row starts on a byte), then the scales,
+// each part padded to 64 bytes. Self-describing: decode needs no shape from outside. A group_size
+// above cols is stored as cols. Throws kInternal for a matrix that is empty or inconsistent, holds
+// zeros where the layout has none, or scales that are no f16 where these are to be.
+std::vector<uint8_t> encode_own(Layout layout, const TernaryMatrix& matrix,
+                                ScaleType scales = ScaleType::kF32);
+// Scales as they are stored. Throws kInternal for one that is no f16 where it is to be.
+std::vector<uint8_t> stored_scales(std::span<const float> scales, ScaleType type);
 
 // The same bytes in parts, for writing a matrix without holding it: the header, `codes` bytes of
-// rows (packing/row_codes.h), `codes_padding` zeros, `scales` bytes of f32 and `scales_padding`
-// zeros. Throws kInternal for an empty shape, kBadInput when sizes leave 64 bits.
+// rows (packing/row_codes.h), `codes_padding` zeros, `scales` bytes and `scales_padding` zeros.
+// Throws kInternal for an empty shape, kBadInput when sizes leave 64 bits.
 struct OwnParts {
   std::array<uint8_t, 64> header = {};
   uint64_t codes = 0;
@@ -91,7 +98,8 @@ struct OwnParts {
   uint64_t scales_padding = 0;
   uint64_t total() const { return 64 + codes + codes_padding + scales + scales_padding; }
 };
-OwnParts own_parts(Layout layout, int64_t rows, int64_t cols, ScaleScope scope, int64_t group_size);
+OwnParts own_parts(Layout layout, int64_t rows, int64_t cols, ScaleScope scope, int64_t group_size,
+                   ScaleType scales = ScaleType::kF32);
 
 // A checked view of such bytes; nothing is copied. All of them are read once: header, sizes,
 // padding, every code and scale hold what encode_own() can write. `bytes` must be exactly one
@@ -105,8 +113,10 @@ struct OwnView {
   int64_t group_size = 0;  // cols for kTensor and kRow
   int64_t row_stride = 0;  // bytes per row of codes, the bytes of all its groups
   std::span<const uint8_t> codes;
-  std::span<const float> scales;
+  std::span<const float> scales;          // empty where they are f16
+  std::span<const uint16_t> half_scales;  // empty where they are f32
 };
+std::vector<float> scales_of(const OwnView& view);
 OwnView view_own(std::span<const uint8_t> bytes, const std::string& origin);
 // The layout that the header of such bytes names; only the header is read and checked.
 Layout own_layout(std::span<const uint8_t> bytes, const std::string& origin);

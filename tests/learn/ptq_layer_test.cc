@@ -56,6 +56,11 @@ TEST(LowBitMatrix, CountsEveryBit) {
   LowBitMatrix m = absmean(random_matrix(4, 12, 1), kGroup5);
   // 12 codes in 3 bytes, three scales of 16 bits, per row.
   EXPECT_DOUBLE_EQ(m.bits_per_weight(), (24.0 + 48.0) / 12.0);
+  // In groups of 8 and 4: 2 bytes and 1.
+  m = absmean(random_matrix(4, 12, 1), {ScaleScope::kGroup, 8});
+  EXPECT_DOUBLE_EQ(m.bits_per_weight(), (24.0 + 32.0) / 12.0);
+  m = absmean(random_matrix(4, 11, 1), {ScaleScope::kGroup, 6});
+  EXPECT_DOUBLE_EQ(m.bits_per_weight(), (8 * (2 + 1) + 32.0) / 11.0);
   m = absmean(random_matrix(4, 12, 1), kTensor);
   EXPECT_DOUBLE_EQ(m.bits_per_weight(), (4 * 24.0 + 16.0) / 48.0);
   m = svid(random_matrix(4, 12, 1));

@@ -96,7 +96,8 @@ TEST_P(OwnLayouts, GiveTheProductsOfTheirMatrix) {
   const TernaryMatrix matrix = random_ternary(c.rows, c.cols, c.scope, c.group);
   const std::vector<uint8_t> bytes = packing::encode_own(c.layout, matrix);
   const TensorSpec spec{"m", "m", c.rows, c.cols, true};
-  const LinearWeights weights = own_weights("m", bytes, spec, "test");
+  WeightStorage storage;
+  const LinearWeights weights = own_weights("m", bytes, spec, "test", storage);
   EXPECT_EQ(weights.scope, c.scope);
   expect_products(weights, matrix);
   EXPECT_EQ(decode_ternary(weights).codes, matrix.codes);
@@ -294,7 +295,9 @@ TEST(LinearTest, OwnLayoutsRunOnInputsAsTheyAreToo) {
                                        {ScaleScope::kGroup, 333}}) {
       const TernaryMatrix matrix = random_ternary(9, 3001, scope, group);
       const std::vector<uint8_t> bytes = packing::encode_own(layout, matrix);
-      const LinearWeights weights = own_weights("m", bytes, {"m", "m", 9, 3001, false}, "test");
+      WeightStorage storage;
+      const LinearWeights weights =
+          own_weights("m", bytes, {"m", "m", 9, 3001, false}, "test", storage);
       EXPECT_FALSE(weights.int8_activations);
       std::vector<float> row(3001);
       decode_row(weights, 8, row.data());

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <limits>
 
+#include "core/half.h"
 #include "packing/ternary.h"
 #include "packing/test_matrix.h"
 
@@ -121,6 +122,30 @@ TEST(OwnLayout, EveryShapeAndScopeRoundTrips) {
   }
 }
 
+TEST(OwnLayout, ScalesMayBeF16WhereTheyAre) {
+  for (const Layout layout : kLayouts) {
+    TernaryMatrix matrix = fit(make_matrix(3, 576, ScaleScope::kGroup, 192), layout);
+    for (float& scale : matrix.scales) scale = f16_to_f32(f32_to_f16(scale));
+    const Aligned bytes(encode_own(layout, matrix, ScaleType::kF16));
+    const OwnView view = view_own(bytes.bytes(), "t");
+    EXPECT_TRUE(view.scales.empty());
+    expect_equal(decode_own(view), matrix);
+    expect_equal(decode_own(view_own(Aligned(encode_own(layout, matrix)).bytes(), "t")), matrix);
+  }
+  // Three groups of 39 bytes and 2 for a scale.
+  TernaryMatrix large = make_matrix(640, 576, ScaleScope::kGroup, 192);
+  for (float& scale : large.scales) scale = 0.5f;
+  const auto bytes = encode_own(Layout::kTrit5, large, ScaleType::kF16);
+  EXPECT_NEAR(bits_per_weight(bytes.size(), 640, 576), 8 * 41 / 192.0, 0.003);
+  large.scales[5] = 0.1f;
+  expect_error(ErrorCode::kInternal, "no f16",
+               [&] { encode_own(Layout::kTrit5, large, ScaleType::kF16); });
+  TernaryMatrix rows = make_matrix(3, 8, ScaleScope::kRow);
+  for (float& scale : rows.scales) scale = 2;
+  const auto half = encode_own(Layout::kTrit4, rows, ScaleType::kF16);
+  expect_refused(with(half, 128 + 2, uint16_t{0x7C00}), "scale 1");
+}
+
 TEST(OwnLayout, GroupsStartOnBytes) {
   const Aligned bytes(
       encode_own(Layout::kTrit5, make_matrix(2, 20, ScaleScope::kGroup, 7)));  // 7 + 7 + 6
@@ -206,8 +231,10 @@ TEST(OwnLayout, HostileHeadersAreRefusedBeforeAnythingIsAllocated) {
   expect_refused(with(good, 6, uint8_t{0}), "layout 0");
   expect_refused(with(good, 7, uint8_t{3}), "scope 3");
   expect_refused(with(good, 0, uint8_t{'X'}), "magic");
-  expect_error(ErrorCode::kUnsupported, "version 2",
-               [&] { view_own(Aligned(with(good, 4, uint16_t{2})).bytes(), "t"); });
+  expect_error(ErrorCode::kUnsupported, "version 3",
+               [&] { view_own(Aligned(with(good, 4, uint16_t{3})).bytes(), "t"); });
+  expect_refused(with(good, 4, uint16_t{2}), "type 0 of scales");
+  expect_refused(with(good, 40, uint8_t{1}), "type 1 of scales");
 }
 
 TEST(OwnLayout, ScalesMustBeFinite) {

@@ -10,6 +10,18 @@
 #include "core/error.h"
 
 namespace tercet::learn {
+namespace {
+
+// Five codes to a byte; every group of a row begins one.
+double trit_bits(int64_t group, int64_t cols) {
+  double bytes = 0;
+  for (int64_t first = 0; first < cols; first += group) {
+    bytes += std::ceil(static_cast<double>(std::min(group, cols - first)) / 5);
+  }
+  return 8 * bytes;
+}
+
+}  // namespace
 
 using packing::ScaleScope;
 
@@ -51,7 +63,7 @@ double LowBitMatrix::bits_per_weight() const {
   constexpr double kHalf = 16;  // bits of a stored scale
   const double rows = static_cast<double>(codes.size(0));
   const double cols = static_cast<double>(codes.size(1));
-  const double row_bits = binary ? cols : 8 * std::ceil(cols / 5);
+  const double row_bits = binary ? cols : trit_bits(grouping.columns(codes.size(1)), codes.size(1));
   const bool one_scale = grouping.scope == ScaleScope::kTensor;
   double bits = rows * row_bits + kHalf * (one_scale ? 1 : static_cast<double>(scales.numel()));
   if (shifts.defined()) bits += kHalf * static_cast<double>(shifts.numel());
