@@ -15,7 +15,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const packing::TernaryMatrix matrix = packing::decode_own(view);
     for (const int8_t code : matrix.codes)
       fuzz::require(code >= -1 && code <= 1, "codes are trits");
-    fuzz::require(std::ranges::equal(packing::encode_own(view.layout, matrix), bytes),
+    const auto scales =
+        view.half_scales.empty() ? packing::ScaleType::kF32 : packing::ScaleType::kF16;
+    fuzz::require(std::ranges::equal(packing::encode_own(view.layout, matrix, scales), bytes),
                   "accepted bytes are what the encoder writes");
   });
   return 0;

@@ -300,10 +300,10 @@ def sentencepiece_seeds():
     yield "endless-varint", b"\x0a" + b"\xff" * 20
 
 
-def own(layout, scope, rows, cols, group, codes, scales):
-    header = struct.pack("<4sHBBqqqQ", b"TCTL", 1, layout, scope, rows, cols, group,
-                         64 + (len(codes) + 63) // 64 * 64)
-    packed = struct.pack(f"<{len(scales)}f", *scales)
+def own(layout, scope, rows, cols, group, codes, scales, half=False):
+    header = struct.pack("<4sHBBqqqQB", b"TCTL", 2 if half else 1, layout, scope, rows, cols, group,
+                         64 + (len(codes) + 63) // 64 * 64, int(half))
+    packed = struct.pack(f"<{len(scales)}{'e' if half else 'f'}", *scales)
     return (header.ljust(64, b"\0") + codes + b"\0" * (-len(codes) % 64) + packed +
             b"\0" * (-len(packed) % 64))
 
@@ -314,6 +314,8 @@ def own_seeds():
     # Seven columns in groups of four: a last short group, its unused places hold code 0.
     yield "trit4-groups", own(3, 2, 1, 7, 4, b"\x12\x55", [0.25, 3.0])
     yield "trit5-groups", own(2, 2, 2, 6, 3, b"\x7c\x7c\x7c\x7c", [1.0, 2.0, 3.0, 4.0])
+    yield "trit5-f16-groups", own(2, 2, 2, 6, 3, b"\x7c\x7c\x7c\x7c", [1.0, 2.0, 3.0, -0.5], True)
+    yield "f16-infinite", own(3, 0, 1, 4, 4, b"\x55", [float("inf")], True)
     yield "huge-shape", own(2, 0, 2**62, 2**62, 2**62, b"", [1.0])
     yield "nan-scale", own(3, 0, 1, 4, 4, b"\x55", [float("nan")])
 
