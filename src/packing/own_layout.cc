@@ -147,13 +147,13 @@ void check_codes(const OwnView& view, const std::string& origin) {
 }
 
 void check_scales(const OwnView& view, const std::string& origin) {
-  const std::vector<float> scales = scales_of(view);
-  for (size_t index = 0; index < scales.size(); ++index) {
-    if (!std::isfinite(scales[index])) {
-      fail(ErrorCode::kBadInput, "{}: scale {} is NaN or infinite, the file is damaged", origin,
-           index);
-    }
-  }
+  const auto check = [&](size_t index, float scale) {
+    if (std::isfinite(scale)) return;
+    fail(ErrorCode::kBadInput, "{}: scale {} is NaN or infinite, the file is damaged", origin,
+         index);
+  };
+  for (size_t i = 0; i < view.scales.size(); ++i) check(i, view.scales[i]);
+  for (size_t i = 0; i < view.half_scales.size(); ++i) check(i, f16_to_f32(view.half_scales[i]));
 }
 
 }  // namespace
