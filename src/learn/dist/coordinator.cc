@@ -43,7 +43,10 @@ Coordinator::Coordinator(Socket listener, int64_t ranks, const Patience& patienc
   thread_ = std::thread([this] { serve(); });
 }
 
-Coordinator::~Coordinator() { thread_.join(); }
+Coordinator::~Coordinator() {
+  rank_zero_left_ = true;
+  thread_.join();
+}
 
 void Coordinator::serve() {
   while (!finished()) {
@@ -54,7 +57,11 @@ void Coordinator::serve() {
 }
 
 bool Coordinator::finished() const {
-  if (over_) return peers_.empty() || Clock::now() > ended_ + kFarewell;
+  if (over_) {
+    // Rank 0 may not have come yet, and nobody but this coordinator can tell it what went wrong.
+    const bool all_told = peers_.empty() && (rank_zero_came_ || rank_zero_left_);
+    return all_told || Clock::now() > ended_ + kFarewell;
+  }
   return joined_ == ranks_ && std::none_of(peers_.begin(), peers_.end(),
                                            [](const Peer& peer) { return peer.rank >= 0; });
 }
@@ -134,9 +141,13 @@ void Coordinator::admit(Peer& peer, const Message& hello) {
   peer.machine = hello.fields[5];
   peer.cores = hello.fields[6];
   // A run that goes well is not to be disturbed by what comes to the wrong place.
-  if (over_ || joined_ == ranks_) return send(peer, over(ErrorCode::kUsage, kTooLate));
+  if (joined_ == ranks_) return send(peer, over(ErrorCode::kUsage, kTooLate));
+  const int64_t rank = parse_number_field(hello, 1);
+  rank_zero_came_ |= rank == 0;
+  // Whoever comes after the end of a run that never began hears why, as those before it did.
+  if (over_) return send(peer, *over_);
   const std::string reason = objection(peer, hello);
-  peer.rank = parse_number_field(hello, 1);
+  peer.rank = rank;
   if (!reason.empty()) return end_run(ErrorCode::kUsage, reason);
   if (++joined_ == ranks_) welcome_all();
 }
@@ -187,6 +198,9 @@ std::string Coordinator::seen_address(const Peer& peer) const {
 
 void Coordinator::check_time() {
   const Clock::time_point now = Clock::now();
+  if (rank_zero_left_ && joined_ < ranks_) {
+    end_run(ErrorCode::kIo, "rank 0 left before the run began");
+  }
   if (!over_ && joined_ < ranks_ && now > started_ + patience_.join) {
     end_run(ErrorCode::kUsage,
             fmt::format("only {} of {} ranks have come within {} s; missing: {}", joined_, ranks_,
@@ -220,12 +234,12 @@ void Coordinator::lost(Peer& peer, const std::string& how) {
 
 void Coordinator::end_run(ErrorCode code, const std::string& message) {
   if (over_) return;
-  over_ = true;
+  over_ = over(code, message);
   ended_ = Clock::now();
   // Rank 0 last: when it hears of it, it ends this process.
   for (const bool first : {false, true}) {
     for (Peer& peer : peers_) {
-      if ((peer.rank == 0) == first) send(peer, over(code, message));
+      if ((peer.rank == 0) == first) send(peer, *over_);
     }
   }
 }

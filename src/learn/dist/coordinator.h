@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <list>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -29,7 +31,7 @@ class Coordinator {
  public:
   // Serves at `listener` from now on.
   Coordinator(Socket listener, int64_t ranks, const Patience& patience);
-  // Waits until every rank has taken its leave or was lost.
+  // Ends a run that has not begun, else waits until every rank has taken its leave or was lost.
   ~Coordinator();
   Coordinator(const Coordinator&) = delete;
   Coordinator& operator=(const Coordinator&) = delete;
@@ -76,7 +78,9 @@ class Coordinator {
   Patience patience_;
   std::list<Peer> peers_;
   int64_t joined_ = 0;
-  bool over_ = false;
+  std::optional<Message> over_;               // what all ranks are told when the run has ended
+  bool rank_zero_came_ = false;               // has said hello
+  std::atomic<bool> rank_zero_left_ = false;  // or never comes: its process ends this coordinator
   KeyValues store_;
   Clock::time_point started_;
   Clock::time_point next_beat_;

@@ -20,7 +20,7 @@ Patience quick() {
   Patience patience;
   patience.join = 20s;
   patience.beat = 50ms;
-  patience.silent_beats = 10;
+  patience.silent_beats = 60;  // a busy machine is not a silent one
   return patience;
 }
 
@@ -109,7 +109,9 @@ TEST(Meeting, ALostRankIsToldToAll) {
 }
 
 TEST(Meeting, ASilentRankIsLost) {
-  Meeting meeting(2);
+  Patience patience = quick();
+  patience.silent_beats = 5;
+  Meeting meeting(2, patience);
   Told told;
   auto first = meeting.join(0, told);
   std::string reason;
@@ -177,6 +179,27 @@ TEST(Meeting, ImpossibleGroupsAreRefused) {
     EXPECT_NE(error_of(std::move(one)).find("missing: 1, 3"), std::string::npos);
     EXPECT_NE(error_of(std::move(other)).find("only 2 of 4 ranks"), std::string::npos);
   }
+}
+
+// The first to come may contradict rank 0's launch before rank 0 itself has come.
+TEST(Meeting, LateComersHearWhyARunNeverBegan) {
+  Meeting meeting(3);
+  Told told[3];
+  Launch wrong = meeting.launch(1);
+  wrong.ranks = 4;
+  const std::string reason = error_of(Meeting::join(wrong, told[1]));
+  EXPECT_EQ(reason.find("rank 1 on "), 0u) << reason;
+  EXPECT_EQ(error_of(meeting.join(2, told[2])), reason);
+  EXPECT_EQ(error_of(meeting.join(0, told[0])), reason);
+}
+
+TEST(Meeting, ACoordinatorWithoutRankZeroEndsTheRun) {
+  Meeting meeting(2);
+  Told told;
+  auto joining = meeting.join(1, told);
+  EXPECT_EQ(joining.wait_for(100ms), std::future_status::timeout);
+  meeting.coordinator.reset();  // as when rank 0 is interrupted before it has come
+  EXPECT_EQ(error_of(std::move(joining)), "rank 0 left before the run began");
 }
 
 TEST(Meeting, StrangersAndLateComersDoNotDisturb) {
