@@ -30,6 +30,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kColumnWidth = 46;
+// A twentieth of it, which validates, must be longer than a window of training.
+constexpr size_t kLeastSampledBytes = size_t{32} << 10;
 
 struct DemoArguments {
   std::string text;
@@ -152,7 +154,7 @@ class Demo {
     return file;
   }
 
-  // Many short texts, one after the other, until the time is up.
+  // Many short texts, one after the other, until the time is up and they are enough to train on.
   std::string sample_from_embedded() const {
     const Model model = Model::load(ternary_);
     Engine engine(model, chosen_kernels(),
@@ -169,7 +171,10 @@ class Demo {
     };
     Progress progress("sampling", static_cast<int64_t>(arguments_.sample_seconds));
     std::string text;
-    for (uint64_t seed = 1; elapsed() < arguments_.sample_seconds; ++seed) {
+    const auto enough = [&] {
+      return elapsed() >= arguments_.sample_seconds && text.size() >= kLeastSampledBytes;
+    };
+    for (uint64_t seed = 1; !enough(); ++seed) {
       options.sampler.seed = seed;
       std::vector<int32_t> ids = tokenizer.encode_prompt("");
       const std::vector<int32_t> start_ids = ids;
@@ -177,7 +182,7 @@ class Demo {
       engine.generate(start_ids, options, [&](int32_t id) {
         ids.push_back(id);
         progress.update(static_cast<int64_t>(elapsed()), format_count(text.size()) + " bytes");
-        return elapsed() < arguments_.sample_seconds;
+        return !enough();
       });
       throw_if_stopped();
       text += tokenizer.decode(ids) + "\n<|endoftext|>\n";

@@ -174,8 +174,13 @@ void start_ranks(int64_t ranks) {
          "rank 0 gave no sign of life and was ended; continue what is saved with --resume");
   }
   if (WIFSIGNALED(first->status)) {
-    fail(ErrorCode::kIo, "rank 0 was ended by signal {} ({}); continue with --resume",
-         WTERMSIG(first->status), ::strsignal(WTERMSIG(first->status)));
+    const int number = WTERMSIG(first->status);
+    // A rank that has only just started does not yet catch what is passed on to it.
+    if (stop_requested() && (number == SIGINT || number == SIGTERM)) {
+      fail(ErrorCode::kInterrupted, "interrupted before the run began");
+    }
+    fail(ErrorCode::kIo, "rank 0 was ended by signal {} ({}); continue with --resume", number,
+         ::strsignal(number));
   }
   const Ending& decisive = first->clean() && bad != endings.end() ? *bad : *first;
   flush_output();

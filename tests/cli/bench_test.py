@@ -8,6 +8,7 @@ Environment: TERCET and MAKE_TEST_MODEL, the paths of the two programs.
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -153,10 +154,17 @@ class Bench(unittest.TestCase):
         help_text = run("bench", "--help").stdout
         self.assertIn("tercet bench", help_text.split("Example")[1])
 
+    @staticmethod
+    def catches_interrupts(process):
+        status = pathlib.Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
+        caught = int(re.search(r"^SigCgt:\s*(\w+)", status, re.MULTILINE).group(1), 16)
+        return caught >> (signal.SIGINT - 1) & 1 != 0
+
     def test_ctrl_c_ends_cleanly(self):
         with subprocess.Popen([TERCET, "bench", self.model, "-r", "10000", "-t", "1"],
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-            time.sleep(1)
+            while not self.catches_interrupts(process) and process.poll() is None:
+                time.sleep(0.01)
             process.send_signal(signal.SIGINT)
             output, errors = process.communicate(timeout=60)
         self.assertEqual((process.returncode, output), (130, b""), errors)

@@ -158,7 +158,9 @@ class Contract(unittest.TestCase):
         self.assert_error(run("doctor", self.folder / "gone"), 4, "gone")
 
     def test_a_model_that_does_not_fit_is_refused_before_it_is_read(self):
-        # Keys and values of 2^30 positions: more memory than any machine of these years has.
+        # Keys and values of 2^30 positions, the most that there may be: 256 GiB.
+        if os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") > 256 << 30:
+            self.skipTest("it fits into this machine")
         folder = self.folder / "long"
         shutil.copytree(self.source, folder)
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))

@@ -11,30 +11,24 @@
 #include <vector>
 
 #include "core/error.h"
+#include "temporary_directory.h"
 
 namespace tercet {
 namespace {
 
 namespace fs = std::filesystem;
 
-// A directory of its own for each test, removed afterwards.
 class FileTest : public ::testing::Test {
  protected:
-  FileTest() {
-    std::string pattern = (fs::temp_directory_path() / "tercet-file-XXXXXX").string();
-    directory_ = ::mkdtemp(pattern.data());
-  }
-  ~FileTest() override { fs::remove_all(directory_); }
-
   fs::path path(const char* name) const { return directory_ / name; }
 
   size_t entries() const {
     return static_cast<size_t>(
-        std::distance(fs::directory_iterator(directory_), fs::directory_iterator()));
+        std::distance(fs::directory_iterator(directory_.path()), fs::directory_iterator()));
   }
 
  private:
-  fs::path directory_;
+  testing::TemporaryDirectory directory_;
 };
 
 void expect_error(ErrorCode code, const std::string& part, const std::function<void()>& action) {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "temporary_directory.h"
 
 namespace tercet {
 namespace {
@@ -22,15 +23,16 @@ namespace fs = std::filesystem;
 class RandomAccess : public ::testing::Test {
  protected:
   RandomAccess() {
-    std::string pattern = (fs::temp_directory_path() / "tercet-file-XXXXXX").string();
-    directory_ = ::mkdtemp(pattern.data());
     for (int i = 0; i < 10'000; ++i) bytes_.push_back(static_cast<char>(i * 7 % 251));
     std::ofstream(path(), std::ios::binary) << bytes_;
-    // Well in the past, so that a write now is a change at any resolution of the clock.
+    make_old();
+  }
+
+  // So that a write now is a change at any resolution of the clock.
+  void make_old() const {
     const timespec then[2] = {{1'600'000'000, 5}, {1'600'000'000, 5}};
     EXPECT_EQ(::utimensat(AT_FDCWD, path().c_str(), then, 0), 0);
   }
-  ~RandomAccess() override { fs::remove_all(directory_); }
 
   fs::path path() const { return directory_ / "data.bin"; }
   static void expect_error(ErrorCode code, const std::string& part,
@@ -44,7 +46,7 @@ class RandomAccess : public ::testing::Test {
     }
   }
 
-  fs::path directory_;
+  testing::TemporaryDirectory directory_;
   std::string bytes_;
 };
 
@@ -71,7 +73,7 @@ TEST_F(RandomAccess, ReadsAnyPart) {
 
 TEST_F(RandomAccess, NamesWhatCannotBeOpened) {
   expect_error(ErrorCode::kIo, "nowhere", [&] { RandomAccessFile(directory_ / "nowhere"); });
-  expect_error(ErrorCode::kIo, "a directory", [&] { RandomAccessFile file(directory_); });
+  expect_error(ErrorCode::kIo, "a directory", [&] { RandomAccessFile file(directory_.path()); });
   ASSERT_EQ(::mkfifo((directory_ / "pipe").c_str(), 0600), 0);
   expect_error(ErrorCode::kIo, "regular", [&] { RandomAccessFile(directory_ / "pipe"); });
 }
@@ -82,6 +84,7 @@ TEST_F(RandomAccess, NoticesFilesThatAreCutOrWrittenTo) {
   ASSERT_EQ(::truncate(path().c_str(), 5'000), 0);
   expect_error(ErrorCode::kBadInput, "has been cut", [&] { file.read_at(4'950, out); });
   expect_error(ErrorCode::kBadInput, "written to", [&] { file.read_at(0, out); });
+  make_old();
   const RandomAccessFile second(path());
   std::fstream(path(), std::ios::in | std::ios::out | std::ios::binary) << 'x';
   expect_error(ErrorCode::kBadInput, "written to", [&] { second.read_at(1'000, out); });

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "core/error.h"
+#include "temporary_directory.h"
 #include "tokenizer/jinja/json_value.h"
 #include "tokenizer/jinja/template.h"
 
@@ -51,9 +52,8 @@ TEST(ChatTemplateCve, CVE_2024_34359_NoWayFromAValueToItsClass) {
 }
 
 TEST(ChatTemplateCve, CVE_2024_34359_ThePublishedTemplate) {
-  const std::filesystem::path proof =
-      std::filesystem::temp_directory_path() / "tercet-cve-2024-34359";
-  std::filesystem::remove(proof);
+  const testing::TemporaryDirectory directory;
+  const std::filesystem::path proof = directory / "proof";
   const std::string command = "touch " + proof.string();
   for (const std::string& source :
        {"{% for x in ().__class__.__base__.__subclasses__() %}{% if 'warning' in x.__name__ %}"

@@ -19,7 +19,7 @@ namespace {
 const auto kSaysNothing = [](const char*) { return false; };
 
 // A dense model on disk and a recipe that starts from it.
-class InitialModel : public testing::Test {
+class InitialModel : public ::testing::Test {
  protected:
   InitialModel() : config_(test::tiny_config()) { write(config_); }
 
@@ -53,7 +53,7 @@ class InitialModel : public testing::Test {
     return "";
   }
 
-  test::TempDir dir_;
+  testing::TemporaryDirectory dir_;
   ModelConfig config_;
 };
 

@@ -5,7 +5,6 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 #include <torch/optim/adamw.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <filesystem>
@@ -13,6 +12,7 @@
 
 #include "core/error.h"
 #include "learn/pretrain/sharded_optimizer.h"
+#include "temporary_directory.h"
 
 namespace tercet::learn {
 namespace {
@@ -95,8 +95,8 @@ TEST(Optimizer, SmallGradientsAreNotClipped) {
 }
 
 TEST(ShardedOptimizer, ContinuesFromItsFile) {
-  const std::filesystem::path file =
-      std::filesystem::temp_directory_path() / ("tercet-optimizer-" + std::to_string(::getpid()));
+  const tercet::testing::TemporaryDirectory directory;
+  const std::filesystem::path file = directory / "optimizer.safetensors";
   std::vector<Parameter> ours = two_parameters();
   ShardedOptimizer optimizer(ours, recipe(), Team());
   set_gradients(ours, kGradients);
@@ -121,7 +121,6 @@ TEST(ShardedOptimizer, ContinuesFromItsFile) {
   std::vector<Parameter> others = {{"matrix", at::zeros({3, 3}), true}};
   ShardedOptimizer other(others, recipe(), Team());
   EXPECT_THROW(other.load(file), Error);
-  std::filesystem::remove(file);
 }
 
 TEST(Optimizer, SkippedGradientsLeaveNoTrace) {

@@ -76,7 +76,7 @@ std::vector<double> learning_logits(const Transformer& model, const std::vector<
   return {logits.data_ptr<double>(), logits.data_ptr<double>() + logits.numel()};
 }
 
-class Parity : public testing::TestWithParam<Shape> {
+class Parity : public ::testing::TestWithParam<Shape> {
  protected:
   void SetUp() override {
     config_ = config_of(GetParam());
@@ -89,7 +89,7 @@ class Parity : public testing::TestWithParam<Shape> {
     convert(dir_ / "hf", dir_ / "model.gguf", options, {}, nullptr);
   }
 
-  test::TempDir dir_;
+  testing::TemporaryDirectory dir_;
   ModelConfig config_;
   std::unique_ptr<Transformer> model_;
   ThreadPool pool_{2};
@@ -127,7 +127,7 @@ TEST_P(Parity, NoticesOneChangedMatrix) {
 
 INSTANTIATE_TEST_SUITE_P(
     Shapes, Parity,
-    testing::Values(Shape{"b158_2b4t_trit5", 64, 172, LinearKind::kB158, NormPlacement::kSub,
+    ::testing::Values(Shape{"b158_2b4t_trit5", 64, 172, LinearKind::kB158, NormPlacement::kSub,
                           Activation::kRelu2, true, StoredType::kTrit5},
                     Shape{"b158_2b4t_trit4", 64, 172, LinearKind::kB158, NormPlacement::kSub,
                           Activation::kRelu2, false, StoredType::kTrit4},
@@ -256,7 +256,7 @@ void expect_equal_products(const at::Tensor& weight, const LinearWeights& packed
 TEST(ParityProducts, CodesAndIntegerProductsAreEqual) {
   ModelConfig config = test::tiny_b158_config();
   const Transformer model = seeded_model(config);
-  const test::TempDir dir;
+  const testing::TemporaryDirectory dir;
   std::filesystem::create_directories(dir / "hf");
   save_model(model, dir / "hf");
   ConvertOptions options;

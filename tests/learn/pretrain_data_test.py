@@ -111,11 +111,8 @@ class PretrainData(PretrainCase):
         self.assert_same_as_reference(out)
 
     def test_a_shard_that_changed_since_the_run_began_is_named(self):
-        out, data = self.new(), self.copied_data()
-        process = self.start(out, "--data", str(data))
-        self.wait_for_checkpoint(out, process)
-        process.kill()
-        process.communicate()
+        data = self.copied_data()
+        out = self.unfinished("--data", data)
         shard = data / "train-00000.bin"
         times, whole = shard.stat(), shard.read_bytes()
         # Another valid token in the place of one.
@@ -131,11 +128,8 @@ class PretrainData(PretrainCase):
         self.assert_same_as_reference(out)
 
     def test_data_may_move(self):
-        out, data = self.new(), self.copied_data()
-        process = self.start(out, "--data", str(data))
-        self.wait_for_checkpoint(out, process)
-        process.kill()
-        process.communicate()
+        data = self.copied_data()
+        out = self.unfinished("--data", data)
         moved = data.with_name(data.name + "-moved")
         data.rename(moved)
         self.assert_error(run("pretrain", "--out", out, "--resume"), 4, data)

@@ -37,12 +37,42 @@ def run(*arguments, **options):
                           check=False, **options)
 
 
+def checkpoints(out):
+    return sorted(out.glob("checkpoints/step-????????"))
+
+
+def rewind(run_directory, out, step):
+    """Makes `out` what a finished run that kept its checkpoints was after one of them."""
+    shutil.copytree(run_directory, out, symlinks=True)
+    for checkpoint in checkpoints(out):
+        if int(checkpoint.name[5:]) > step:
+            shutil.rmtree(checkpoint)
+    best = out / "checkpoints" / "best"
+    if not best.exists():
+        best.unlink(missing_ok=True)
+        best.symlink_to(f"step-{step:08}")
+    for name in ("model.safetensors", "training.json"):
+        (out / name).unlink()
+
+
 class CommandCase(unittest.TestCase):
     @classmethod
     def must(cls, *arguments):
         result = run(*arguments)
         assert result.returncode == 0, result.stderr
         return result
+
+    def wait_until(self, reached, processes, seconds=120):
+        """Until reached() is true, which is to be while the processes run."""
+        deadline = time.monotonic() + seconds
+        while True:
+            # Looked at first: what ends just after it got there has got there.
+            running = all(process.poll() is None for process in processes)
+            if reached():
+                return
+            self.assertTrue(running, "ended too early")
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.002)
 
 
 class PretrainCase(CommandCase):
@@ -71,11 +101,15 @@ class PretrainCase(CommandCase):
                                 stderr=subprocess.PIPE, text=True)
 
     def wait_for_checkpoint(self, out, process):
-        deadline = time.monotonic() + 120
-        while not list(out.glob("checkpoints/step-????????")):
-            self.assertIsNone(process.poll(), "ended before its first checkpoint")
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.005)
+        self.wait_until(lambda: checkpoints(out), [process])
+
+    def unfinished(self, *options):
+        """A run as it is when it is killed after step 20."""
+        whole, out = self.new(), self.new()
+        self.must("pretrain", "--config", self.recipe, "--out", whole, "--keep-checkpoints", 10,
+                  *options)
+        rewind(whole, out, 20)
+        return out
 
     def events(self, out, kind):
         lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]

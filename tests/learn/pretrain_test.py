@@ -272,7 +272,8 @@ class Pretrain(PretrainCase):
         process = subprocess.Popen(
             [TERCET, "pretrain", "--config", str(self.recipe), "--out", str(out),
              "--spike-deviations", "1e-9"], stdout=subprocess.DEVNULL, stderr=slave,
-            env={**os.environ, "TERM": "xterm", "LC_ALL": "C.UTF-8", **environment})
+            env={**{name: value for name, value in os.environ.items() if name != "NO_COLOR"},
+                 "TERM": "xterm", "LC_ALL": "C.UTF-8", **environment})
         os.close(slave)
         written = b""
         try:

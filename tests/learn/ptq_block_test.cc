@@ -17,6 +17,7 @@
 #include "learn/ptq/block_inputs.h"
 #include "learn/ptq/equalize.h"
 #include "learn/ptq/head.h"
+#include "temporary_directory.h"
 
 namespace tercet::learn {
 namespace {
@@ -191,9 +192,9 @@ TEST(Block, RoundsInputsOfLowBitMapsPerToken) {
 
 TEST(ActivationStore, KeepsTheSameOnDiskAsInMemory) {
   const std::vector<int64_t> rows = {3, 1, 5};
-  const fs::path directory = fs::temp_directory_path();
+  const tercet::testing::TemporaryDirectory directory;
   ActivationStore memory(rows, 7, {});
-  ActivationStore disk(rows, 7, directory);
+  ActivationStore disk(rows, 7, directory.path());
   for (const size_t i : {size_t{2}, size_t{0}, size_t{1}, size_t{2}}) {
     const at::Tensor values = at::randn({rows[i], 7});
     memory.put(i, values);

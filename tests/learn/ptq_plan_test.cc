@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -13,6 +12,7 @@
 #include "core/file.h"
 #include "learn/ptq/plan.h"
 #include "learn/ptq/run_checks.h"
+#include "temporary_directory.h"
 
 namespace tercet::learn {
 namespace {
@@ -129,8 +129,8 @@ TEST(PtqPlan, WhatDoesNotFitIsNamed) {
 TEST(PtqPlan, ReleasedWeightsLeaveNothingInMemory) {
   constexpr size_t kBytes = size_t{32} << 20;
   constexpr size_t kTensor = (size_t{200} << 10) + 1000;  // begins and ends within pages
-  const std::filesystem::path path =
-      std::filesystem::temp_directory_path() / ("tercet-released-" + std::to_string(::getpid()));
+  const tercet::testing::TemporaryDirectory directory;
+  const std::filesystem::path path = directory / "weights";
   write_text_file(path, std::string(kBytes, 'w'));
   const MappedFile file(path);
   const uint64_t before = resident_bytes();
@@ -144,7 +144,6 @@ TEST(PtqPlan, ReleasedWeightsLeaveNothingInMemory) {
   }
   EXPECT_GT(sum, 0u);
   EXPECT_LT(most, before + (uint64_t{2} << 20));
-  std::filesystem::remove(path);
 }
 
 TEST(PtqPlan, MapsThatStayNeedNothing) {
@@ -246,9 +245,10 @@ TEST(CheckRoom, RefusesWhatDiskOrMemoryCannotHold) {
   EXPECT_EQ(code_of_room(large), std::nullopt);
   EXPECT_EQ(code_of_room(large, 3), ErrorCode::kIo);
   large = plan;
-  large.peak_memory = available_memory_bytes() / 2;
+  // What is available changes with what else runs.
+  large.peak_memory = available_memory_bytes() / 4;
   EXPECT_EQ(code_of_room(large), std::nullopt);
-  EXPECT_EQ(code_of_room(large, 4), ErrorCode::kUsage);
+  EXPECT_EQ(code_of_room(large, 16), ErrorCode::kUsage);
 }
 
 }  // namespace

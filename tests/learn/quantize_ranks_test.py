@@ -130,11 +130,7 @@ class QuantizeRanks(QuantizeCase):
         self.assertLess(two["evaluation"]["mean_nll"], self.summary["evaluation"]["mean_nll"])
 
     def wait_for(self, path, processes):
-        deadline = time.monotonic() + 60
-        while not path.exists():
-            self.assertTrue(all(process.poll() is None for process in processes))
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.002)
+        self.wait_until(path.exists, processes)
 
     def test_a_lost_rank_ends_the_others_and_any_number_continues(self):
         # The second block takes long enough to be in the middle of it.

@@ -11,10 +11,16 @@ import subprocess
 
 from pretrain_support import TERCET
 
-# What would make a rank of this test's processes.
-LAUNCHERS = ("RANK", "WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "SLURM_PROCID",
-             "SLURM_NTASKS", "MASTER_ADDR", "MASTER_PORT")
-BARE = {name: value for name, value in os.environ.items() if name not in LAUNCHERS}
+# What would make a rank of this test's processes, or lead it elsewhere.
+LAUNCHERS = ("RANK", "WORLD_SIZE", "MASTER_", "LOCAL_", "TORCHELASTIC_", "OMPI_", "PMI", "MPI_",
+             "SLURM_", "GLOO_", "TP_")
+BARE = {name: value for name, value in os.environ.items() if not name.startswith(LAUNCHERS)}
+
+# The order of sums, hence the last bits, depends on the number of threads, which is that of cores
+# where a run moves to another number of ranks.
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
+
+HELD_PORTS = []
 
 
 def start(*arguments, **variables):
@@ -29,9 +35,13 @@ def finish(process):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
+    """A port that stays bound here, so that the system gives it to nobody else; a rank that lets
+    addresses be used again can still listen there."""
+    probe = socket.socket()
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    probe.bind(("127.0.0.1", 0))
+    HELD_PORTS.append(probe)
+    return str(probe.getsockname()[1])
 
 
 def torchrun_variables(rank, ranks, port):

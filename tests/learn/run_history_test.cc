@@ -10,6 +10,7 @@
 #include "core/file.h"
 #include "learn/study/twin_charts.h"
 #include "learn/study/twin_report.h"
+#include "temporary_directory.h"
 
 namespace tercet::learn {
 namespace {
@@ -26,20 +27,14 @@ constexpr const char* kLog =
 {"event":"stats","step":2,"minus":0.25,"zero":0.5,"plus":0.25,"flips_per_step":0.01,"kinds":{"q_proj":{"flips_per_step":0.02}},"histogram":{"low":-1,"high":1,"counts":[1,2,6,1]}}
 )";
 
-class RunHistoryTest : public testing::Test {
+class RunHistoryTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = fs::path(testing::TempDir()) / "tercet_run_history";
-    make_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
   RunHistory history(const std::string& log) const {
     write_text_file(folder_ / "log.jsonl", log);
-    return read_history(folder_, 100);
+    return read_history(folder_.path(), 100);
   }
 
-  fs::path folder_;
+  tercet::testing::TemporaryDirectory folder_;
 };
 
 TEST_F(RunHistoryTest, ReadsCurvesOverTokens) {
@@ -69,7 +64,7 @@ TEST_F(RunHistoryTest, NamesTheDamagedLine) {
     }
   }
   fs::remove(folder_ / "log.jsonl");
-  EXPECT_THROW(read_history(folder_, 100), Error);
+  EXPECT_THROW(read_history(folder_.path(), 100), Error);
 }
 
 TEST_F(RunHistoryTest, ChartsShowWhatThereIs) {

@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "temporary_directory.h"
 
 namespace tercet::learn {
 namespace {
@@ -65,14 +66,8 @@ Json member(const std::string& family, const Shape& s, double loss) {
 const ScalingLaw kLlama{60, -0.2, 1.9};
 const ScalingLaw kB158{75, -0.21, 1.92};
 
-class Results : public testing::Test {
+class Results : public ::testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = fs::path(testing::TempDir()) / "tercet_scaling_report";
-    make_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
   fs::path write(const std::string& name, const Json& json) const {
     write_text_file(folder_ / name, json.dump());
     return folder_ / name;
@@ -102,7 +97,7 @@ class Results : public testing::Test {
     return ErrorCode::kInternal;
   }
 
-  fs::path folder_;
+  tercet::testing::TemporaryDirectory folder_;
   mutable std::string message_;
 };
 
@@ -211,7 +206,7 @@ TEST_F(Results, DamageIsNamed) {
     EXPECT_NE(message_.find(c.field), std::string::npos) << message_;
   }
   EXPECT_EQ(code_of({write("none.json", Json::object())}), ErrorCode::kUsage);
-  EXPECT_EQ(code_of({folder_}), ErrorCode::kUsage);
+  EXPECT_EQ(code_of({folder_.path()}), ErrorCode::kUsage);
   EXPECT_EQ(code_of({folder_ / "missing.json"}), ErrorCode::kIo);
 }
 

@@ -15,11 +15,10 @@ import signal
 import struct
 import subprocess
 import tempfile
-import time
 import unittest
 import xml.etree.ElementTree
 
-from pretrain_support import CommandCase, RECIPE, TERCET, corpus_text, run
+from pretrain_support import CommandCase, RECIPE, TERCET, checkpoints, corpus_text, run
 
 STEPS = 24
 # Checkpoints at 18 and 24, measurements every 6 steps: flips can be counted again.
@@ -177,11 +176,7 @@ class Study(CommandCase):
                                 stderr=subprocess.PIPE, text=True)
 
     def wait_for_checkpoint(self, member, process):
-        deadline = time.monotonic() + 120
-        while not list(member.glob("checkpoints/step-????????")):
-            self.assertIsNone(process.poll(), "ended before its first checkpoint")
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.005)
+        self.wait_until(lambda: checkpoints(member), [process])
 
     def test_killed_and_interrupted_studies_go_on(self):
         out = self.new()

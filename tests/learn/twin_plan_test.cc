@@ -11,6 +11,7 @@
 #include "learn/data/manifest.h"
 #include "learn/pretrain/presets.h"
 #include "learn/study/scaling_plan.h"
+#include "temporary_directory.h"
 
 namespace tercet::learn {
 namespace {
@@ -18,27 +19,24 @@ namespace {
 namespace fs = std::filesystem;
 
 // A data set's table of contents is all that a plan reads.
-class TwinPlan : public testing::Test {
+class TwinPlan : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ = fs::path(testing::TempDir()) / "tercet_twin_plan";
-    make_directories(folder_);
     DatasetManifest manifest;
     manifest.vocab_size = 4096;
     manifest.train = {1000, 1, 4000, {{"train-00000.bin", 1000, 1, 7}}};
     manifest.validation = {100, 1, 400, {{"val-00000.bin", 100, 1, 7}}};
-    write_manifest(folder_, manifest);
+    write_manifest(folder_.path(), manifest);
   }
-  void TearDown() override { fs::remove_all(folder_); }
 
   TwinRequest request() const {
     TwinRequest request;
     request.preset = "1m";
-    request.options["data"] = folder_.string();
+    request.options["data"] = folder_.path().string();
     return request;
   }
 
-  fs::path folder_;
+  tercet::testing::TemporaryDirectory folder_;
 };
 
 TEST_F(TwinPlan, EachFamilyHasItsLinearMaps) {

@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class ConvertTest : public testing::Test {
+class ConvertTest : public ::testing::Test {
  protected:
   // Writes an HF directory of random weights and returns its path.
   fs::path make(const ModelConfig& config, const std::string& name = "model") {
@@ -50,7 +50,7 @@ class ConvertTest : public testing::Test {
     }
   }
 
-  TempDir directory_;
+  testing::TemporaryDirectory directory_;
   ThreadPool pool_{2};
 };
 

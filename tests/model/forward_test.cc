@@ -24,7 +24,7 @@ struct Variant {
   BitnetVariants variants = {};
 };
 
-class ForwardVariants : public testing::TestWithParam<Variant> {
+class ForwardVariants : public ::testing::TestWithParam<Variant> {
  protected:
   ForwardVariants() {
     config_ = tiny_config();
@@ -37,7 +37,7 @@ class ForwardVariants : public testing::TestWithParam<Variant> {
     write_hf_model(directory_ / "model", config_, weights_);
   }
 
-  TempDir directory_;
+  testing::TemporaryDirectory directory_;
   ModelConfig config_;
   FloatWeights weights_;
 };
@@ -127,7 +127,7 @@ TEST_P(ForwardVariants, SequencesOfABatchAreTheSameAsAlone) {
 TEST(Forward, APackedHeadServesMixedSteps) {
   ModelConfig config = tiny_config();
   config.vocab_size = 3001;
-  const TempDir directory;
+  const testing::TemporaryDirectory directory;
   write_hf_model(directory / "model", config, random_weights(config, 7));
   const Model model = Model::load(directory / "model");
   ThreadPool pool(2);
@@ -215,7 +215,7 @@ TEST(Forward, DenseMapsAmongTernaryOnes) {
     ModelConfig config = tiny_b158_config();
     config.dense_maps = {std::string("model.layers.0.") + map};
     const FloatWeights weights = random_weights(config, 3);
-    const TempDir directory;
+    const testing::TemporaryDirectory directory;
     write_hf_model(directory / "model", config, weights);
     const Model model = Model::load(directory / "model");
     ASSERT_EQ(model.config(), config);
@@ -232,7 +232,7 @@ TEST(Forward, DenseMapsAmongTernaryOnes) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, ForwardVariants,
-    testing::Values(
+    ::testing::Values(
         Variant{"llama", LinearKind::kDense, NormPlacement::kPre, Activation::kSilu, true},
         Variant{"dense_sub", LinearKind::kDense, NormPlacement::kSub, Activation::kRelu2, false},
         Variant{"dense_inside", LinearKind::kDense, NormPlacement::kInside, Activation::kSilu,
@@ -286,7 +286,7 @@ INSTANTIATE_TEST_SUITE_P(
                 {.quant_groups = 2, .shifted_gate_input = true}}),
     [](const auto& variant) { return std::string(variant.param.name); });
 
-class ForwardErrors : public testing::Test {
+class ForwardErrors : public ::testing::Test {
  protected:
   ForwardErrors() {
     write_hf_model(directory_ / "model", config_, random_weights(config_, 1));
@@ -306,7 +306,7 @@ class ForwardErrors : public testing::Test {
     return "";
   }
 
-  TempDir directory_;
+  testing::TemporaryDirectory directory_;
   ModelConfig config_ = tiny_config();
   ThreadPool pool_{1};
   std::optional<Model> model_;

@@ -16,7 +16,7 @@ namespace {
 // the configuration looks at.
 ModelConfig through_file(const ModelConfig& config, const std::string& architecture,
                          const std::function<void(GgufWriter&)>& change = {}) {
-  const TempDir directory;
+  const testing::TemporaryDirectory directory;
   const std::filesystem::path path = directory / "a.gguf";
   GgufWriter writer(path);
   set_gguf_config(writer, config, architecture);
@@ -190,7 +190,7 @@ TEST(GgufModelTest, FamiliesSurviveTheirFiles) {
 }
 
 TEST(GgufModelTest, FilesOfOthersNameTheEndsOfTextAndTurn) {
-  const TempDir directory;
+  const testing::TemporaryDirectory directory;
   const std::filesystem::path path = directory / "a.gguf";
   GgufWriter writer(path);
   writer.set("general.architecture", GgufValue::string("qwen2"));

@@ -110,7 +110,7 @@ TEST_P(GoldenTest, LogitsDoNotDependOnHowTheSequenceIsCut) {
 // Permuted rows and biases, offsets of norms, computed rotary factors and every metadata key.
 TEST_P(GoldenTest, ConvertedFilesGiveTheSameLogits) {
   const Golden golden = read_golden(directory());
-  const TempDir target;
+  const testing::TemporaryDirectory target;
   const bool dense = Model::load(directory()).config().linear == LinearKind::kDense;
   std::vector<StoredType> types = {StoredType::kF32, StoredType::kF16};
   if (!dense) types = {StoredType::kTrit4, StoredType::kTrit5};
@@ -145,7 +145,7 @@ TEST(GoldenModels, DenseMapsAmongTernaryOnesSurvive) {
     const Golden golden = read_golden(directory);
     const ModelConfig config = Model::load(directory).config();
     EXPECT_EQ(config.dense_maps.size(), 6U) << name;
-    const TempDir target;
+    const testing::TemporaryDirectory target;
     ConvertOptions to_gguf;
     to_gguf.linear_type = StoredType::kTrit5;
     to_gguf.rest_type = StoredType::kF32;
@@ -169,7 +169,7 @@ TEST(GoldenModels, DenseMapsAmongTernaryOnesSurvive) {
 TEST(GoldenModels, TextHalfOfAMultimodalGemma3) {
   const fs::path source = fs::path(kModels) / "gemma3";
   const Golden golden = read_golden(source);
-  const TempDir target;
+  const testing::TemporaryDirectory target;
   Json text = read_json_file(source / "config.json");
   const Json whole = {{"model_type", "gemma3"},
                       {"bos_token_id", text.at("bos_token_id")},
@@ -187,7 +187,7 @@ TEST(GoldenModels, TextHalfOfAMultimodalGemma3) {
 }
 
 TEST(GoldenModels, RefusesRotaryFactorsThatAreNotPositive) {
-  const TempDir target;
+  const testing::TemporaryDirectory target;
   const fs::path path = target / "model.gguf";
   ConvertOptions options;
   options.linear_type = StoredType::kF32;
@@ -260,7 +260,7 @@ TEST(GoldenModels, EverySettingMatters) {
   for (const Change& change : changes) {
     const fs::path source = fs::path(kModels) / change.model;
     const Golden golden = read_golden(source);
-    const TempDir target;
+    const testing::TemporaryDirectory target;
     Json config = read_json_file(source / "config.json");
     config[Json::json_pointer(change.pointer)] = change.value;
     write_text_file(target / "config.json", config.dump());

@@ -89,7 +89,7 @@ struct OwnCase {
   int64_t group;
 };
 
-class OwnLayouts : public testing::TestWithParam<OwnCase> {};
+class OwnLayouts : public ::testing::TestWithParam<OwnCase> {};
 
 TEST_P(OwnLayouts, GiveTheProductsOfTheirMatrix) {
   const OwnCase& c = GetParam();
@@ -107,15 +107,15 @@ TEST_P(OwnLayouts, GiveTheProductsOfTheirMatrix) {
 // Odd sizes, a block of 32 rows and a rest, a last short group, a group longer than the row.
 INSTANTIATE_TEST_SUITE_P(
     All, OwnLayouts,
-    testing::Values(OwnCase{packing::Layout::kTrit4, ScaleScope::kTensor, 1, 1, 0},
-                    OwnCase{packing::Layout::kTrit5, ScaleScope::kTensor, 33, 173, 0},
-                    OwnCase{packing::Layout::kTrit4, ScaleScope::kRow, 65, 172, 0},
-                    OwnCase{packing::Layout::kTrit5, ScaleScope::kRow, 31, 7, 0},
-                    OwnCase{packing::Layout::kTrit4, ScaleScope::kGroup, 33, 172, 50},
-                    OwnCase{packing::Layout::kTrit5, ScaleScope::kGroup, 33, 172, 33},
-                    OwnCase{packing::Layout::kTrit5, ScaleScope::kGroup, 5, 64, 128}));
+    ::testing::Values(OwnCase{packing::Layout::kTrit4, ScaleScope::kTensor, 1, 1, 0},
+                      OwnCase{packing::Layout::kTrit5, ScaleScope::kTensor, 33, 173, 0},
+                      OwnCase{packing::Layout::kTrit4, ScaleScope::kRow, 65, 172, 0},
+                      OwnCase{packing::Layout::kTrit5, ScaleScope::kRow, 31, 7, 0},
+                      OwnCase{packing::Layout::kTrit4, ScaleScope::kGroup, 33, 172, 50},
+                      OwnCase{packing::Layout::kTrit5, ScaleScope::kGroup, 33, 172, 33},
+                      OwnCase{packing::Layout::kTrit5, ScaleScope::kGroup, 5, 64, 128}));
 
-class BlockLayouts : public testing::TestWithParam<StoredType> {
+class BlockLayouts : public ::testing::TestWithParam<StoredType> {
  protected:
   // The bytes of `matrix`, each block with the f16 scale that `scale_of` gives for its number.
   template <typename ScaleOf>
@@ -176,7 +176,7 @@ TEST_P(BlockLayouts, RefuseScalesThatAreNoNumbers) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, BlockLayouts,
-                         testing::Values(StoredType::kTq1_0, StoredType::kTq2_0));
+                         ::testing::Values(StoredType::kTq1_0, StoredType::kTq2_0));
 
 TEST(LinearTest, DenseRowsDecodeAsTheirTypeSays) {
   Rng rng(2);
@@ -269,7 +269,7 @@ void expect_decoded_products(const LinearWeights& w) {
   }
 }
 
-class EveryType : public testing::TestWithParam<StoredType> {};
+class EveryType : public ::testing::TestWithParam<StoredType> {};
 
 TEST_P(EveryType, RunsOnInputsAsTheyAre) {
   const AnyMatrix matrix(GetParam());
@@ -278,13 +278,14 @@ TEST_P(EveryType, RunsOnInputsAsTheyAre) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, EveryType,
-                         testing::Values(StoredType::kF32, StoredType::kF16, StoredType::kBF16,
-                                         StoredType::kQ4_0, StoredType::kQ4_1, StoredType::kQ5_0,
-                                         StoredType::kQ5_1, StoredType::kQ8_0, StoredType::kQ2_K,
-                                         StoredType::kQ3_K, StoredType::kQ4_K, StoredType::kQ5_K,
-                                         StoredType::kQ6_K, StoredType::kIq4Nl, StoredType::kTq1_0,
-                                         StoredType::kTq2_0, StoredType::kI2S, StoredType::kQ1_0,
-                                         StoredType::kQ2_0, StoredType::kQ2_0G128),
+                         ::testing::Values(StoredType::kF32, StoredType::kF16, StoredType::kBF16,
+                                           StoredType::kQ4_0, StoredType::kQ4_1, StoredType::kQ5_0,
+                                           StoredType::kQ5_1, StoredType::kQ8_0, StoredType::kQ2_K,
+                                           StoredType::kQ3_K, StoredType::kQ4_K, StoredType::kQ5_K,
+                                           StoredType::kQ6_K, StoredType::kIq4Nl,
+                                           StoredType::kTq1_0, StoredType::kTq2_0, StoredType::kI2S,
+                                           StoredType::kQ1_0, StoredType::kQ2_0,
+                                           StoredType::kQ2_0G128),
                          [](const auto& test) { return std::string(to_string(test.param)); });
 
 TEST(LinearTest, OwnLayoutsRunOnInputsAsTheyAreToo) {

@@ -34,7 +34,7 @@ void expect_text(const std::string& message, const std::string& text) {
 }
 
 TEST(LoadTest, SaysWhatAModelIsWhenGivenSomethingElse) {
-  const TempDir directory;
+  const testing::TemporaryDirectory directory;
   expect_text(load_error(directory / "absent.gguf", ErrorCode::kIo), "absent.gguf' does not exist");
   expect_text(load_error(directory.path(), ErrorCode::kBadInput), "holds no config.json");
   write_text_file(directory / "notes.txt", "dear diary");
@@ -44,7 +44,7 @@ TEST(LoadTest, SaysWhatAModelIsWhenGivenSomethingElse) {
 }
 
 TEST(LoadTest, NamesTheLatentWeightThatIsNoNumber) {
-  const TempDir directory;
+  const testing::TemporaryDirectory directory;
   const ModelConfig config = tiny_b158_config();
   FloatWeights weights = random_weights(config, 1);
   weights["model.layers.1.mlp.up_proj.weight"][5] = NAN;
@@ -53,7 +53,7 @@ TEST(LoadTest, NamesTheLatentWeightThatIsNoNumber) {
 }
 
 TEST(LoadTest, SaysWhyThereIsNoTokenizer) {
-  const TempDir directory;
+  const testing::TemporaryDirectory directory;
   write_hf_model(directory / "model", tiny_config(), random_weights(tiny_config(), 1));
   const Model model = Model::load(directory / "model");
   EXPECT_EQ(model.tokenizer(), nullptr);
@@ -64,7 +64,7 @@ TEST(LoadTest, SaysWhyThereIsNoTokenizer) {
 }
 
 TEST(LoadTest, LatentWeightsBecomeTernaryInMemory) {
-  const TempDir directory;
+  const testing::TemporaryDirectory directory;
   write_hf_model(directory / "model", tiny_b158_config(), random_weights(tiny_b158_config(), 1));
   const Model model = Model::load(directory / "model");
   EXPECT_EQ(model.weights().layers[1].down.type, StoredType::kTrit4);
@@ -73,7 +73,7 @@ TEST(LoadTest, LatentWeightsBecomeTernaryInMemory) {
 }
 
 TEST(LoadTest, DescribesWhatIsStoredAndWhatRunningTakes) {
-  const TempDir directory;
+  const testing::TemporaryDirectory directory;
   const ModelConfig config = wide_b158_config();
   write_hf_model(directory / "model", config, random_weights(config, 1));
   convert(directory / "model", directory / "m.gguf", {}, {}, nullptr);
@@ -98,7 +98,7 @@ TEST(LoadTest, DescribesWhatIsStoredAndWhatRunningTakes) {
   EXPECT_LT(latent.weight_bytes, latent.file_bytes);
 }
 
-class DamagedGguf : public testing::TestWithParam<StoredType> {
+class DamagedGguf : public ::testing::TestWithParam<StoredType> {
  protected:
   DamagedGguf() {
     ModelConfig config = wide_b158_config();
@@ -118,7 +118,7 @@ class DamagedGguf : public testing::TestWithParam<StoredType> {
     return path;
   }
 
-  TempDir directory_;
+  testing::TemporaryDirectory directory_;
   std::string good_;
 };
 
@@ -158,7 +158,7 @@ TEST_P(DamagedGguf, FlippedBytesAreRefusedOrHarmless) {
 
 // The kernels would run on them without a word.
 TEST(LoadTest, BlocksThatHoldNoCodesAreRefusedByName) {
-  const TempDir directory;
+  const testing::TemporaryDirectory directory;
   const ModelConfig config = wide_b158_config();
   write_hf_model(directory / "model", config, random_weights(config, 1));
   for (const StoredType type : {StoredType::kTq1_0, StoredType::kTq2_0}) {
@@ -178,7 +178,7 @@ TEST(LoadTest, BlocksThatHoldNoCodesAreRefusedByName) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, DamagedGguf, testing::Values(StoredType::kTrit5, StoredType::kTq2_0));
+INSTANTIATE_TEST_SUITE_P(All, DamagedGguf, ::testing::Values(StoredType::kTrit5, StoredType::kTq2_0));
 
 }  // namespace
 }  // namespace tercet::test

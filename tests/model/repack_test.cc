@@ -40,7 +40,7 @@ const std::vector<Form> kForms = {
     {"trit5", StoredType::kTrit5}, {"hf", std::nullopt},
 };
 
-class RepackTest : public testing::Test {
+class RepackTest : public ::testing::Test {
  protected:
   // Latent weights; `draw` gives each value.
   fs::path make_hf(const ModelConfig& config, const std::string& name,
@@ -83,7 +83,7 @@ class RepackTest : public testing::Test {
     }
   }
 
-  TempDir directory_;
+  testing::TemporaryDirectory directory_;
   ThreadPool pool_{2};
 };
 

@@ -122,7 +122,7 @@ TEST(SyntheticSource, OneBitIsTheFormula) {
   }
   const std::vector<int32_t> tokens = test::random_tokens(source.config(), 12, 5);
   const std::vector<double> expected = test::reference_logits(source.config(), weights, tokens);
-  const test::TempDir folder;
+  const testing::TemporaryDirectory folder;
   ThreadPool pool(2);
   std::vector<float> first;
   for (const StoredType type : {StoredType::kSign8, StoredType::kTrit5, StoredType::kTrit4}) {
@@ -185,7 +185,7 @@ TEST(MemorySource, B1IsPackedBySigns) {
 
 TEST(MemorySource, EqualsTheFile) {
   const SyntheticShape shape = small_shape();
-  const test::TempDir folder;
+  const testing::TemporaryDirectory folder;
   for (const StoredType type : {StoredType::kTrit5, StoredType::kTq2_0, StoredType::kF16}) {
     ConvertOptions options;
     options.linear_type = type;

@@ -11,22 +11,9 @@
 #include "formats/model_config.h"
 #include "kernels/kernel_table.h"
 #include "model/model.h"
+#include "temporary_directory.h"
 
 namespace tercet::test {
-
-// A directory of its own under the system's temporary one, removed with all it holds.
-class TempDir {
- public:
-  TempDir();
-  ~TempDir();
-  TempDir(const TempDir&) = delete;
-  TempDir& operator=(const TempDir&) = delete;
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 // hidden 64, ffn 172, two layers, heads 4 / 2, vocabulary 97, context 128; dense kPre silu, tied.
 ModelConfig tiny_config();

@@ -14,13 +14,13 @@
 namespace tercet::test {
 namespace {
 
-class VerifyTest : public testing::Test {
+class VerifyTest : public ::testing::Test {
  protected:
   VerifyReport compare(const std::string& a, const std::string& b) {
     return verify(directory_ / a, directory_ / b, select_kernels(""), pool_);
   }
 
-  TempDir directory_;
+  testing::TemporaryDirectory directory_;
   ThreadPool pool_{1};
 };
 

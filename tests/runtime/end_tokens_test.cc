@@ -10,7 +10,7 @@ namespace tercet {
 namespace {
 
 std::vector<int32_t> ends_of(bool with_tokenizer, const std::vector<int32_t>& of_config) {
-  const test::TempDir folder;
+  const testing::TemporaryDirectory folder;
   ModelConfig config = test::tiny_b158_config();
   if (with_tokenizer) {
     testing::train_small(folder.path());

@@ -18,7 +18,7 @@ namespace {
 class EngineTest : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
-    const test::TempDir folder;
+    const testing::TemporaryDirectory folder;
     const ModelConfig config = test::tiny_b158_config();
     test::write_hf_model(folder.path(), config, test::random_weights(config, 3));
     model_ = std::make_unique<Model>(Model::load(folder.path()));
