@@ -51,7 +51,16 @@ bool names_directory(const std::string& target) {
 
 bool wants_hf(const ConvertArguments& arguments) {
   if (arguments.format != "auto") return arguments.format == "hf";
-  return arguments.type == kPacked || names_directory(arguments.target);
+  if (arguments.type == kPacked || names_directory(arguments.target)) return true;
+  // Directories are often given without a slash, and files without an ending hardly ever.
+  const std::filesystem::path target(arguments.target);
+  if (!target.has_extension() && !std::filesystem::exists(target)) {
+    fail(ErrorCode::kUsage,
+         "'{0}' may be a file or a directory; give '{0}.gguf' for a GGUF file or '{0}/' for an HF "
+         "directory",
+         arguments.target);
+  }
+  return false;
 }
 
 ConvertOptions options_of(const ConvertArguments& arguments) {

@@ -317,6 +317,7 @@ class Contract(unittest.TestCase):
         self.assert_error(run("convert", self.model, self.folder / "x", "--type", "packed",
                               "--format", "gguf"), 2, "--format hf")
         self.assert_error(run("convert", self.model, self.folder / "x", "--type", "q9"), 2, "q2_0")
+        self.assert_error(run("convert", self.model, self.folder / "x"), 2, "x.gguf'", "x/'")
 
     def test_convert_leaves_nothing_behind_when_it_fails(self):
         target = self.folder / "absent" / "out.gguf"

@@ -107,6 +107,13 @@ class QuantizeShapes(CommandCase):
         self.assertAlmostEqual(ranks["stage_seconds"]["forward"] * 8,
                                plan["stage_seconds"]["forward"], places=6)
         self.assertGreater(ranks["network_bytes"], 80 * 2 * 28672 ** 2)
+        # Moments and forward passes are products in bf16, the solver's in f32.
+        usual, faster = (
+            self.plan(large, "--max-memory", "23GB", "--no-training", "--plan-gflops", 1000,
+                      "--plan-bandwidth", 10 ** 6, "--plan-disk", 10 ** 6, *more)["stage_seconds"]
+            for more in ((), ("--plan-bf16-gflops", 2000)))
+        for stage, factor in (("forward", 2), ("moments", 2), ("solver", 1)):
+            self.assertAlmostEqual(usual[stage] / faster[stage], factor, delta=0.01, msg=stage)
         self.assert_refused(["quantize", large, "--dry-run", "--max-memory", "8GB"], 2,
                             "mlp.down_proj", "--max-memory")
         self.assert_refused(["quantize", large, "--no-training", "--dry-run", "--calib-tokens", 0],
