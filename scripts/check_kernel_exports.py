@@ -11,7 +11,8 @@ import subprocess
 import sys
 
 TABLE = re.compile(r"k[A-Z]\w*(Kernels|DotLoop)")
-TOOLING = re.compile(r"__(odr_)?(asan|ubsan|tsan|msan|gcov|llvm)")  # sanitizers and coverage
+# Of sanitizers and coverage, and the pointer to the exception handler of what they clean up.
+TOOLING = re.compile(r"__(odr_)?(asan|ubsan|tsan|msan|gcov|llvm)|DW\.ref\.")
 
 
 def exported(nm, path):

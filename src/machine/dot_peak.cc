@@ -12,9 +12,9 @@ namespace {
 
 double seconds_of(const DotLoop& loop, ThreadPool& pool, int64_t steps) {
   using Clock = std::chrono::steady_clock;
-  std::atomic<int32_t> sink{0};
+  std::atomic<uint32_t> sink{0};
   const auto body = [&](int64_t, int64_t) {
-    int32_t sum = 0;
+    uint32_t sum = 0;
     loop.run(steps, &sum);
     sink += sum;
   };

@@ -13,7 +13,7 @@ namespace tercet {
 struct DotLoop {
   const char* instruction;  // "vpdpbusd zmm"
   int64_t macs_per_step;
-  void (*run)(int64_t steps, int32_t* sink);  // sink: one int32 that the sums are added to
+  void (*run)(int64_t steps, uint32_t* sink);  // sink: what the sums are added to, modulo 2^32
 };
 
 // That of the kernel table `isa`; nullptr when there is none.

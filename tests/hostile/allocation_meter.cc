@@ -15,13 +15,19 @@ std::atomic<size_t> held{0};
 std::atomic<size_t> most{0};
 size_t held_at_start = 0;
 
-void* allocate(size_t size, size_t alignment) {
+void* try_allocate(size_t size, size_t alignment) noexcept {
   const size_t rounded = (size + alignment - 1) / alignment * alignment;
   void* memory =
       rounded < size ? nullptr : std::aligned_alloc(alignment, std::max(rounded, alignment));
-  if (memory == nullptr) throw std::bad_alloc();
+  if (memory == nullptr) return nullptr;
   const size_t now = held.fetch_add(::malloc_usable_size(memory)) + ::malloc_usable_size(memory);
   if (now > most.load()) most.store(now);
+  return memory;
+}
+
+void* allocate(size_t size, size_t alignment) {
+  void* memory = try_allocate(size, alignment);
+  if (memory == nullptr) throw std::bad_alloc();
   return memory;
 }
 
@@ -44,7 +50,9 @@ size_t AllocationMeter::peak() const { return most.load() - held_at_start; }
 
 using tercet::hostile::allocate;
 using tercet::hostile::release;
+using tercet::hostile::try_allocate;
 
+// All forms of them: a sanitizer brings those that are missing, which then do not match ours.
 void* operator new(size_t size) { return allocate(size, alignof(std::max_align_t)); }
 void* operator new[](size_t size) { return allocate(size, alignof(std::max_align_t)); }
 void* operator new(size_t size, std::align_val_t alignment) {
@@ -52,6 +60,18 @@ void* operator new(size_t size, std::align_val_t alignment) {
 }
 void* operator new[](size_t size, std::align_val_t alignment) {
   return allocate(size, static_cast<size_t>(alignment));
+}
+void* operator new(size_t size, const std::nothrow_t&) noexcept {
+  return try_allocate(size, alignof(std::max_align_t));
+}
+void* operator new[](size_t size, const std::nothrow_t&) noexcept {
+  return try_allocate(size, alignof(std::max_align_t));
+}
+void* operator new(size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept {
+  return try_allocate(size, static_cast<size_t>(alignment));
+}
+void* operator new[](size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept {
+  return try_allocate(size, static_cast<size_t>(alignment));
 }
 void operator delete(void* memory) noexcept { release(memory); }
 void operator delete[](void* memory) noexcept { release(memory); }

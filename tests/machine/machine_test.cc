@@ -40,9 +40,9 @@ TEST(DotPeak, IsWithinWhatHardwareCanDo) {
 TEST(DotPeak, TheScalarLoopMultiplies) {
   const DotLoop* loop = find_dot_loop("scalar");
   ASSERT_NE(loop, nullptr);
-  int32_t sums = 0;
+  uint32_t sums = 0;
   loop->run(1, &sums);
-  EXPECT_EQ(sums, loop->macs_per_step * 3 * 127);
+  EXPECT_EQ(int64_t{sums}, loop->macs_per_step * 3 * 127);
 }
 
 TEST(ResidentMemory, GrowsWithWhatIsWritten) {

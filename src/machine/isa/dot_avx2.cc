@@ -9,7 +9,7 @@ namespace {
 constexpr int kSums = 12;  // of 16 registers
 
 // Products are added in 16 bits, which is the least that any AVX2 kernel must do for each.
-void run(int64_t steps, int32_t* sink) {
+void run(int64_t steps, uint32_t* sink) {
   __m256i sums[kSums] = {};
   __m256i a = _mm256_set1_epi32(*sink + 0x01020100);
   const __m256i b = _mm256_set1_epi32(*sink + 0x7F80017F);

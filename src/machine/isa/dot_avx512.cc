@@ -9,7 +9,7 @@ namespace {
 // More sums than an instruction's latency times what can start in a cycle.
 constexpr int kSums = 16;
 
-void run(int64_t steps, int32_t* sink) {
+void run(int64_t steps, uint32_t* sink) {
   __m512i sums[kSums] = {};
   const __m512i a = _mm512_set1_epi32(*sink + 0x01020100);
   const __m512i b = _mm512_set1_epi32(*sink + 0x7F80017F);

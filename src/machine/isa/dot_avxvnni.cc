@@ -8,7 +8,7 @@ namespace {
 
 constexpr int kSums = 12;  // of 16 registers
 
-void run(int64_t steps, int32_t* sink) {
+void run(int64_t steps, uint32_t* sink) {
   __m256i sums[kSums] = {};
   const __m256i a = _mm256_set1_epi32(*sink + 0x01020100);
   const __m256i b = _mm256_set1_epi32(*sink + 0x7F80017F);

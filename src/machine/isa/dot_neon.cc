@@ -8,7 +8,7 @@ namespace {
 
 constexpr int kSums = 16;
 
-void run(int64_t steps, int32_t* sink) {
+void run(int64_t steps, uint32_t* sink) {
   int32x4_t sums[kSums] = {};
   const int8x16_t a = vreinterpretq_s8_s32(vdupq_n_s32(*sink + 0x01020100));
   const int8x16_t b = vreinterpretq_s8_s32(vdupq_n_s32(*sink + 0x7F80017F));

@@ -7,10 +7,10 @@ namespace {
 constexpr int kSums = 8;
 
 // One multiplication and one addition of general registers at a time.
-void run(int64_t steps, int32_t* sink) {
+void run(int64_t steps, uint32_t* sink) {
   uint32_t sums[kSums] = {};
-  uint32_t a = static_cast<uint32_t>(*sink) + 3;
-  uint32_t b = static_cast<uint32_t>(*sink) + 127;
+  uint32_t a = *sink + 3;
+  uint32_t b = *sink + 127;
   for (int64_t step = 0; step < steps; ++step) {
 #pragma GCC unroll 8
     for (uint32_t& sum : sums) {
@@ -18,7 +18,7 @@ void run(int64_t steps, int32_t* sink) {
       sum += a * b;
     }
   }
-  for (const uint32_t sum : sums) *sink += static_cast<int32_t>(sum & 0xFFFF);
+  for (const uint32_t sum : sums) *sink += sum;
 }
 
 }  // namespace
