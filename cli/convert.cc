@@ -52,12 +52,13 @@ bool names_directory(const std::string& target) {
 bool wants_hf(const ConvertArguments& arguments) {
   if (arguments.format != "auto") return arguments.format == "hf";
   if (arguments.type == kPacked || names_directory(arguments.target)) return true;
-  // Directories are often given without a slash, and files without an ending hardly ever.
+  // Directories are often given without a slash, and have dots in their names (b1.58).
   const std::filesystem::path target(arguments.target);
-  if (!target.has_extension() && !std::filesystem::exists(target)) {
+  std::error_code ignored;
+  if (target.extension() != ".gguf" && !std::filesystem::exists(target, ignored)) {
     fail(ErrorCode::kUsage,
          "'{0}' may be a file or a directory; give '{0}.gguf' for a GGUF file or '{0}/' for an HF "
-         "directory",
+         "directory, or say --format",
          arguments.target);
   }
   return false;
@@ -182,7 +183,8 @@ void add_convert(CLI::App& app) {
   command->add_option("SRC", arguments->source, "An HF model directory or a GGUF file")->required();
   command
       ->add_option("DST", arguments->target,
-                   "The GGUF file to write; an HF directory where the name ends in /")
+                   "The GGUF file to write, NAME.gguf, or an HF directory, NAME/; --format for "
+                   "other names")
       ->required();
   command
       ->add_option("--type", arguments->type,

@@ -30,7 +30,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kColumnWidth = 46;
-// A twentieth of it, which validates, must be longer than a window of training.
+// Enough that the documents which validate are longer than a window of training.
 constexpr size_t kLeastSampledBytes = size_t{32} << 10;
 
 struct DemoArguments {
@@ -317,7 +317,8 @@ void add_demo(CLI::App& app) {
   command->add_option("--train-seconds", arguments->train_seconds, "Time to train for")
       ->check(CLI::Range(1.0, 1e6))
       ->capture_default_str();
-  command->add_option("--sample-seconds", arguments->sample_seconds, "Time to sample text for")
+  command
+      ->add_option("--sample-seconds", arguments->sample_seconds, "Least time to sample text for")
       ->check(CLI::Range(1.0, 1e6))
       ->capture_default_str();
   command->add_flag("--json", arguments->json, "Print the comparison as one JSON document");

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
@@ -36,6 +37,17 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kLook(50);
 // Ranks end by themselves when another one has; what is left then hangs.
 constexpr std::chrono::seconds kGrace(8);
+constexpr std::array kStopSignals = {SIGINT, SIGTERM, SIGHUP};
+
+// Returns the mask as it was.
+sigset_t block_stop_signals() {
+  sigset_t signals;
+  sigset_t before;
+  ::sigemptyset(&signals);
+  for (const int number : kStopSignals) ::sigaddset(&signals, number);
+  ::sigprocmask(SIG_BLOCK, &signals, &before);
+  return before;
+}
 
 // Strings as execve() wants them.
 class Words {
@@ -74,10 +86,16 @@ std::vector<std::string> rank_environment(int64_t rank, int64_t ranks,
 }
 
 // In the child: only what is safe after fork().
-[[noreturn]] void become_rank(int64_t rank, pid_t parent, int listener, const char* program,
-                              Words& arguments, Words& environment) {
+[[noreturn]] void become_rank(int64_t rank, pid_t parent, const sigset_t& mask, int listener,
+                              const char* program, Words& arguments, Words& environment) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(1);  // it was too late for that
+  for (const int number : kStopSignals) {
+    struct sigaction action = {};
+    ::sigaction(number, nullptr, &action);
+    if (action.sa_handler != SIG_IGN) ::signal(number, SIG_DFL);
+  }
+  ::sigprocmask(SIG_SETMASK, &mask, nullptr);
   if (rank == 0) {
     ::fcntl(listener, F_SETFD, 0);
   } else {
@@ -96,12 +114,15 @@ std::vector<pid_t> start_all(int64_t ranks) {
   std::vector<pid_t> children;
   for (int64_t rank = 0; rank < ranks; ++rank) {
     Words environment(rank_environment(rank, ranks, listener));
+    // A signal that this process' handlers caught in the child would be forgotten there.
+    const sigset_t mask = block_stop_signals();
     const pid_t child = ::fork();
     if (child == 0) {
-      become_rank(rank, parent, listener.get(), program.c_str(), arguments, environment);
+      become_rank(rank, parent, mask, listener.get(), program.c_str(), arguments, environment);
     }
-    if (child < 0) {
-      const int number = errno;  // those that were started end with this process
+    const int number = errno;
+    ::sigprocmask(SIG_SETMASK, &mask, nullptr);
+    if (child < 0) {  // those that were started end with this process
       fail(ErrorCode::kIo, "cannot start rank {}: {}", rank, errno_text(number));
     }
     children.push_back(child);
@@ -176,8 +197,10 @@ void start_ranks(int64_t ranks) {
   if (WIFSIGNALED(first->status)) {
     const int number = WTERMSIG(first->status);
     // A rank that has only just started does not yet catch what is passed on to it.
-    if (stop_requested() && (number == SIGINT || number == SIGTERM)) {
-      fail(ErrorCode::kInterrupted, "interrupted before the run began");
+    const bool by_request =
+        std::find(kStopSignals.begin(), kStopSignals.end(), number) != kStopSignals.end();
+    if (stop_requested() && by_request) {
+      fail(ErrorCode::kInterrupted, "interrupted; what is saved continues with --resume");
     }
     fail(ErrorCode::kIo, "rank 0 was ended by signal {} ({}); continue with --resume", number,
          ::strsignal(number));

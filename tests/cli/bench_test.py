@@ -165,6 +165,7 @@ class Bench(unittest.TestCase):
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             while not self.catches_interrupts(process) and process.poll() is None:
                 time.sleep(0.01)
+            time.sleep(1)  # in the middle of it, most likely
             process.send_signal(signal.SIGINT)
             output, errors = process.communicate(timeout=60)
         self.assertEqual((process.returncode, output), (130, b""), errors)

@@ -317,7 +317,9 @@ class Contract(unittest.TestCase):
         self.assert_error(run("convert", self.model, self.folder / "x", "--type", "packed",
                               "--format", "gguf"), 2, "--format hf")
         self.assert_error(run("convert", self.model, self.folder / "x", "--type", "q9"), 2, "q2_0")
-        self.assert_error(run("convert", self.model, self.folder / "x"), 2, "x.gguf'", "x/'")
+        for name in ("x", "x-b1.58", "x" * 300):
+            self.assert_error(run("convert", self.model, self.folder / name), 2, f"{name}.gguf'",
+                              f"{name}/'")
 
     def test_convert_leaves_nothing_behind_when_it_fails(self):
         target = self.folder / "absent" / "out.gguf"

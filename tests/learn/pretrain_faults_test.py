@@ -16,7 +16,7 @@ import tempfile
 import time
 import unittest
 
-from pretrain_support import PretrainCase, RECIPE, TERCET, checkpoints, run
+from pretrain_support import PretrainCase, TERCET, checkpoints, run
 
 
 class PretrainFaults(PretrainCase):
@@ -38,13 +38,14 @@ class PretrainFaults(PretrainCase):
                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
     def test_ctrl_c_saves_and_resume_continues(self):
-        out = self.new()
-        process = self.start(out)
-        self.wait_for_checkpoint(out, process)
-        process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=60)
-        if process.returncode == 0:
-            self.skipTest("it was faster")
+        for _ in range(5):
+            out = self.new()
+            process = self.start(out)
+            self.wait_for_checkpoint(out, process)
+            process.send_signal(signal.SIGINT)
+            _, stderr = process.communicate(timeout=60)
+            if process.returncode != 0:  # else it was faster
+                break
         self.assertEqual(process.returncode, 130, stderr)
         self.assertLess(stderr.index("stopping after this step"), stderr.index("--resume"))
         self.must("pretrain", "--out", out, "--resume")

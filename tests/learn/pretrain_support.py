@@ -42,7 +42,8 @@ def checkpoints(out):
 
 
 def rewind(run_directory, out, step):
-    """Makes `out` what a finished run that kept its checkpoints was after one of them."""
+    """Makes `out` what a finished run that kept its checkpoints was after one of them, except that
+    log and curves go on to the end, as after a kill a little later."""
     shutil.copytree(run_directory, out, symlinks=True)
     for checkpoint in checkpoints(out):
         if int(checkpoint.name[5:]) > step:
@@ -51,7 +52,8 @@ def rewind(run_directory, out, step):
     if not best.exists():
         best.unlink(missing_ok=True)
         best.symlink_to(f"step-{step:08}")
-    for name in ("model.safetensors", "training.json"):
+    for name in ("model.safetensors", "training.json", "config.json", "tokenizer.model",
+                 "tokenizer_config.json", "special_tokens_map.json"):
         (out / name).unlink()
 
 
@@ -104,7 +106,7 @@ class PretrainCase(CommandCase):
         self.wait_until(lambda: checkpoints(out), [process])
 
     def unfinished(self, *options):
-        """A run as it is when it is killed after step 20."""
+        """A run that was killed after step 20."""
         whole, out = self.new(), self.new()
         self.must("pretrain", "--config", self.recipe, "--out", whole, "--keep-checkpoints", 10,
                   *options)

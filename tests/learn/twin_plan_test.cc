@@ -7,7 +7,6 @@
 #include <functional>
 
 #include "core/error.h"
-#include "core/file.h"
 #include "learn/data/manifest.h"
 #include "learn/pretrain/presets.h"
 #include "learn/study/scaling_plan.h"

@@ -3,6 +3,8 @@
 // What is particular to one form: i2_s blocks, packed and dense HF directories.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "core/error.h"
 #include "core/file.h"
 #include "formats/gguf.h"

@@ -58,9 +58,7 @@ void Coordinator::serve() {
 
 bool Coordinator::finished() const {
   if (over_) {
-    // Rank 0 may not have come yet, and nobody but this coordinator can tell it what went wrong.
-    const bool all_told = peers_.empty() && (rank_zero_came_ || rank_zero_left_);
-    return all_told || Clock::now() > ended_ + kFarewell;
+    return (peers_.empty() && !awaits_more_) || Clock::now() > ended_ + kFarewell;
   }
   return joined_ == ranks_ && std::none_of(peers_.begin(), peers_.end(),
                                            [](const Peer& peer) { return peer.rank >= 0; });
@@ -143,8 +141,9 @@ void Coordinator::admit(Peer& peer, const Message& hello) {
   // A run that goes well is not to be disturbed by what comes to the wrong place.
   if (joined_ == ranks_) return send(peer, over(ErrorCode::kUsage, kTooLate));
   const int64_t rank = parse_number_field(hello, 1);
-  rank_zero_came_ |= rank == 0;
   // Whoever comes after the end of a run that never began hears why, as those before it did.
+  if (rank >= 0 && rank < ranks_) came_.insert(rank);
+  if (all_came()) awaits_more_ = false;
   if (over_) return send(peer, *over_);
   const std::string reason = objection(peer, hello);
   peer.rank = rank;
@@ -236,6 +235,9 @@ void Coordinator::end_run(ErrorCode code, const std::string& message) {
   if (over_) return;
   over_ = over(code, message);
   ended_ = Clock::now();
+  // Others may be on their way, and nobody else could tell them. Who interrupts does not wait.
+  awaits_more_ = !all_came() && code != ErrorCode::kInterrupted && !rank_zero_left_ &&
+                 ended_ < started_ + patience_.join;
   // Rank 0 last: when it hears of it, it ends this process.
   for (const bool first : {false, true}) {
     for (Peer& peer : peers_) {

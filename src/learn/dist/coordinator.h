@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <list>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -55,6 +56,7 @@ class Coordinator {
 
   void serve();
   bool finished() const;
+  bool all_came() const { return came_.size() == static_cast<size_t>(ranks_); }
   void poll_once();
   void accept_peer();
   void receive(Peer& peer);
@@ -79,8 +81,9 @@ class Coordinator {
   std::list<Peer> peers_;
   int64_t joined_ = 0;
   std::optional<Message> over_;               // what all ranks are told when the run has ended
-  bool rank_zero_came_ = false;               // has said hello
-  std::atomic<bool> rank_zero_left_ = false;  // or never comes: its process ends this coordinator
+  std::set<int64_t> came_;                    // ranks that have said hello, joined or not
+  bool awaits_more_ = false;                  // after a run's end, ranks that have not
+  std::atomic<bool> rank_zero_left_ = false;  // its process ends this coordinator
   KeyValues store_;
   Clock::time_point started_;
   Clock::time_point next_beat_;

@@ -170,10 +170,16 @@ TEST(Meeting, ARanksErrorReachesTheOthers) {
 TEST(Meeting, ImpossibleGroupsAreRefused) {
   {
     Meeting meeting(3);
-    Told told[2];
+    Told told[4];
     auto one = meeting.join(1, told[0]), other = meeting.join(1, told[1]);
-    const std::string text = error_of(std::move(one)) + error_of(std::move(other));
-    EXPECT_NE(text.find("two processes call themselves rank 1"), std::string::npos) << text;
+    for (auto* joining : {&one, &other}) {
+      const std::string text = error_of(std::move(*joining));
+      EXPECT_NE(text.find("two processes call themselves rank 1"), std::string::npos) << text;
+    }
+    for (const int64_t late : {0, 2}) {
+      const std::string text = error_of(meeting.join(late, told[2 + late / 2]));
+      EXPECT_NE(text.find("two processes call themselves rank 1"), std::string::npos) << text;
+    }
   }
   {
     Meeting meeting(2);
@@ -198,14 +204,21 @@ TEST(Meeting, ImpossibleGroupsAreRefused) {
 
 // The first to come may contradict rank 0's launch before rank 0 itself has come.
 TEST(Meeting, LateComersHearWhyARunNeverBegan) {
-  Meeting meeting(3);
-  Told told[3];
-  Launch wrong = meeting.launch(1);
-  wrong.ranks = 4;
-  const std::string reason = error_of(Meeting::join(wrong, told[1]));
-  EXPECT_EQ(reason.find("rank 1 on "), 0u) << reason;
-  EXPECT_EQ(error_of(meeting.join(2, told[2])), reason);
-  EXPECT_EQ(error_of(meeting.join(0, told[0])), reason);
+  for (const auto& [second, third] : {std::pair(0, 2), std::pair(2, 0)}) {
+    Meeting meeting(3);
+    Told told[3];
+    Launch wrong = meeting.launch(1);
+    wrong.ranks = 4;
+    const std::string reason = error_of(Meeting::join(wrong, told[1]));
+    EXPECT_EQ(reason.find("rank 1 on "), 0u) << reason;
+    EXPECT_EQ(error_of(meeting.join(second, told[second])), reason);
+    // Rank 0, where it has heard, ends the coordinator, which still waits for the last.
+    auto ending = std::async(std::launch::async, [&] {
+      if (second == 0) meeting.coordinator.reset();
+    });
+    EXPECT_EQ(error_of(meeting.join(third, told[third])), reason);
+    EXPECT_EQ(ending.wait_for(4s), std::future_status::ready);
+  }
 }
 
 TEST(Meeting, ACoordinatorWithoutRankZeroEndsTheRun) {
