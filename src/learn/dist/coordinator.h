@@ -32,7 +32,8 @@ class Coordinator {
  public:
   // Serves at `listener` from now on.
   Coordinator(Socket listener, int64_t ranks, const Patience& patience);
-  // Ends a run that has not begun, else waits until every rank has taken its leave or was lost.
+  // Ends a run that has not begun, and waits until every rank has taken its leave or was lost; for
+  // ranks that have yet to hear why a run never began, some seconds.
   ~Coordinator();
   Coordinator(const Coordinator&) = delete;
   Coordinator& operator=(const Coordinator&) = delete;
